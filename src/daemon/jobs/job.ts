@@ -1,0 +1,104 @@
+// A job: what was asked for (JobSpec) and what became of it (Job).
+// RunJobRequest -> JobSpec happens in rpc, JobSpec -> launch plan in plan.ts.
+
+import type { JobStatus, Outcome } from '../../shared/job-state.ts';
+
+/** One file or folder sent along with a request. */
+export interface Upload {
+  /** Relative to the work directory, checked: no `..`, not absolute, no empty parts. */
+  readonly path: string;
+  readonly content: Uint8Array;
+  /** Permission bits only (0o000 to 0o777); 0 means the default of 0o644 or 0o755. */
+  readonly mode: number;
+  readonly isDirectory: boolean;
+}
+
+/** Doors of the sandbox that a job may ask to have opened; shown in its status. */
+export const openings = ['ptrace', 'userns'] as const;
+export type Opening = (typeof openings)[number];
+
+export interface Limits {
+  /** Percent of one core; 0 is unlimited. */
+  readonly cpuPercent: number;
+  /** Resident memory, swap included; 0 is unlimited. */
+  readonly memoryBytes: number;
+  /** Bytes a second, each for reading and writing, of each disk; 0 is unlimited. */
+  readonly ioBps: number;
+  /** A list as `0-3` or `0,2`; empty is any. */
+  readonly cpuCores: string;
+  /** Processes and threads together; 0 is unlimited. */
+  readonly processes: number;
+  /** Size of the work directory when it is a memory file system. */
+  readonly workBytes: number;
+}
+
+/** A complete, checked wish: defaults are filled in, every value is within its bounds. */
+export interface JobSpec {
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly limits: Limits;
+  /** Files within the request. */
+  readonly uploads: readonly Upload[];
+  /** Files sent before by the streaming call; empty is none. */
+  readonly uploadId: string;
+  /** Milliseconds since 1970; 0 is now. */
+  readonly startAtMs: number;
+  readonly network: string;
+  readonly volumes: readonly string[];
+  readonly runtime: string;
+  /** Absolute path inside the sandbox where the command starts. */
+  readonly workDir: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly secretEnvironment: Readonly<Record<string, string>>;
+  /** 0 is no timeout. Counts from the start request. */
+  readonly timeoutMs: number;
+  /** Time between SIGTERM and SIGKILL. */
+  readonly graceMs: number;
+  /** Standard input is fed by SendJobInput; else it is /dev/null. */
+  readonly stdin: boolean;
+  /** A tiny init is process 1; false makes the command process 1. */
+  readonly init: boolean;
+  readonly allow: readonly Opening[];
+  readonly workflowUuid: string;
+}
+
+/** A JobSpec as it is kept: file contents have gone to the work directory, only their names stay. */
+export type StoredSpec = Omit<JobSpec, 'uploads'> & { readonly uploads: readonly string[] };
+
+/** What the kernel counted, read at the end. */
+export interface Usage {
+  readonly cpuUsec: number;
+  readonly memoryPeakBytes: number;
+}
+
+export interface Job {
+  /** UUID version 4. */
+  readonly id: string;
+  readonly spec: StoredSpec;
+  readonly status: JobStatus;
+  /** Why a job waits (PENDING), or empty. */
+  readonly waitsFor: string;
+  readonly createdAtMs: number;
+  /** When the command was exec'd; 0 is not yet. */
+  readonly startedAtMs: number;
+  /** 0 is not yet. */
+  readonly endedAtMs: number;
+  readonly outcome: Outcome | undefined;
+  readonly usage: Usage | undefined;
+  /** Bytes of output kept, and bytes that were dropped (each drop is marked in the log). */
+  readonly logBytes: number;
+  readonly logDroppedBytes: number;
+  /** Sequence number of the last event of this job. */
+  readonly sequence: number;
+}
+
+/** Who asked. Comes from the client's certificate. */
+export interface Identity {
+  readonly name: string;
+  readonly role: Role;
+}
+
+export const roles = ['viewer', 'developer', 'operator', 'admin'] as const;
+/** From the weakest to the strongest. */
+export type Role = (typeof roles)[number];
