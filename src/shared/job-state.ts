@@ -19,7 +19,12 @@ export const jobStatuses = [
 
 export type JobStatus = (typeof jobStatuses)[number];
 
-const finalStatuses: ReadonlySet<JobStatus> = new Set(['COMPLETED', 'FAILED', 'STOPPED', 'CANCELED']);
+const finalStatuses: ReadonlySet<JobStatus> = new Set([
+  'COMPLETED',
+  'FAILED',
+  'STOPPED',
+  'CANCELED',
+]);
 
 /** Whether a job in this status can never change again. */
 export function isFinal(status: JobStatus): boolean {

@@ -2,6 +2,7 @@
 // RunJobRequest -> JobSpec happens in rpc, JobSpec -> launch plan in plan.ts.
 
 import type { JobStatus, Outcome } from '../../shared/job-state.ts';
+import type { CgroupLimits } from '../linux/cgroup.ts';
 
 /** One file or folder sent along with a request. */
 export interface Upload {
@@ -17,18 +18,8 @@ export interface Upload {
 export const openings = ['ptrace', 'userns'] as const;
 export type Opening = (typeof openings)[number];
 
-export interface Limits {
-  /** Percent of one core; 0 is unlimited. */
-  readonly cpuPercent: number;
-  /** Resident memory, swap included; 0 is unlimited. */
-  readonly memoryBytes: number;
-  /** Bytes a second, each for reading and writing, of each disk; 0 is unlimited. */
-  readonly ioBps: number;
-  /** A list as `0-3` or `0,2`; empty is any. */
-  readonly cpuCores: string;
-  /** Processes and threads together; 0 is unlimited. */
-  readonly processes: number;
-  /** Size of the work directory when it is a memory file system. */
+export interface Limits extends CgroupLimits {
+  /** Size of the work directory; 0 is the default, which grows with what was uploaded. */
   readonly workBytes: number;
 }
 

@@ -1,0 +1,85 @@
+// Wakes the readers of a job's log. One connection to the keeper serves all of a job's readers, and
+// only while there are any; no byte of output passes through it.
+
+import { KeeperLink } from '../linux/keeper.ts';
+
+interface Bell {
+  readonly link: Promise<KeeperLink | undefined>;
+  /** Output is known to reach up to here. */
+  position: number;
+  /** Nothing more will come. */
+  over: boolean;
+  /** The keeper has been asked for a bell and has not rung yet. */
+  asked: boolean;
+  readonly waiting: Set<() => void>;
+}
+
+export class Bells {
+  readonly #socketOf: (id: string) => string;
+  readonly #bells = new Map<string, Bell>();
+
+  /** `socketOf` names the socket of a job's keeper. */
+  constructor(socketOf: (id: string) => string) {
+    this.#socketOf = socketOf;
+  }
+
+  /**
+   * Resolves when a running job's log reaches beyond `position`, when the job has ended, or when
+   * the signal is aborted. The caller looks again, whichever it was.
+   */
+  async wait(id: string, position: number, signal: AbortSignal): Promise<void> {
+    const bell = this.#bells.get(id) ?? this.#open(id);
+    if (bell.over || bell.position > position || signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wake = () => resolve();
+    bell.waiting.add(wake);
+    this.#ask(bell);
+    signal.addEventListener('abort', wake, { once: true });
+    await promise;
+    signal.removeEventListener('abort', wake);
+    bell.waiting.delete(wake);
+    if (bell.waiting.size === 0 && signal.aborted) this.#close(id, bell);
+  }
+
+  /** The job has ended: its readers may read to the end. */
+  end(id: string): void {
+    const bell = this.#bells.get(id);
+    if (bell !== undefined) this.#close(id, bell);
+  }
+
+  #open(id: string): Bell {
+    const bell: Bell = {
+      link: KeeperLink.connect(this.#socketOf(id)),
+      position: 0,
+      over: false,
+      asked: false,
+      waiting: new Set(),
+    };
+    this.#bells.set(id, bell);
+    bell.link.then((link) => {
+      if (link === undefined) this.#close(id, bell);
+      else link.ended.then(() => this.#close(id, bell));
+    });
+    return bell;
+  }
+
+  /** One question at a time, and none while nobody waits: a slow reader is not rung for. */
+  #ask(bell: Bell): void {
+    if (bell.asked) return;
+    bell.asked = true;
+    bell.link.then((link) =>
+      link?.watch((position) => {
+        bell.asked = false;
+        bell.position = Math.max(bell.position, position);
+        for (const wake of bell.waiting) wake();
+      }),
+    );
+  }
+
+  #close(id: string, bell: Bell): void {
+    bell.over = true;
+    if (this.#bells.get(id) === bell) this.#bells.delete(id);
+    for (const wake of bell.waiting) wake();
+    bell.link.then((link) => link?.close());
+  }
+}

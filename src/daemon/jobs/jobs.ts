@@ -1,0 +1,548 @@
+// The only owner of job state. A job is a row; every change is the row and its event in one
+// transaction, and only then known to anybody.
+//
+//   run -> [SCHEDULED | PENDING] -> INITIALIZING -> RUNNING -> final
+//
+// A start is answered when the command was exec'd or could not be. An end comes from the keeper and
+// is settled once; stop, timeout and the kernel's own kills all arrive by that one way.
+
+import { randomUUID } from 'node:crypto';
+import { JobletError, messageOf } from '../../shared/errors.ts';
+import { isFinal, type Outcome, viewOutcome } from '../../shared/job-state.ts';
+import { type CgroupLayout, cgroupPlan, describeLimits } from '../linux/cgroup.ts';
+import type { End } from '../linux/end-record.ts';
+import type { Root } from '../linux/host-root.ts';
+import { KeeperLink } from '../linux/keeper.ts';
+import type { Launched, LaunchPort } from '../linux/launcher.ts';
+import type { Log } from '../log.ts';
+import type { Bells } from './bells.ts';
+import { type Clock, Due } from './due.ts';
+import type { Identity, Job, JobSpec } from './job.ts';
+import type { Logs } from './logs.ts';
+import { outcomeOf } from './outcome.ts';
+import { makePlan } from './plan.ts';
+import type { Resources } from './resources.ts';
+import type { JobQuery, JobRow, JobStore } from './store.ts';
+import type { Staged, Uploads } from './uploads.ts';
+
+export interface JobsConfig {
+  /** Jobs that run at once; 0 is as many as come. */
+  readonly maxConcurrentJobs: number;
+  readonly logSegmentBytes: number;
+  readonly logQuotaBytes: number;
+  readonly tmpBytes: number;
+  readonly shmBytes: number;
+}
+
+export interface JobsParts {
+  readonly config: JobsConfig;
+  readonly store: JobStore;
+  readonly resources: Resources;
+  readonly uploads: Uploads;
+  readonly logs: Logs;
+  readonly bells: Bells;
+  readonly launcher: LaunchPort;
+  readonly cgroups: CgroupLayout;
+  readonly disks: readonly string[];
+  readonly root: Root;
+  /** Where the keeper of a job listens. */
+  readonly socketOf: (id: string) => string;
+  readonly bootId: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** A job that has not ended. */
+interface Active {
+  job: Job;
+  idRange: number | undefined;
+  bootId: string;
+  staged: Staged | undefined;
+  /** Set when a stop came before the command ran. */
+  stopGraceMs: number | undefined;
+  /** An end that overtook the news of its start. */
+  earlyEnd: End | undefined;
+  /** The start has been answered. */
+  launched: boolean;
+  /** Its end is known and being recorded: no second one counts. */
+  settled: boolean;
+  readonly over: PromiseWithResolvers<Job>;
+}
+
+/** Jobs deleted before the event loop gets its turn. */
+const DELETES_AT_ONCE = 50;
+
+export class Jobs {
+  readonly #parts: JobsParts;
+  readonly #active = new Map<string, Active>();
+  /** Ids of PENDING jobs, in their order. */
+  readonly #queue: string[] = [];
+  readonly #due: Due;
+  #running = 0;
+
+  constructor(parts: JobsParts) {
+    this.#parts = parts;
+    this.#due = new Due(parts.clock, (id) => this.#startDue(id));
+  }
+
+  /** Accepts a job. Resolves when it runs, has ended, or waits for its time or its turn. */
+  async run(spec: JobSpec, who: Identity): Promise<Job> {
+    const { store, uploads, clock } = this.#parts;
+    const id = randomUUID();
+    const staged = await uploads.stage(id, spec.uploads, spec.uploadId, who);
+    const createdAtMs = clock.now();
+    const status =
+      spec.startAtMs > createdAtMs ? 'SCHEDULED' : this.#isFull() ? 'PENDING' : 'INITIALIZING';
+    const job: Job = {
+      id,
+      spec: { ...spec, uploads: staged?.names ?? [] },
+      status,
+      waitsFor: status === 'PENDING' ? this.#whyPending() : '',
+      createdAtMs,
+      startedAtMs: 0,
+      endedAtMs: 0,
+      outcome: undefined,
+      usage: undefined,
+      logBytes: 0,
+      logDroppedBytes: 0,
+      sequence: 0,
+    };
+    const active = await this.#add(job, staged, who);
+    // The row is made safe while the sandbox is being made; the answer waits for both.
+    const started = status === 'INITIALIZING' ? this.#start(active) : active.job;
+    if (status === 'SCHEDULED') this.#due.add(id, spec.startAtMs);
+    if (status === 'PENDING') this.#queue.push(id);
+    try {
+      await store.durable();
+    } catch (error) {
+      await started;
+      if (!active.settled) void this.stop(id, { force: true }, who);
+      throw error;
+    }
+    return started;
+  }
+
+  /** The job of an id or of a unique beginning of one. */
+  get(idOrPrefix: string): Job {
+    const { store } = this.#parts;
+    const job = this.#active.get(idOrPrefix)?.job ?? store.find(idOrPrefix);
+    if (job !== undefined) return job;
+    const ids = /^[0-9a-f-]+$/i.test(idOrPrefix) ? store.idsByPrefix(idOrPrefix.toLowerCase()) : [];
+    const [id, second] = ids;
+    if (second !== undefined) {
+      throw new JobletError(
+        'invalid',
+        `job id ${idOrPrefix} is ambiguous: it begins ${ids.join(' and ')}; give more of it`,
+        { about: 'uuid' },
+      );
+    }
+    const found = id === undefined ? undefined : (this.#active.get(id)?.job ?? store.find(id));
+    if (found === undefined) {
+      throw new JobletError('not-found', `job not found: ${idOrPrefix}`, { about: 'uuid' });
+    }
+    return found;
+  }
+
+  /** Newest first. */
+  query(query: JobQuery): Job[] {
+    return this.#parts.store.query(query).map((job) => this.#active.get(job.id)?.job ?? job);
+  }
+
+  /** Whether a job has ended, or is not known. */
+  isOver(id: string): boolean {
+    return this.#active.get(id)?.settled ?? true;
+  }
+
+  /** Ends a job: SIGTERM, then after the grace SIGKILL. Resolves with the job as it ended. */
+  async stop(
+    idOrPrefix: string,
+    options: { readonly graceMs?: number; readonly force?: boolean },
+    who: Identity,
+  ): Promise<Job> {
+    const { id } = this.get(idOrPrefix);
+    const active = this.#active.get(id);
+    if (active === undefined || isFinal(active.job.status)) {
+      const { status } = this.get(id);
+      throw new JobletError(
+        'wrong-state',
+        `job is not running: ${id} (current status: ${status})`,
+        {
+          about: 'uuid',
+        },
+      );
+    }
+    if (this.#withdraw(active, `stopped by ${who.name} before it ran`, who))
+      return active.over.promise;
+    const graceMs = options.force === true ? 0 : (options.graceMs ?? active.job.spec.graceMs);
+    if (active.launched) await this.#stopKeeper(active, graceMs);
+    else active.stopGraceMs = graceMs;
+    return active.over.promise;
+  }
+
+  /** Takes back a job that waits for its time. */
+  async cancel(idOrPrefix: string, who: Identity): Promise<Job> {
+    const { id, status } = this.get(idOrPrefix);
+    const active = this.#active.get(id);
+    if (active === undefined || !this.#withdraw(active, `canceled by ${who.name}`, who)) {
+      throw new JobletError(
+        'wrong-state',
+        `job is not scheduled: ${id} (current status: ${status}); a running job is ended by stop`,
+        { about: 'uuid' },
+      );
+    }
+    return active.over.promise;
+  }
+
+  /** Deletes an ended job with its log. */
+  async delete(idOrPrefix: string, who: Identity): Promise<Job> {
+    const job = this.get(idOrPrefix);
+    if (this.#active.has(job.id) || !isFinal(job.status)) {
+      throw new JobletError(
+        'wrong-state',
+        `cannot delete job ${job.id}: it is ${job.status} - stop the job first`,
+        { about: 'uuid' },
+      );
+    }
+    await this.#remove(job.id, who);
+    await this.#parts.store.durable();
+    return job;
+  }
+
+  /** Deletes all ended jobs with their logs. */
+  async deleteAll(who: Identity): Promise<{ deleted: number; skipped: number }> {
+    const ids = this.#parts.store.finishedIds().filter((id) => !this.#active.has(id));
+    for (let at = 0; at < ids.length; at += DELETES_AT_ONCE) {
+      await Promise.all(ids.slice(at, at + DELETES_AT_ONCE).map((id) => this.#remove(id, who)));
+    }
+    await this.#parts.store.durable();
+    return { deleted: ids.length, skipped: this.#active.size };
+  }
+
+  /** Resolves when the job has ended. */
+  async wait(idOrPrefix: string, signal: AbortSignal): Promise<Job> {
+    const job = this.get(idOrPrefix);
+    const active = this.#active.get(job.id);
+    if (active === undefined) return job;
+    const aborted = Promise.withResolvers<never>();
+    const abort = () => aborted.reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await Promise.race([active.over.promise, aborted.promise]);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  /** The standard input of a running job that was started with one. */
+  async input(
+    idOrPrefix: string,
+    signal: AbortSignal,
+  ): Promise<{ write(data: Uint8Array): Promise<void>; end(): Promise<void> }> {
+    const job = this.get(idOrPrefix);
+    if (!job.spec.stdin) {
+      throw new JobletError('wrong-state', `job ${job.id} was started without standard input`);
+    }
+    const link = await KeeperLink.connect(this.#parts.socketOf(job.id));
+    if (link === undefined) {
+      throw new JobletError('wrong-state', `job is not running: ${job.id}`, { about: 'uuid' });
+    }
+    signal.addEventListener('abort', () => link.close(), { once: true });
+    return {
+      write: (data) => link.input(data),
+      end: async () => link.endInput(),
+    };
+  }
+
+  /** The limits of a job as sentences, with what keeps them. */
+  limitsInForce(job: Job): string[] {
+    return describeLimits(this.#parts.cgroups, job.spec.limits);
+  }
+
+  /** How many jobs run or are being started. */
+  get runningCount(): number {
+    return this.#running;
+  }
+
+  /** Takes over what an earlier daemon left: living jobs, ended ones, waiting ones. */
+  async recover(): Promise<void> {
+    const { store, resources, uploads } = this.#parts;
+    const rows = store.unfinished();
+    for (const row of rows) if (row.idRange !== undefined) resources.retakeIdRange(row.idRange);
+    await uploads.sweep(new Set(rows.map((row) => row.job.id)));
+    await Promise.all(rows.map((row) => this.#recoverOne(row)));
+    this.#next();
+  }
+
+  /** Lets go of everything; jobs run on. */
+  stopWatching(): void {
+    this.#due.stop();
+  }
+
+  /** The launcher says that a job has ended. */
+  ended(id: string, end: End): void {
+    const active = this.#active.get(id);
+    if (active === undefined) return;
+    if (active.launched) void this.#settle(active, outcomeOf(end, active.job.spec), end, false);
+    else active.earlyEnd = end;
+  }
+
+  /** The launcher says that a job's keeper was killed, and the job with it. */
+  gone(id: string): void {
+    const active = this.#active.get(id);
+    if (active === undefined) return;
+    void this.#settle(active, { how: 'lost', why: 'KEEPER_LOST' }, undefined, true);
+  }
+
+  /** Writes the row of a new job, or leaves nothing of it. */
+  async #add(job: Job, staged: Staged | undefined, who: Identity): Promise<Active> {
+    const { store, resources, uploads, bootId } = this.#parts;
+    const starts = job.status === 'INITIALIZING';
+    const idRange = starts ? resources.takeIdRange() : undefined;
+    const row = { job, idRange, bootId: starts ? bootId : '' };
+    try {
+      const added = store.add(row, who.name);
+      this.#say(added);
+      return this.#enter({ ...row, job: added }, staged);
+    } catch (cause) {
+      if (staged !== undefined) await uploads.release(job.id);
+      await resources.release(job.id, idRange, false);
+      throw new JobletError(
+        'unavailable',
+        `the job could not be recorded, so it was not started: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+  }
+
+  #enter(row: JobRow, staged: Staged | undefined): Active {
+    const active: Active = {
+      job: row.job,
+      idRange: row.idRange,
+      bootId: row.bootId,
+      staged,
+      stopGraceMs: undefined,
+      earlyEnd: undefined,
+      launched: row.job.status === 'RUNNING',
+      settled: false,
+      over: Promise.withResolvers<Job>(),
+    };
+    this.#active.set(row.job.id, active);
+    if (row.job.status === 'INITIALIZING' || row.job.status === 'RUNNING') this.#running += 1;
+    return active;
+  }
+
+  #isFull(): boolean {
+    const { maxConcurrentJobs } = this.#parts.config;
+    return maxConcurrentJobs > 0 && this.#running >= maxConcurrentJobs;
+  }
+
+  #whyPending(): string {
+    const { maxConcurrentJobs } = this.#parts.config;
+    return `all ${maxConcurrentJobs} places are taken (joblet.maxConcurrentJobs)`;
+  }
+
+  #startDue(id: string): void {
+    const active = this.#active.get(id);
+    if (active === undefined) return;
+    this.#change(
+      active,
+      { status: 'PENDING', waitsFor: this.#isFull() ? this.#whyPending() : '' },
+      '',
+    );
+    this.#queue.push(id);
+    this.#next();
+  }
+
+  /** Starts jobs that wait, in their order, while there are places. */
+  #next(): void {
+    while (this.#queue.length > 0 && !this.#isFull()) {
+      const active = this.#active.get(this.#queue.shift() ?? '');
+      if (active === undefined) continue;
+      this.#running += 1;
+      active.idRange = this.#parts.resources.takeIdRange();
+      active.bootId = this.#parts.bootId;
+      this.#change(active, { status: 'INITIALIZING', waitsFor: '' }, '');
+      void this.#start(active);
+    }
+  }
+
+  /** Makes the sandbox and runs the command. Resolves with the job RUNNING or ended; never rejects. */
+  async #start(active: Active): Promise<Job> {
+    const { id, spec } = active.job;
+    const { config, resources, launcher, logs, clock } = this.#parts;
+    const requestedAtMs = clock.now();
+    let launched: Launched;
+    try {
+      const work = await resources.takeWork(id, spec.limits, active.staged);
+      const plan = makePlan(spec, {
+        id,
+        root: this.#parts.root,
+        work,
+        idRange: active.idRange ?? 0,
+        cgroups: cgroupPlan(this.#parts.cgroups, id, spec.limits, this.#parts.disks, spec.init),
+        logDirectory: logs.directoryOf(id),
+        logSegmentBytes: config.logSegmentBytes,
+        logQuotaBytes: config.logQuotaBytes,
+        socket: this.#parts.socketOf(id),
+        timeoutMs:
+          spec.timeoutMs === 0 ? 0 : Math.max(1, spec.timeoutMs - (clock.now() - requestedAtMs)),
+        tmpBytes: config.tmpBytes,
+        shmBytes: config.shmBytes,
+        identity: randomUUID(),
+      });
+      launched = await launcher.launch(id, plan);
+    } catch (error) {
+      launched = { ok: false, step: 'resources', object: messageOf(error), errno: 'EFAULT' };
+    }
+    active.launched = true;
+    if (!launched.ok) {
+      const { step, object, errno } = launched;
+      return this.#settle(active, { how: 'not-started', step, object, errno }, undefined, true);
+    }
+    this.#change(active, { status: 'RUNNING', startedAtMs: launched.startedAtMs }, '');
+    if (active.earlyEnd !== undefined) {
+      const end = active.earlyEnd;
+      return this.#settle(active, outcomeOf(end, spec), end, false);
+    }
+    if (active.stopGraceMs !== undefined) await this.#stopKeeper(active, active.stopGraceMs);
+    return active.job;
+  }
+
+  /** Ends a job that has not been started; answers whether it was one. */
+  #withdraw(active: Active, why: string, who: Identity): boolean {
+    const { status, id } = active.job;
+    if (status !== 'PENDING' && status !== 'SCHEDULED') return false;
+    this.#due.remove(id);
+    const at = this.#queue.indexOf(id);
+    if (at >= 0) this.#queue.splice(at, 1);
+    void this.#settle(active, { how: 'canceled', why }, undefined, false, who.name);
+    return true;
+  }
+
+  async #stopKeeper(active: Active, graceMs: number): Promise<void> {
+    const link = await KeeperLink.connect(this.#parts.socketOf(active.job.id));
+    // No keeper: its end is on the way by the launcher.
+    if (link === undefined) return;
+    link.stop(graceMs);
+    void link.ended.then(() => link.close());
+  }
+
+  /** Records an end, once, and tells everybody who waits for it. */
+  async #settle(
+    active: Active,
+    outcome: Outcome,
+    end: End | undefined,
+    orphaned: boolean,
+    who = '',
+  ): Promise<Job> {
+    if (active.settled) return active.over.promise;
+    active.settled = true;
+    const { store, resources, bells, clock, log } = this.#parts;
+    const { id, status } = active.job;
+    const ended: Job = {
+      ...active.job,
+      status: viewOutcome(outcome).status,
+      waitsFor: '',
+      startedAtMs: end?.startedAtMs || active.job.startedAtMs,
+      endedAtMs: end?.endedAtMs || clock.now(),
+      outcome,
+      usage:
+        end === undefined
+          ? undefined
+          : { cpuUsec: end.cpuUsec, memoryPeakBytes: end.memoryPeakBytes },
+      logBytes: end?.logBytes ?? 0,
+      logDroppedBytes: end?.droppedBytes ?? 0,
+    };
+    try {
+      const row = { job: ended, idRange: undefined, bootId: active.bootId };
+      const recorded = store.change(row, ended.endedAtMs, who);
+      await Promise.all([store.durable(), resources.release(id, active.idRange, orphaned)]);
+      // Nobody has seen the end before it was safe.
+      active.job = recorded;
+      this.#active.delete(id);
+    } catch (error) {
+      // It stays in memory, and a later daemon finds it in the log's end record.
+      log.error('the end of a job could not be recorded', { jobId: id, error: messageOf(error) });
+      active.job = ended;
+    }
+    if (status === 'RUNNING' || status === 'INITIALIZING') this.#running -= 1;
+    this.#say(active.job);
+    bells.end(id);
+    active.over.resolve(active.job);
+    this.#next();
+    return active.job;
+  }
+
+  #change(active: Active, change: Partial<Job>, who: string): void {
+    const job = { ...active.job, ...change };
+    active.job = this.#parts.store.change(
+      { job, idRange: active.idRange, bootId: active.bootId },
+      this.#parts.clock.now(),
+      who,
+    );
+    this.#say(active.job);
+  }
+
+  async #remove(id: string, who: Identity): Promise<void> {
+    await this.#parts.logs.remove(id);
+    this.#parts.store.remove(id, this.#parts.clock.now(), who.name);
+  }
+
+  async #recoverOne(row: JobRow): Promise<void> {
+    const { id, status, spec } = row.job;
+    const staged =
+      status === 'PENDING' || status === 'SCHEDULED'
+        ? await this.#parts.uploads.restage(id, spec.uploads)
+        : undefined;
+    const active = this.#enter(row, staged);
+    if (status === 'SCHEDULED') {
+      this.#due.add(id, spec.startAtMs);
+      return;
+    }
+    if (status === 'PENDING') {
+      this.#queue.push(id);
+      return;
+    }
+    active.launched = true;
+    const link =
+      row.bootId === this.#parts.bootId
+        ? await KeeperLink.connect(this.#parts.socketOf(id))
+        : undefined;
+    if (link !== undefined) {
+      if (status === 'INITIALIZING') {
+        const startedAtMs = link.state.startedAtMs || this.#parts.clock.now();
+        this.#change(active, { status: 'RUNNING', startedAtMs }, '');
+      }
+      void link.ended.then((end) => this.#afterKeeper(active, end, link));
+      return;
+    }
+    await this.#afterKeeper(active, await this.#parts.logs.findEnd(id), undefined);
+  }
+
+  /** What became of a job whose keeper is not heard through the launcher. */
+  async #afterKeeper(
+    active: Active,
+    heard: End | undefined,
+    link: KeeperLink | undefined,
+  ): Promise<void> {
+    const { id, spec } = active.job;
+    const end = heard ?? (await this.#parts.logs.findEnd(id));
+    const why = active.bootId === this.#parts.bootId ? 'KEEPER_LOST' : 'NODE_RESTART';
+    const outcome: Outcome = end === undefined ? { how: 'lost', why } : outcomeOf(end, spec);
+    await this.#settle(active, outcome, end, true);
+    link?.seen();
+    link?.close();
+  }
+
+  /** One line in the daemon's log for each state that a job takes. */
+  #say(job: Job): void {
+    const fields: Record<string, string | number> = { jobId: job.id };
+    if (job.status === 'RUNNING') fields['duration'] = `${job.startedAtMs - job.createdAtMs}ms`;
+    if (job.outcome !== undefined) {
+      const { exitCode, reason, message } = viewOutcome(job.outcome);
+      Object.assign(fields, { exitCode, reason });
+      if (message !== '') fields['why'] = message;
+    }
+    this.#parts.log.info(`job ${job.status}`, fields);
+  }
+}

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { carriesOutput, formatHeader, type StreamName } from '../../shared/log-record.ts';
+import { Bells } from './bells.ts';
+import { type LogQuery, Logs } from './logs.ts';
+
+type Written = readonly [StreamName, string];
+
+function record(stream: StreamName, position: number, payload: string): Buffer {
+  const bytes = Buffer.from(payload);
+  const header = formatHeader({ stream, timeNs: 1n, position, length: bytes.length });
+  return Buffer.concat([header, bytes]);
+}
+
+/** Writes records into segments of at most `perSegment` records; returns the log's directory. */
+function write(
+  directory: string,
+  id: string,
+  records: readonly Written[],
+  perSegment: number,
+): void {
+  const own = path.join(directory, id);
+  mkdirSync(own, { recursive: true });
+  let position = 0;
+  let file = '';
+  for (const [index, [stream, payload]] of records.entries()) {
+    if (index % perSegment === 0 || file === '') {
+      // A segment is named by its first output byte, so one without output shares its name.
+      file = path.join(own, `${String(position).padStart(20, '0')}.log`);
+    }
+    appendFileSync(file, record(stream, position, payload));
+    if (carriesOutput(stream)) position += Buffer.byteLength(payload);
+  }
+}
+
+async function text(logs: Logs, id: string, query: Partial<LogQuery>): Promise<string> {
+  const all: LogQuery = {
+    position: 0,
+    follow: false,
+    streams: new Set(),
+    tailLines: 0,
+    signal: new AbortController().signal,
+    ...query,
+  };
+  let out = '';
+  for await (const entry of logs.read({ id }, all)) {
+    out +=
+      entry.stream === 'gap'
+        ? `<${entry.droppedBytes} ${entry.reason}>`
+        : String(Buffer.from(entry.data));
+  }
+  return out;
+}
+
+function makeLogs(t: TestContext): { logs: Logs; directory: string } {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'joblet-logs-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const bells = new Bells((id) => path.join(directory, `${id}.sock`));
+  return { logs: new Logs(directory, bells, () => true), directory };
+}
+
+const END: Written = ['end', 'how=exited\0code=0\0'];
+
+test('a log is read whole, in the order of arrival, from any position', async (t) => {
+  const { logs, directory } = makeLogs(t);
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(
+        fc.tuple(
+          fc.constantFrom<StreamName>('stdout', 'stderr'),
+          fc.string({ minLength: 1, unit: 'grapheme-ascii' }),
+        ),
+        { minLength: 1, maxLength: 20 },
+      ),
+      fc.integer({ min: 1, max: 5 }),
+      fc.nat({ max: 60 }),
+      async (records, perSegment, position) => {
+        const id = `job${run++}`;
+        write(directory, id, [...records, END], perSegment);
+        const whole = records.map(([, payload]) => payload).join('');
+        assert.equal(await text(logs, id, {}), whole);
+        assert.equal(await text(logs, id, { position }), whole.slice(position));
+        assert.equal((await logs.findEnd(id))?.code, 0);
+      },
+    ),
+    { numRuns: 40 },
+  );
+});
+
+test('streams can be read apart, and a gap says what was lost', async (t) => {
+  const { logs, directory } = makeLogs(t);
+  write(
+    directory,
+    'j',
+    [['stdout', 'a'], ['stderr', 'b'], ['gap', 'bytes=7\0reason=quota\0'], ['stdout', 'c'], END],
+    9,
+  );
+  assert.equal(await text(logs, 'j', { streams: new Set(['stderr']) }), 'b<7 quota>');
+  assert.equal(await text(logs, 'j', {}), 'ab<7 quota>c');
+});
+
+test('the last lines are the last lines, however records cut them', async (t) => {
+  const { logs, directory } = makeLogs(t);
+  write(directory, 'j', [['stdout', 'one\ntw'], ['stdout', 'o\nthr'], ['stdout', 'ee\n'], END], 2);
+  assert.equal(await text(logs, 'j', { tailLines: 1 }), 'three\n');
+  assert.equal(await text(logs, 'j', { tailLines: 2 }), 'two\nthree\n');
+  assert.equal(await text(logs, 'j', { tailLines: 9 }), 'one\ntwo\nthree\n');
+});
+
+test('a torn tail ends the log; what stands before it holds', async (t) => {
+  const { logs, directory } = makeLogs(t);
+  write(directory, 'j', [['stdout', 'whole']], 9);
+  const file = path.join(directory, 'j', `${'0'.repeat(20)}.log`);
+  appendFileSync(file, record('stdout', 5, 'torn away').subarray(0, 36));
+  assert.equal(await text(logs, 'j', {}), 'whole');
+  writeFileSync(path.join(directory, 'j', 'notes.txt'), 'not a segment');
+  assert.equal(await text(logs, 'j', {}), 'whole');
+});
+
+test('a job that wrote nothing has an empty log', async (t) => {
+  const { logs } = makeLogs(t);
+  assert.equal(await text(logs, 'nothing', { follow: true }), '');
+  assert.equal(await logs.findEnd('nothing'), undefined);
+});

@@ -1,0 +1,260 @@
+// Reads the logs of jobs from the keepers' segment files (docs/log-format.md): history first, then
+// live, without a gap or a repetition between them, because both are the same file.
+
+import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import {
+  carriesOutput,
+  HEADER_BYTES,
+  parseHeader,
+  type RecordHeader,
+  type StreamName,
+} from '../../shared/log-record.ts';
+import { type End, parseEnd } from '../linux/end-record.ts';
+import { parsePairs } from '../linux/frames.ts';
+import type { Bells } from './bells.ts';
+
+export interface LogEntry {
+  readonly stream: 'stdout' | 'stderr' | 'gap';
+  readonly timeNs: bigint;
+  readonly position: number;
+  readonly data: Uint8Array;
+  /** Of a gap: how much output was lost here, and why. */
+  readonly droppedBytes: number;
+  readonly reason: string;
+}
+
+export interface LogQuery {
+  /** Count of output bytes to skip. */
+  readonly position: number;
+  /** Go on with what comes, until the job ends. */
+  readonly follow: boolean;
+  /** Empty is all. */
+  readonly streams: ReadonlySet<StreamName>;
+  /** Start with the last so many lines; 0 is from `position`. */
+  readonly tailLines: number;
+  readonly signal: AbortSignal;
+}
+
+/** Bytes read from a segment at once. */
+const READ_BYTES = 256 * 1024;
+
+const nothing = Buffer.alloc(0);
+
+export class Logs {
+  readonly #directory: string;
+  readonly #bells: Bells;
+  readonly #isFinal: (id: string) => boolean;
+
+  /** `isFinal` says whether a job can write no more. */
+  constructor(directory: string, bells: Bells, isFinal: (id: string) => boolean) {
+    this.#directory = directory;
+    this.#bells = bells;
+    this.#isFinal = isFinal;
+  }
+
+  directoryOf(id: string): string {
+    return path.join(this.#directory, id);
+  }
+
+  /** The entries of a job's log, in the order of arrival. Ends with the job's end. */
+  async *read(job: { readonly id: string }, query: LogQuery): AsyncGenerator<LogEntry> {
+    const start = query.tailLines > 0 ? await this.#tailPosition(job.id, query) : query.position;
+    const wanted = (stream: StreamName) => query.streams.size === 0 || query.streams.has(stream);
+    for await (const { header, payload } of this.#records(job.id, start, query)) {
+      if (header.stream === 'gap') {
+        if (header.position < start) continue;
+        const pairs = parsePairs(payload.toString('utf8').split('\0').slice(0, -1));
+        yield {
+          stream: 'gap',
+          timeNs: header.timeNs,
+          position: header.position,
+          data: nothing,
+          droppedBytes: Number(pairs.get('bytes') ?? 0),
+          reason: pairs.get('reason') ?? '',
+        };
+      } else if (header.stream !== 'end' && wanted(header.stream)) {
+        const skip = Math.max(0, start - header.position);
+        if (skip >= header.length) continue;
+        yield {
+          stream: header.stream,
+          timeNs: header.timeNs,
+          position: header.position + skip,
+          data: payload.subarray(skip),
+          droppedBytes: 0,
+          reason: '',
+        };
+      }
+    }
+  }
+
+  /** The end record of a job, if its keeper wrote one. */
+  async findEnd(id: string): Promise<End | undefined> {
+    const last = (await this.#segments(id)).at(-1);
+    if (last === undefined) return undefined;
+    const file = await open(path.join(this.directoryOf(id), last.name));
+    try {
+      for await (const { header, payload } of scan(new SegmentReader(file))) {
+        if (header.stream === 'end') {
+          return parseEnd(parsePairs(payload.toString('utf8').split('\0').slice(0, -1)));
+        }
+      }
+      return undefined;
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Deletes the log of a job. */
+  async remove(id: string): Promise<void> {
+    await rm(this.directoryOf(id), { recursive: true, force: true });
+  }
+
+  /** Records from the segment that holds `start` on, following the job when asked to. */
+  async *#records(
+    id: string,
+    start: number,
+    query: Pick<LogQuery, 'follow' | 'signal'>,
+  ): AsyncGenerator<LogRecord> {
+    let position = start;
+    /** Name of the segment that was read to its end. */
+    let done = '';
+    let segment: { name: string; reader: SegmentReader } | undefined;
+    try {
+      for (;;) {
+        // Asked before reading: what a final job has written is all there by then.
+        const final = this.#isFinal(id);
+        if (query.signal.aborted) return;
+        const segments = await this.#segments(id);
+        for (const next of segmentsFrom(segments, position, segment?.name ?? done)) {
+          if (segment?.name !== next.name) {
+            await segment?.reader.close();
+            segment = {
+              name: next.name,
+              reader: new SegmentReader(await open(path.join(this.directoryOf(id), next.name))),
+            };
+          }
+          for await (const record of scan(segment.reader)) {
+            yield record;
+            if (record.header.stream === 'end') return;
+            if (carriesOutput(record.header.stream)) {
+              position = record.header.position + record.header.length;
+            }
+            if (query.signal.aborted) return;
+          }
+          done = next.name;
+        }
+        if (final || !query.follow) return;
+        await this.#bells.wait(id, position, query.signal);
+      }
+    } finally {
+      await segment?.reader.close();
+    }
+  }
+
+  async #segments(id: string): Promise<Segment[]> {
+    const names = await readdir(this.directoryOf(id)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    return names
+      .filter((name) => /^\d{20}\.log$/.test(name))
+      .sort()
+      .map((name) => ({ name, base: Number(name.slice(0, 20)) }));
+  }
+
+  /** Where the last lines start: one pass that keeps as many line starts as lines are wanted. */
+  async #tailPosition(id: string, query: LogQuery): Promise<number> {
+    const starts: number[] = [];
+    let next = 0;
+    let lineStart = true;
+    let end = 0;
+    for await (const { header, payload } of this.#records(id, 0, {
+      follow: false,
+      signal: query.signal,
+    })) {
+      if (!carriesOutput(header.stream)) continue;
+      if (query.streams.size > 0 && !query.streams.has(header.stream)) continue;
+      for (let at = 0; at < payload.length; ) {
+        if (lineStart) {
+          starts[next++ % query.tailLines] = header.position + at;
+          lineStart = false;
+        }
+        const newline = payload.indexOf(0x0a, at);
+        if (newline < 0) break;
+        lineStart = true;
+        at = newline + 1;
+      }
+      end = header.position + header.length;
+    }
+    if (next === 0) return end;
+    return (next <= query.tailLines ? starts[0] : starts[next % query.tailLines]) ?? 0;
+  }
+}
+
+interface Segment {
+  readonly name: string;
+  readonly base: number;
+}
+
+interface LogRecord {
+  readonly header: RecordHeader;
+  readonly payload: Buffer;
+}
+
+/** The segments still to be read: from the open one on, or from the one that holds `position`. */
+function segmentsFrom(segments: readonly Segment[], position: number, current: string): Segment[] {
+  if (current !== '') return segments.filter((segment) => segment.name >= current);
+  const first = segments.findLastIndex((segment) => segment.base <= position);
+  return segments.slice(Math.max(0, first));
+}
+
+/** Reads a growing file forward; what was not used comes again. */
+class SegmentReader {
+  readonly #file: FileHandle;
+  #offset = 0;
+  #buffer: Buffer = nothing;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  /** At least `least` bytes from the current place, or fewer when the file has no more now. */
+  async peek(least: number): Promise<Buffer> {
+    while (this.#buffer.length < least) {
+      const chunk = Buffer.allocUnsafe(Math.max(READ_BYTES, least - this.#buffer.length));
+      const { bytesRead } = await this.#file.read(
+        chunk,
+        0,
+        chunk.length,
+        this.#offset + this.#buffer.length,
+      );
+      if (bytesRead === 0) break;
+      this.#buffer = Buffer.concat([this.#buffer, chunk.subarray(0, bytesRead)]);
+    }
+    return this.#buffer;
+  }
+
+  advance(bytes: number): void {
+    this.#offset += bytes;
+    this.#buffer = this.#buffer.subarray(bytes);
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}
+
+/** Whole records from where the reader stands; stops at the end of what is there or sound. */
+async function* scan(reader: SegmentReader): AsyncGenerator<LogRecord> {
+  for (;;) {
+    const head = await reader.peek(HEADER_BYTES);
+    const header = parseHeader(head, 0);
+    if (header === undefined) return;
+    const bytes = await reader.peek(HEADER_BYTES + header.length);
+    if (bytes.length < HEADER_BYTES + header.length) return;
+    const payload = bytes.subarray(HEADER_BYTES, HEADER_BYTES + header.length);
+    reader.advance(HEADER_BYTES + header.length);
+    yield { header, payload };
+  }
+}

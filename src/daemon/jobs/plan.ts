@@ -1,0 +1,144 @@
+// From a JobSpec and the facts of this node to a launch plan (docs/launch-plan.md). Pure: the same
+// input gives the same plan, so everything that a job is given can be read off here.
+
+import type { Root } from '../linux/host-root.ts';
+import type { LaunchPlan } from '../linux/launcher.ts';
+import type { StoredSpec } from './job.ts';
+
+/** Where the work directory comes from. */
+export type WorkSource =
+  | { readonly kind: 'memory'; readonly bytes: number; readonly copyFrom: string }
+  | { readonly kind: 'disk'; readonly directory: string };
+
+export interface PlanFacts {
+  readonly id: string;
+  readonly root: Root;
+  readonly work: WorkSource;
+  /** First host id of the job's user namespace. */
+  readonly idRange: number;
+  /** The part that cgroup.ts makes. */
+  readonly cgroups: readonly string[];
+  readonly logDirectory: string;
+  readonly logSegmentBytes: number;
+  readonly logQuotaBytes: number;
+  readonly socket: string;
+  /** What is left of the timeout now; 0 is none. */
+  readonly timeoutMs: number;
+  readonly tmpBytes: number;
+  readonly shmBytes: number;
+  /** An id for this run only, as a UUID: the job's machine id and boot id come from it. */
+  readonly identity: string;
+}
+
+const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** The least files a memory file system can hold, whatever its size. */
+const LEAST_INODES = 1024;
+const BYTES_PER_INODE = 4096;
+
+/** Open files that a program gets at first and may raise to. */
+const OPEN_FILES_SOFT = '1024';
+const OPEN_FILES_HARD = '524288';
+
+export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
+  const hostname = hostnameOf(facts.id);
+  const plan: string[] = [
+    'id',
+    facts.id,
+    'log-dir',
+    facts.logDirectory,
+    'log-segment',
+    String(facts.logSegmentBytes),
+    'log-quota',
+    String(facts.logQuotaBytes),
+    'socket',
+    facts.socket,
+    'timeout',
+    String(facts.timeoutMs),
+    'grace',
+    String(spec.graceMs),
+    'ids',
+    String(facts.idRange),
+    'net',
+    'pool',
+    'hostname',
+    hostname,
+    ...facts.cgroups,
+    'root-key',
+    facts.root.key,
+    ...facts.root.operations,
+    'root-end',
+    ...workOperations(facts.work),
+    ...tmpfs('/tmp', facts.tmpBytes, '1777'),
+    ...tmpfs('/dev/shm', facts.shmBytes, '1777'),
+    'run-file',
+    'hostname',
+    `${hostname}\n`,
+    'run-file',
+    'hosts',
+    `127.0.0.1 localhost ${hostname}\n::1 localhost ip6-localhost ip6-loopback\n`,
+    'run-file',
+    'resolv.conf',
+    '# This job has no network beyond its own loopback.\n',
+    'run-file',
+    'machine-id',
+    `${facts.identity.replaceAll('-', '')}\n`,
+    'boot-id',
+    facts.identity,
+    'proc',
+    '/proc',
+    'sys',
+    '/sys',
+    'rlimit',
+    'core',
+    '0',
+    '0',
+    'rlimit',
+    'nofile',
+    OPEN_FILES_SOFT,
+    OPEN_FILES_HARD,
+    'stdin',
+    spec.stdin ? 'pipe' : 'null',
+    'cwd',
+    spec.workDir,
+  ];
+  if (!spec.init) plan.push('no-init');
+  for (const opening of spec.allow) plan.push('allow', opening);
+  for (const [name, value] of Object.entries(environmentOf(spec, hostname))) {
+    plan.push('env', `${name}=${value}`);
+  }
+  for (const arg of [spec.command, ...spec.args]) plan.push('arg', arg);
+  return plan;
+}
+
+/** The whole environment of a job: defaults, then the user's, then the secrets. */
+export function environmentOf(
+  spec: Pick<StoredSpec, 'environment' | 'secretEnvironment'>,
+  hostname: string,
+): Record<string, string> {
+  return {
+    PATH: SEARCH_PATH,
+    HOME: '/work',
+    USER: 'root',
+    HOSTNAME: hostname,
+    LANG: 'C.UTF-8',
+    ...spec.environment,
+    ...spec.secretEnvironment,
+  };
+}
+
+/** The host name inside a job. */
+export function hostnameOf(id: string): string {
+  return `job-${id.slice(0, 8)}`;
+}
+
+function workOperations(work: WorkSource): string[] {
+  if (work.kind === 'disk') return ['bind-rw', work.directory, '/work'];
+  const copy = work.copyFrom === '' ? [] : ['copy-in', work.copyFrom, '/work'];
+  return [...tmpfs('/work', work.bytes, '0755'), ...copy];
+}
+
+function tmpfs(target: string, bytes: number, mode: string): string[] {
+  const inodes = Math.max(LEAST_INODES, Math.ceil(bytes / BYTES_PER_INODE));
+  return ['tmpfs', target, String(bytes), String(inodes), mode];
+}

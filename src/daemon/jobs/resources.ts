@@ -1,0 +1,85 @@
+// What a job holds while it runs, taken forwards and released backwards. Each is named by the job's
+// id and can be released twice, so that a failed start, an end, a deletion and the recovery after a
+// crash all clear up by the same walk.
+
+import { type CgroupLayout, clearCgroups } from '../linux/cgroup.ts';
+import { makeWorkImage, removeWorkImage } from '../linux/work-image.ts';
+import type { IdRanges } from './id-ranges.ts';
+import type { Limits } from './job.ts';
+import type { WorkSource } from './plan.ts';
+import type { Staged, Uploads } from './uploads.ts';
+
+export interface WorkLimits {
+  /** Size of a work directory into which nothing was uploaded. */
+  readonly defaultBytes: number;
+  /** Room beside the uploaded files, when there are some. */
+  readonly roomBytes: number;
+  /** Uploads up to this size lie in memory. */
+  readonly inMemoryBytes: number;
+}
+
+export class Resources {
+  readonly #idRanges: IdRanges;
+  readonly #uploads: Uploads;
+  readonly #cgroups: CgroupLayout;
+  readonly #workDirectory: string;
+  readonly #workLimits: WorkLimits;
+  /** Jobs with a work image, and jobs with staged files: most have neither, and then pay nothing. */
+  readonly #onDisk = new Set<string>();
+  readonly #staged = new Set<string>();
+
+  /** `workDirectory` is where work directories on disk are mounted. */
+  constructor(
+    idRanges: IdRanges,
+    uploads: Uploads,
+    cgroups: CgroupLayout,
+    workDirectory: string,
+    workLimits: WorkLimits,
+  ) {
+    this.#idRanges = idRanges;
+    this.#uploads = uploads;
+    this.#cgroups = cgroups;
+    this.#workDirectory = workDirectory;
+    this.#workLimits = workLimits;
+  }
+
+  /**
+   * The first host id of a range for the job's user namespace. It is taken before the job's row is
+   * written, so that a daemon started after a crash knows of it.
+   */
+  takeIdRange(): number {
+    return this.#idRanges.take();
+  }
+
+  /** Makes the job's work directory, or says how the launcher is to make it. */
+  async takeWork(id: string, limits: Limits, staged: Staged | undefined): Promise<WorkSource> {
+    const size = this.#workLimits;
+    if (staged === undefined) {
+      return { kind: 'memory', bytes: limits.workBytes || size.defaultBytes, copyFrom: '' };
+    }
+    this.#staged.add(id);
+    const bytes = limits.workBytes || staged.bytes + size.roomBytes;
+    if (staged.bytes <= size.inMemoryBytes) {
+      return { kind: 'memory', bytes, copyFrom: staged.directory };
+    }
+    this.#onDisk.add(id);
+    const directory = await makeWorkImage(this.#workDirectory, id, bytes, staged.directory);
+    return { kind: 'disk', directory };
+  }
+
+  /** Marks the range of a job that an earlier daemon started. */
+  retakeIdRange(idRange: number): void {
+    this.#idRanges.retake(idRange);
+  }
+
+  /**
+   * Releases everything. `orphaned` says that nobody cleared up behind the job's keeper, or that it
+   * is not known what the job held.
+   */
+  async release(id: string, idRange: number | undefined, orphaned: boolean): Promise<void> {
+    if (orphaned) await clearCgroups(this.#cgroups, id);
+    if (orphaned || this.#onDisk.delete(id)) await removeWorkImage(this.#workDirectory, id);
+    if (orphaned || this.#staged.delete(id)) await this.#uploads.release(id);
+    if (idRange !== undefined) this.#idRanges.release(idRange);
+  }
+}

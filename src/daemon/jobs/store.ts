@@ -1,0 +1,193 @@
+// The jobs and events tables. Rows in, Job values out; nothing else knows the columns.
+
+import type { JobStatus, Outcome } from '../../shared/job-state.ts';
+import type { Db } from '../store/db.ts';
+import type { Job, StoredSpec, Usage } from './job.ts';
+
+/** What only the node itself needs to know of a job. */
+export interface JobRow {
+  readonly job: Job;
+  /** First host id of its user namespace, while it holds one. */
+  readonly idRange: number | undefined;
+  readonly bootId: string;
+}
+
+export interface JobQuery {
+  /** Empty or absent is any. */
+  readonly statuses?: readonly JobStatus[];
+  readonly name?: string;
+  /** At most this many, newest first. */
+  readonly limit: number;
+  /** Continue behind this job. */
+  readonly beforeMs?: number;
+  readonly beforeId?: string;
+}
+
+const COLUMNS = `id, status, spec, secrets, waits_for, created_at_ms, started_at_ms, ended_at_ms,
+  outcome, usage, log_bytes, log_dropped, id_range, boot_id, sequence`;
+
+export class JobStore {
+  readonly #db: Db;
+  readonly #insert;
+  readonly #update;
+  readonly #event;
+  readonly #get;
+  readonly #prefix;
+  readonly #open;
+  readonly #delete;
+  readonly #finished;
+
+  constructor(db: Db) {
+    this.#db = db;
+    this.#insert = db.prepare(
+      `INSERT INTO jobs (id, name, status, spec, secrets, waits_for, created_at_ms, start_at_ms, id_range, boot_id, sequence)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    this.#update = db.prepare(
+      `UPDATE jobs SET status = ?, waits_for = ?, started_at_ms = ?, ended_at_ms = ?, outcome = ?, usage = ?,
+         log_bytes = ?, log_dropped = ?, id_range = ?, boot_id = ?, sequence = ? WHERE id = ?`,
+    );
+    this.#event = db.prepare('INSERT INTO events (at_ms, job_id, what, who) VALUES (?, ?, ?, ?)');
+    this.#get = db.prepare(`SELECT ${COLUMNS} FROM jobs WHERE id = ?`);
+    this.#prefix = db.prepare('SELECT id FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2');
+    this.#open = db.prepare(
+      `SELECT ${COLUMNS} FROM jobs WHERE status IN ('PENDING', 'SCHEDULED', 'INITIALIZING', 'RUNNING')
+       ORDER BY created_at_ms, sequence`,
+    );
+    this.#delete = db.prepare('DELETE FROM jobs WHERE id = ?');
+    this.#finished = db.prepare(
+      `SELECT id FROM jobs WHERE status IN ('COMPLETED', 'FAILED', 'STOPPED', 'CANCELED')`,
+    );
+  }
+
+  /** Adds a job with its first event. Returns it with the event's sequence number. */
+  add(row: JobRow, who: string): Job {
+    return this.#db.transaction(() => {
+      const job = { ...row.job, sequence: this.#append(row.job.createdAtMs, row.job, who) };
+      const { secretEnvironment, ...spec } = job.spec;
+      this.#insert.run(
+        job.id,
+        job.spec.name,
+        job.status,
+        JSON.stringify(spec),
+        JSON.stringify(secretEnvironment),
+        job.waitsFor,
+        job.createdAtMs,
+        job.spec.startAtMs,
+        row.idRange ?? null,
+        row.bootId,
+        job.sequence,
+      );
+      return job;
+    });
+  }
+
+  /** Records a new state of a job with its event. */
+  change(row: JobRow, atMs: number, who: string): Job {
+    return this.#db.transaction(() => {
+      const job = { ...row.job, sequence: this.#append(atMs, row.job, who) };
+      this.#update.run(
+        job.status,
+        job.waitsFor,
+        job.startedAtMs,
+        job.endedAtMs,
+        job.outcome === undefined ? null : JSON.stringify(job.outcome),
+        job.usage === undefined ? null : JSON.stringify(job.usage),
+        job.logBytes,
+        job.logDroppedBytes,
+        row.idRange ?? null,
+        row.bootId,
+        job.sequence,
+        job.id,
+      );
+      return job;
+    });
+  }
+
+  remove(id: string, atMs: number, who: string): void {
+    this.#db.transaction(() => {
+      this.#event.run(atMs, id, 'DELETED', who);
+      this.#delete.run(id);
+    });
+  }
+
+  find(id: string): Job | undefined {
+    const row = this.#get.get(id);
+    return row === undefined ? undefined : fromRow(row).job;
+  }
+
+  /** Ids that start with `prefix`: none, the one, or two of several. */
+  idsByPrefix(prefix: string): string[] {
+    // '~' sorts behind every character of an id.
+    return this.#prefix.all(prefix, `${prefix}~`).map((row) => String(row['id']));
+  }
+
+  /** Jobs that have not ended, oldest first. */
+  unfinished(): JobRow[] {
+    return this.#open.all().map(fromRow);
+  }
+
+  finishedIds(): string[] {
+    return this.#finished.all().map((row) => String(row['id']));
+  }
+
+  /** Newest first. */
+  query(query: JobQuery): Job[] {
+    const where: string[] = [];
+    const values: (string | number)[] = [];
+    if (query.statuses !== undefined && query.statuses.length > 0) {
+      where.push(`status IN (${query.statuses.map(() => '?').join(', ')})`);
+      values.push(...query.statuses);
+    }
+    if (query.name !== undefined && query.name !== '') {
+      where.push('name = ?');
+      values.push(query.name);
+    }
+    if (query.beforeMs !== undefined) {
+      where.push('(created_at_ms, id) < (?, ?)');
+      values.push(query.beforeMs, query.beforeId ?? '');
+    }
+    const filter = where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`;
+    return this.#db
+      .prepare(`SELECT ${COLUMNS} FROM jobs ${filter} ORDER BY created_at_ms DESC, id DESC LIMIT ?`)
+      .all(...values, query.limit)
+      .map((row) => fromRow(row).job);
+  }
+
+  /** See Db.durable. */
+  durable(): Promise<void> {
+    return this.#db.durable();
+  }
+
+  #append(atMs: number, job: Job, who: string): number {
+    return Number(this.#event.run(atMs, job.id, job.status, who).lastInsertRowid);
+  }
+}
+
+function fromRow(row: Record<string, unknown>): JobRow {
+  const text = (name: string) => String(row[name]);
+  const number = (name: string) => Number(row[name]);
+  const json = (name: string): unknown => (row[name] === null ? undefined : JSON.parse(text(name)));
+  const spec = {
+    ...(json('spec') as Omit<StoredSpec, 'secretEnvironment'>),
+    secretEnvironment: json('secrets') as StoredSpec['secretEnvironment'],
+  };
+  return {
+    job: {
+      id: text('id'),
+      spec,
+      status: text('status') as JobStatus,
+      waitsFor: text('waits_for'),
+      createdAtMs: number('created_at_ms'),
+      startedAtMs: number('started_at_ms'),
+      endedAtMs: number('ended_at_ms'),
+      outcome: json('outcome') as Outcome | undefined,
+      usage: json('usage') as Usage | undefined,
+      logBytes: number('log_bytes'),
+      logDroppedBytes: number('log_dropped'),
+      sequence: number('sequence'),
+    },
+    idRange: row['id_range'] === null ? undefined : number('id_range'),
+    bootId: text('boot_id'),
+  };
+}

@@ -1,0 +1,238 @@
+// Files on their way into a job's work directory. They are staged on disk before the job is
+// acknowledged and copied into the sandbox by its keeper; paths have been checked at the edge, and
+// are checked again here where they become real.
+//
+//   <directory>/received/<upload id>/   sent by the streaming call, not yet claimed by a job
+//   <directory>/jobs/<job id>/          what a job brings along
+
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { JobletError } from '../../shared/errors.ts';
+import { pathProblem } from '../../shared/upload-path.ts';
+import type { Upload } from './job.ts';
+
+export interface UploadLimits {
+  /** Bytes of one upload, all files together. */
+  readonly maxBytes: number;
+  readonly maxFiles: number;
+}
+
+/** A part of a streamed upload: a header starts a file or folder, data goes to the last header. */
+export interface UploadPart {
+  readonly header?: {
+    readonly path: string;
+    readonly mode: number;
+    readonly isDirectory: boolean;
+    readonly size: number;
+  };
+  readonly data?: Uint8Array;
+}
+
+/** What a job brings along. */
+export interface Staged {
+  readonly directory: string;
+  readonly bytes: number;
+  /** Paths relative to the work directory. */
+  readonly names: readonly string[];
+}
+
+const FILE_MODE = 0o644;
+const DIRECTORY_MODE = 0o755;
+const PERMISSIONS = 0o777;
+
+export class Uploads {
+  readonly #received: string;
+  readonly #jobs: string;
+  readonly #limits: UploadLimits;
+  /** Bytes and names of uploads that wait for their job. */
+  readonly #waiting = new Map<string, { bytes: number; names: string[]; who: string }>();
+
+  constructor(directory: string, limits: UploadLimits) {
+    this.#received = path.join(directory, 'received');
+    this.#jobs = path.join(directory, 'jobs');
+    this.#limits = limits;
+    // What nobody claimed before the daemon went down, nobody will.
+    rmSync(this.#received, { recursive: true, force: true });
+    mkdirSync(this.#received, { recursive: true, mode: 0o700 });
+    mkdirSync(this.#jobs, { recursive: true, mode: 0o700 });
+  }
+
+  /** Receives a streamed upload. On any failure nothing of it stays. */
+  async receive(
+    parts: AsyncIterable<UploadPart>,
+    who: { readonly name: string },
+  ): Promise<{ id: string; files: number; bytes: number }> {
+    const id = randomUUID();
+    const writer = new TreeWriter(path.join(this.#received, id), this.#limits);
+    try {
+      await writer.open();
+      for await (const part of parts) {
+        if (part.header !== undefined) await writer.begin(part.header);
+        if (part.data !== undefined && part.data.length > 0) await writer.write(part.data);
+      }
+      await writer.close();
+    } catch (error) {
+      await writer.discard();
+      throw error;
+    }
+    this.#waiting.set(id, { bytes: writer.bytes, names: writer.names, who: who.name });
+    return { id, files: writer.names.length, bytes: writer.bytes };
+  }
+
+  /** Stages what a job brings along: files of its request, and a streamed upload that it names. */
+  async stage(
+    jobId: string,
+    files: readonly Upload[],
+    uploadId: string,
+    who: { readonly name: string },
+  ): Promise<Staged | undefined> {
+    if (files.length === 0 && uploadId === '') return undefined;
+    const directory = path.join(this.#jobs, jobId);
+    let bytes = 0;
+    const names: string[] = [];
+    if (uploadId !== '') {
+      const waiting = this.#waiting.get(uploadId);
+      if (waiting === undefined || waiting.who !== who.name) {
+        throw new JobletError('not-found', `upload not found: ${uploadId}; send the files again`, {
+          about: 'upload_id',
+        });
+      }
+      this.#waiting.delete(uploadId);
+      await rename(path.join(this.#received, uploadId), directory);
+      bytes += waiting.bytes;
+      names.push(...waiting.names);
+    }
+    const writer = new TreeWriter(directory, this.#limits);
+    try {
+      await writer.open();
+      for (const file of files) {
+        await writer.begin({ ...file, size: file.content.length });
+        if (file.content.length > 0) await writer.write(file.content);
+      }
+      await writer.close();
+    } catch (error) {
+      await writer.discard();
+      throw error;
+    }
+    return { directory, bytes: bytes + writer.bytes, names: [...names, ...writer.names] };
+  }
+
+  /** What an earlier daemon staged for a job that still waits. */
+  async restage(jobId: string, names: readonly string[]): Promise<Staged | undefined> {
+    if (names.length === 0) return undefined;
+    const directory = path.join(this.#jobs, jobId);
+    let bytes = 0;
+    for (const name of await readdir(directory, { recursive: true })) {
+      const found = await stat(path.join(directory, name));
+      if (found.isFile()) bytes += found.size;
+    }
+    return { directory, bytes, names };
+  }
+
+  /** Drops what was staged for a job. */
+  async release(jobId: string): Promise<void> {
+    await rm(path.join(this.#jobs, jobId), { recursive: true, force: true });
+  }
+
+  /** Drops a streamed upload that no job will claim. */
+  async discard(uploadId: string): Promise<void> {
+    if (!this.#waiting.delete(uploadId)) return;
+    await rm(path.join(this.#received, uploadId), { recursive: true, force: true });
+  }
+
+  /** Drops everything staged for jobs that are not in `jobIds`. */
+  async sweep(jobIds: ReadonlySet<string>): Promise<void> {
+    for (const id of await readdir(this.#jobs)) if (!jobIds.has(id)) await this.release(id);
+  }
+}
+
+/** Writes checked files below one directory, and counts. */
+class TreeWriter {
+  bytes = 0;
+  readonly names: string[] = [];
+  readonly #root: string;
+  readonly #limits: UploadLimits;
+  #file: FileHandle | undefined;
+  #left = 0;
+  #name = '';
+
+  constructor(root: string, limits: UploadLimits) {
+    this.#root = root;
+    this.#limits = limits;
+  }
+
+  async open(): Promise<void> {
+    await mkdir(this.#root, { recursive: true, mode: 0o700 });
+  }
+
+  async begin(header: NonNullable<UploadPart['header']>): Promise<void> {
+    await this.#finish();
+    const problem = pathProblem(header.path);
+    if (problem !== undefined) {
+      throw new JobletError('invalid', `upload ${header.path}: ${problem}`, { about: 'path' });
+    }
+    if (this.names.length >= this.#limits.maxFiles) {
+      throw new JobletError('exhausted', `an upload holds at most ${this.#limits.maxFiles} files`);
+    }
+    const target = path.join(this.#root, header.path);
+    const mode = header.mode & PERMISSIONS;
+    this.names.push(header.path);
+    this.#name = header.path;
+    if (header.isDirectory) {
+      await mkdir(target, { recursive: true, mode: mode === 0 ? DIRECTORY_MODE : mode });
+      return;
+    }
+    await mkdir(path.dirname(target), { recursive: true, mode: DIRECTORY_MODE });
+    // Exclusive: two files of one name are a mistake, and nothing that exists is followed.
+    this.#file = await open(target, 'wx', mode === 0 ? FILE_MODE : mode).catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error;
+        throw new JobletError('invalid', `upload ${header.path}: stands there twice`, {
+          about: 'path',
+        });
+      },
+    );
+    // The process's umask must not take away what was asked for.
+    await this.#file.chmod(mode === 0 ? FILE_MODE : mode);
+    this.#left = header.size;
+  }
+
+  async write(data: Uint8Array): Promise<void> {
+    if (this.#file === undefined || data.length > this.#left) {
+      throw new JobletError('invalid', `upload ${this.#name}: more data than its header said`);
+    }
+    this.bytes += data.length;
+    this.#left -= data.length;
+    if (this.bytes > this.#limits.maxBytes) {
+      throw new JobletError(
+        'exhausted',
+        `an upload holds at most ${this.#limits.maxBytes} bytes (uploads.maxBytes)`,
+      );
+    }
+    await this.#file.writeFile(data);
+  }
+
+  async close(): Promise<void> {
+    await this.#finish();
+  }
+
+  async discard(): Promise<void> {
+    await this.#file?.close();
+    this.#file = undefined;
+    await rm(this.#root, { recursive: true, force: true });
+  }
+
+  async #finish(): Promise<void> {
+    const file = this.#file;
+    if (file === undefined) return;
+    if (this.#left > 0) {
+      throw new JobletError('invalid', `upload ${this.#name}: less data than its header said`);
+    }
+    // A job that waits, even over a power cut, starts with its files whole.
+    await file.datasync();
+    this.#file = undefined;
+    await file.close();
+  }
+}

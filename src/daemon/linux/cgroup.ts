@@ -1,0 +1,324 @@
+// The one place that knows how this host arranges its cgroups: pure v2, or v1 controllers with or
+// without a unified tree beside them. Everybody else speaks of limits.
+
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { JobletError, messageOf } from '../../shared/errors.ts';
+
+/** What cgroups can hold a job to. */
+export interface CgroupLimits {
+  /** Percent of one core; 0 is unlimited. */
+  readonly cpuPercent: number;
+  /** Resident memory, swap included; 0 is unlimited. */
+  readonly memoryBytes: number;
+  /** Bytes a second, each for reading and writing, of each disk; 0 is unlimited. */
+  readonly ioBps: number;
+  /** A list as `0-3` or `0,2`; empty is any. */
+  readonly cpuCores: string;
+  /** Processes and threads together; 0 is unlimited. */
+  readonly processes: number;
+}
+
+export type CgroupLayout =
+  | { readonly kind: 'v2'; readonly base: string; readonly swap: boolean }
+  | {
+      readonly kind: 'v1';
+      /** Controller name to our base directory below it. */
+      readonly base: Readonly<Record<V1Controller, string>>;
+      /** Our base directory in the unified tree of a hybrid host: it kills a job as a whole. */
+      readonly unified: string;
+      readonly swap: boolean;
+    };
+
+const v1Controllers = ['memory', 'cpu', 'cpuacct', 'pids', 'blkio', 'cpuset'] as const;
+type V1Controller = (typeof v1Controllers)[number];
+
+/** What a v2 host must offer for our limits. */
+const v2Controllers = ['cpu', 'cpuset', 'io', 'memory', 'pids'] as const;
+
+const CPU_PERIOD_USEC = 100_000;
+
+interface CgroupMount {
+  readonly kind: 'v1' | 'v2';
+  readonly target: string;
+  readonly options: readonly string[];
+}
+
+/** Reads the cgroup mounts out of the text of `/proc/self/mountinfo`. */
+export function parseCgroupMounts(mountinfo: string): CgroupMount[] {
+  const mounts: CgroupMount[] = [];
+  for (const line of mountinfo.split('\n')) {
+    const [left = '', right = ''] = line.split(' - ');
+    const target = left.split(' ')[4] ?? '';
+    const [type, , options = ''] = right.split(' ');
+    if (type === 'cgroup') mounts.push({ kind: 'v1', target, options: options.split(',') });
+    if (type === 'cgroup2') mounts.push({ kind: 'v2', target, options: [] });
+  }
+  return mounts;
+}
+
+/**
+ * Finds out how the host arranges its cgroups and makes our base directory in each tree.
+ * `baseDir` is the configured one, as below `/sys/fs/cgroup` of a v2 host. Throws when a limit that
+ * we promise could not be kept here.
+ */
+export function openCgroups(baseDir: string): CgroupLayout {
+  const relative = path.relative('/sys/fs/cgroup', baseDir);
+  if (relative === '' || relative.startsWith('..')) {
+    throw new JobletError(
+      'invalid',
+      `cgroup.baseDir must lie below /sys/fs/cgroup, not ${baseDir}`,
+    );
+  }
+  const mounts = parseCgroupMounts(readFileSync('/proc/self/mountinfo', 'utf8'));
+  const v1 = mounts.filter((mount) => mount.kind === 'v1');
+  const v2 = mounts.find((mount) => mount.kind === 'v2');
+  const memory = v1.find((mount) => mount.options.includes('memory'));
+  if (memory !== undefined) return openV1(v1, v2, relative);
+  if (v2 === undefined) {
+    throw new JobletError(
+      'unsupported',
+      'this host mounts no cgroups; mount cgroup2 on /sys/fs/cgroup',
+    );
+  }
+  return openV2(v2.target, relative);
+}
+
+function openV1(
+  mounts: readonly CgroupMount[],
+  v2: CgroupMount | undefined,
+  relative: string,
+): CgroupLayout {
+  const base = {} as Record<V1Controller, string>;
+  for (const controller of v1Controllers) {
+    const mount = mounts.find((each) => each.options.includes(controller));
+    if (mount === undefined) throw missing(controller);
+    base[controller] = path.join(mount.target, relative);
+    makeDirectory(mount.target, relative, controller === 'cpuset' ? inheritCpuset : undefined);
+  }
+  if (v2 === undefined) {
+    throw new JobletError(
+      'unsupported',
+      'this host mounts v1 cgroups only, so a job could not be killed as a whole; mount the unified tree too: mount -t cgroup2 none /sys/fs/cgroup/unified',
+    );
+  }
+  const unified = path.join(v2.target, relative);
+  makeDirectory(v2.target, relative);
+  const swap = readdirSync(base.memory).includes('memory.memsw.limit_in_bytes');
+  return { kind: 'v1', base, unified, swap };
+}
+
+/** A v1 cpuset is born empty, and an empty one takes no process. */
+function inheritCpuset(directory: string): void {
+  for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+    if (readFileSync(path.join(directory, file), 'utf8').trim() !== '') continue;
+    writeFileSync(path.join(directory, file), readFileSync(path.join(directory, '..', file)));
+  }
+}
+
+function openV2(root: string, relative: string): CgroupLayout {
+  const offered = readFileSync(path.join(root, 'cgroup.controllers'), 'utf8').trim().split(' ');
+  for (const controller of v2Controllers)
+    if (!offered.includes(controller)) throw missing(controller);
+  const base = path.join(root, relative);
+  // Processes live in leaves only: if we were started in the base itself, as systemd does with a
+  // delegated unit, we step into a leaf before its controllers can be handed on.
+  const own = readFileSync('/proc/self/cgroup', 'utf8').trim().split('::')[1] ?? '/';
+  makeDirectory(root, relative);
+  if (own === `/${relative}`) {
+    mkdirSync(path.join(base, 'daemon'), { recursive: true });
+    for (const pid of readFileSync(path.join(base, 'cgroup.procs'), 'utf8').trim().split('\n')) {
+      writeFileSync(path.join(base, 'daemon', 'cgroup.procs'), pid);
+    }
+  }
+  const enable = v2Controllers.map((controller) => `+${controller}`).join(' ');
+  let at = root;
+  for (const part of ['', ...relative.split('/')]) {
+    at = path.join(at, part);
+    try {
+      writeFileSync(path.join(at, 'cgroup.subtree_control'), enable);
+    } catch (error) {
+      throw new JobletError(
+        'unsupported',
+        `cgroup setup failed: ${at} does not hand on ${v2Controllers.join(', ')}: ${messageOf(error)}`,
+        { about: at, cause: error },
+      );
+    }
+  }
+  const probe = path.join(base, 'probe');
+  mkdirSync(probe, { recursive: true });
+  const swap = readdirSync(probe).includes('memory.swap.max');
+  rmdirSync(probe);
+  return { kind: 'v2', base, swap };
+}
+
+function makeDirectory(root: string, relative: string, each?: (directory: string) => void): void {
+  let at = root;
+  for (const part of relative.split('/')) {
+    at = path.join(at, part);
+    try {
+      mkdirSync(at, { recursive: true });
+    } catch (error) {
+      throw new JobletError('unsupported', `cgroup setup failed: ${at}: ${messageOf(error)}`, {
+        about: at,
+        cause: error,
+      });
+    }
+    each?.(at);
+  }
+}
+
+function missing(controller: string): JobletError {
+  return new JobletError(
+    'unsupported',
+    `this host offers no cgroup controller ${controller}, so that limit could not be kept; enable it in the kernel or on its command line`,
+    { about: controller },
+  );
+}
+
+/** Whole disks as `major:minor`; loop and memory devices are backed by these or by nothing. */
+export function listDisks(): string[] {
+  return readdirSync('/sys/block')
+    .filter((name) => !/^(loop|ram|zram|fd|sr)\d/.test(name))
+    .map((name) => readFileSync(`/sys/block/${name}/dev`, 'utf8').trim());
+}
+
+/**
+ * The part of a launch plan that puts a job into its cgroups with its limits. `processes` counts
+ * the job's own; its init is let in on top.
+ */
+export function cgroupPlan(
+  layout: CgroupLayout,
+  id: string,
+  limits: CgroupLimits,
+  disks: readonly string[],
+  hasInit: boolean,
+): string[] {
+  const plan: string[] = [];
+  const name = `job-${id}`;
+  const set = (directory: string, file: string, value: string) =>
+    plan.push('cgroup-set', path.join(directory, file), value);
+  const pids = String(limits.processes + (hasInit ? 1 : 0));
+  const quota = String(limits.cpuPercent * (CPU_PERIOD_USEC / 100));
+
+  if (layout.kind === 'v2') {
+    const at = path.join(layout.base, name);
+    plan.push('cgroup', 'v2', at);
+    if (limits.memoryBytes > 0) {
+      set(at, 'memory.max', String(limits.memoryBytes));
+      if (layout.swap) set(at, 'memory.swap.max', '0');
+    }
+    set(at, 'memory.oom.group', '1');
+    if (limits.cpuPercent > 0) set(at, 'cpu.max', `${quota} ${CPU_PERIOD_USEC}`);
+    if (limits.processes > 0) set(at, 'pids.max', pids);
+    if (limits.cpuCores !== '') set(at, 'cpuset.cpus', limits.cpuCores);
+    if (limits.ioBps > 0) {
+      for (const disk of disks) {
+        set(at, 'io.max', `${disk} rbps=${limits.ioBps} wbps=${limits.ioBps}`);
+      }
+    }
+    plan.push('memory-events', 'v2', at, 'cpu-usage', 'v2', at);
+    return plan;
+  }
+
+  const join = (controller: V1Controller) => {
+    const at = path.join(layout.base[controller], name);
+    // Two controllers may share one mount (`cpu,cpuacct`): one directory serves both.
+    if (!plan.includes(at)) plan.push('cgroup', 'v1', at);
+    return at;
+  };
+  const memory = join('memory');
+  if (limits.memoryBytes > 0) {
+    set(memory, 'memory.limit_in_bytes', String(limits.memoryBytes));
+    if (layout.swap) set(memory, 'memory.memsw.limit_in_bytes', String(limits.memoryBytes));
+  }
+  const cpu = join('cpu');
+  if (limits.cpuPercent > 0) {
+    set(cpu, 'cpu.cfs_period_us', String(CPU_PERIOD_USEC));
+    set(cpu, 'cpu.cfs_quota_us', quota);
+  }
+  const cpuacct = join('cpuacct');
+  const processes = join('pids');
+  if (limits.processes > 0) set(processes, 'pids.max', pids);
+  if (limits.ioBps > 0) {
+    const blkio = join('blkio');
+    for (const disk of disks) {
+      set(blkio, 'blkio.throttle.read_bps_device', `${disk} ${limits.ioBps}`);
+      set(blkio, 'blkio.throttle.write_bps_device', `${disk} ${limits.ioBps}`);
+    }
+  }
+  if (limits.cpuCores !== '') {
+    const cpuset = join('cpuset');
+    set(cpuset, 'cpuset.cpus', limits.cpuCores);
+    set(
+      cpuset,
+      'cpuset.mems',
+      readFileSync(path.join(layout.base.cpuset, 'cpuset.mems'), 'utf8').trim(),
+    );
+  }
+  plan.push('cgroup', 'kill', path.join(layout.unified, name));
+  plan.push('memory-events', 'v1', memory, 'cpu-usage', 'v1', cpuacct);
+  return plan;
+}
+
+/** Every directory that a job may have had, for clearing up after a keeper that was killed. */
+export function cgroupDirectories(layout: CgroupLayout, id: string): string[] {
+  const bases =
+    layout.kind === 'v2' ? [layout.base] : [...Object.values(layout.base), layout.unified];
+  return [...new Set(bases)].map((base) => path.join(base, `job-${id}`));
+}
+
+/**
+ * Kills what still runs in a job's cgroups, waits until it is dead, and removes them: what the keeper
+ * does at an end, for a keeper that can not do it any more.
+ */
+export async function clearCgroups(layout: CgroupLayout, id: string): Promise<void> {
+  const directories = cgroupDirectories(layout, id);
+  const tree = path.join(layout.kind === 'v2' ? layout.base : layout.unified, `job-${id}`);
+  if (existsSync(tree)) {
+    writeFileSync(path.join(tree, 'cgroup.kill'), '1');
+    await emptied(path.join(tree, 'cgroup.events'));
+  }
+  for (const directory of directories) {
+    try {
+      rmdirSync(directory);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+}
+
+/** Resolves when the kernel says in this file that no process is left. */
+async function emptied(eventsFile: string): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const look = () => {
+    if (/^populated 0$/m.test(readFileSync(eventsFile, 'utf8'))) resolve();
+  };
+  const watcher = watch(eventsFile, look);
+  look();
+  await promise;
+  watcher.close();
+}
+
+/** The limits of a job as sentences, with the mechanism that keeps them. */
+export function describeLimits(layout: CgroupLayout, limits: CgroupLimits): string[] {
+  const by = layout.kind === 'v2' ? 'cgroup v2' : 'cgroup v1';
+  const lines: string[] = [];
+  if (limits.cpuPercent > 0) lines.push(`CPU ${limits.cpuPercent}% of a core (${by})`);
+  if (limits.cpuCores !== '') lines.push(`cores ${limits.cpuCores} (${by})`);
+  if (limits.memoryBytes > 0) {
+    const swap = layout.swap ? 'swap included' : 'this host counts no swap';
+    lines.push(`memory ${limits.memoryBytes / (1 << 20)} MB, ${swap} (${by})`);
+  }
+  if (limits.ioBps > 0) lines.push(`I/O ${limits.ioBps} bytes/s per disk and direction (${by})`);
+  if (limits.processes > 0) lines.push(`${limits.processes} processes (${by})`);
+  return lines;
+}

@@ -1,0 +1,49 @@
+// How a keeper tells a job's end: in the `ended` frame and in the log's end record alike
+// (docs/log-format.md).
+
+/** What the keeper knows of an end. Times in milliseconds since 1970. */
+export interface End {
+  readonly how: 'exited' | 'signaled' | 'not-started';
+  /** Exit code or signal number. */
+  readonly code: number;
+  readonly step: string;
+  readonly object: string;
+  readonly errno: string;
+  /** Why the keeper itself ended the job, if it did. */
+  readonly cause: '' | 'stop' | 'timeout';
+  readonly oomKills: number;
+  readonly memoryPeakBytes: number;
+  readonly cpuUsec: number;
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+  readonly logBytes: number;
+  readonly droppedBytes: number;
+}
+
+/** Reads the pairs of an end; undefined when they are not those of an end. */
+export function parseEnd(pairs: ReadonlyMap<string, string>): End | undefined {
+  const how = pairs.get('how');
+  if (how !== 'exited' && how !== 'signaled' && how !== 'not-started') return undefined;
+  const cause = pairs.get('cause') ?? '';
+  const number = (key: string) => Number(pairs.get(key) ?? 0);
+  return {
+    how,
+    code: number('code'),
+    step: pairs.get('step') ?? '',
+    object: pairs.get('object') ?? '',
+    errno: pairs.get('errno') ?? '',
+    cause: cause === 'stop' || cause === 'timeout' ? cause : '',
+    oomKills: number('oom-kills'),
+    memoryPeakBytes: number('memory-peak'),
+    cpuUsec: number('cpu-usec'),
+    startedAtMs: nsToMs(pairs.get('started-ns') ?? '0'),
+    endedAtMs: nsToMs(pairs.get('ended-ns') ?? '0'),
+    logBytes: number('log-bytes'),
+    droppedBytes: number('dropped-bytes'),
+  };
+}
+
+/** Nanoseconds in decimal, as the C side writes them, to milliseconds. */
+export function nsToMs(text: string): number {
+  return Math.floor(Number(text) / 1e6);
+}

@@ -1,0 +1,107 @@
+// A connection to the keeper of one job, over its unix socket: to stop it, to feed it, to hear its
+// bell when there is output. It works the same for jobs started by an earlier daemon.
+
+import { createConnection, type Socket } from 'node:net';
+import { JobletError } from '../../shared/errors.ts';
+import { type End, nsToMs, parseEnd } from './end-record.ts';
+import { FrameReader, formatDataFrame, formatFrame, parsePairs } from './frames.ts';
+
+/** Bytes of standard input in one frame: what a pipe takes at once. */
+const INPUT_FRAME_BYTES = 64 * 1024;
+
+export interface KeeperState {
+  readonly phase: 'starting' | 'running' | 'ended';
+  readonly startedAtMs: number;
+}
+
+export class KeeperLink {
+  /** What the keeper said first. */
+  readonly state: KeeperState;
+  /** Resolves with the end, or with undefined when the keeper went away without one. */
+  readonly ended: Promise<End | undefined>;
+  readonly #socket: Socket;
+  #onBell: (position: number) => void = () => {};
+  #onInput: (taken: boolean) => void = () => {};
+
+  private constructor(socket: Socket, state: KeeperState, reader: FrameReader, early: string[][]) {
+    this.#socket = socket;
+    this.state = state;
+    const { promise, resolve } = Promise.withResolvers<End | undefined>();
+    this.ended = promise;
+    const take = (frame: readonly string[]) => {
+      const [verb, first = '', ...rest] = frame;
+      if (verb === 'bell') this.#onBell(Number(first));
+      else if (verb === 'stdin-taken') this.#onInput(true);
+      else if (verb === 'stdin-gone') this.#onInput(false);
+      else if (verb === 'ended') resolve(parseEnd(parsePairs(rest)));
+    };
+    early.forEach(take);
+    socket.on('data', (chunk: Buffer) => reader.push(chunk).forEach(take));
+    socket.on('close', () => {
+      resolve(undefined);
+      this.#onInput(false);
+    });
+  }
+
+  /** Connects, or answers undefined when no keeper listens there (any more). */
+  static connect(path: string): Promise<KeeperLink | undefined> {
+    return new Promise((resolve) => {
+      const socket = createConnection(path);
+      const reader = new FrameReader();
+      socket.once('error', () => resolve(undefined));
+      socket.once('close', () => resolve(undefined));
+      const first = (chunk: Buffer) => {
+        const [state, ...early] = reader.push(chunk);
+        if (state === undefined) return;
+        socket.off('data', first);
+        resolve(new KeeperLink(socket, parseState(state), reader, early));
+      };
+      socket.on('data', first);
+    });
+  }
+
+  /** SIGTERM now, SIGKILL after the grace; 0 kills at once. */
+  stop(graceMs: number): void {
+    this.#socket.write(formatFrame(['stop', String(graceMs)]));
+  }
+
+  /** Asks for one call of `bell`, when there is output beyond what the last one named. */
+  watch(bell: (position: number) => void): void {
+    this.#onBell = bell;
+    this.#socket.write(formatFrame(['watch']));
+  }
+
+  /** Resolves when the job's standard input has taken the bytes. */
+  async input(data: Uint8Array): Promise<void> {
+    for (let at = 0; at < data.length; at += INPUT_FRAME_BYTES) {
+      const taken = new Promise<boolean>((resolve) => {
+        this.#onInput = resolve;
+      });
+      this.#socket.write(formatDataFrame('stdin', data.subarray(at, at + INPUT_FRAME_BYTES)));
+      if (!(await taken)) {
+        throw new JobletError('wrong-state', 'the job does not read its standard input any more');
+      }
+    }
+  }
+
+  endInput(): void {
+    this.#socket.write(formatFrame(['stdin-close']));
+  }
+
+  /** Says that the end has been recorded. */
+  seen(): void {
+    this.#socket.write(formatFrame(['seen']));
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+function parseState(frame: readonly string[]): KeeperState {
+  const [, , phase, , , startedNs = '0'] = frame;
+  return {
+    phase: phase === 'running' || phase === 'ended' ? phase : 'starting',
+    startedAtMs: nsToMs(startedNs),
+  };
+}

@@ -1,0 +1,56 @@
+// A work directory on disk with a hard size: an ext4 image, mounted by loop. It is for uploads that
+// are too big to lie in memory; it costs about 15 ms, which only such jobs pay.
+
+import { execFile } from 'node:child_process';
+import { mkdir, open, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { JobletError, messageOf } from '../../shared/errors.ts';
+
+const run = promisify(execFile);
+
+/** Makes `<directory>/<id>`, at most `bytes` big, holding what `copyFrom` holds. */
+export async function makeWorkImage(
+  directory: string,
+  id: string,
+  bytes: number,
+  copyFrom: string,
+): Promise<string> {
+  const image = path.join(directory, `${id}.img`);
+  const target = path.join(directory, id);
+  try {
+    await mkdir(target, { recursive: true, mode: 0o700 });
+    const file = await open(image, 'wx', 0o600);
+    await file.truncate(bytes);
+    await file.close();
+    await run('mkfs.ext4', [
+      '-q',
+      '-F',
+      '-m',
+      '0',
+      '-E',
+      'lazy_itable_init=1,root_owner=0:0',
+      image,
+    ]);
+    await run('mount', ['-o', 'loop,nosuid,nodev,discard', image, target]);
+    await rm(path.join(target, 'lost+found'), { recursive: true });
+    await run('cp', ['-a', '--no-preserve=ownership', `${copyFrom}/.`, target]);
+    return target;
+  } catch (error) {
+    await removeWorkImage(directory, id);
+    throw new JobletError('unavailable', `no work directory on disk: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Unmounts and removes a work image; does no harm when there is none. */
+export async function removeWorkImage(directory: string, id: string): Promise<void> {
+  const target = path.join(directory, id);
+  const image = path.join(directory, `${id}.img`);
+  await run('umount', ['-q', target]).catch((error: { code?: number; stderr?: string }) => {
+    if (!/not mounted|no mount point|not found/.test(error.stderr ?? '')) throw error;
+  });
+  await rm(target, { recursive: true, force: true });
+  await rm(image, { force: true });
+}

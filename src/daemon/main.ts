@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+// joblet, the daemon's command line.
+
+import { JobletError, messageOf } from '../shared/errors.ts';
+
+const USAGE = `joblet runs commands as isolated, limited, observed jobs.
+
+Usage:
+  joblet [serve] [--config FILE]   run the daemon in the foreground
+  joblet certs ...                 make, add, rotate and revoke certificates
+  joblet config check [FILE]       say what is wrong with a configuration
+  joblet version
+
+Example:
+  joblet certs init --dir /opt/joblet/config && joblet serve --config /opt/joblet/config/joblet-config.yml
+`;
+
+type Command = (argv: string[]) => Promise<number>;
+
+// Each command loads only what it needs.
+const commands: Readonly<Record<string, Command>> = {
+  serve: async (argv) => (await import('./serve.ts')).serveCommand(argv),
+  certs: async (argv) => (await import('./certs-command.ts')).certsCommand(argv),
+  config: async (argv) => (await import('./config-command.ts')).configCommand(argv),
+  version: async () => {
+    const { version } = await import('./version.ts');
+    process.stdout.write(`joblet ${version.version} (${version.gitCommit.slice(0, 8)})\n`);
+    return 0;
+  },
+  help: async () => {
+    process.stdout.write(USAGE);
+    return 0;
+  },
+};
+
+async function main(argv: string[]): Promise<number> {
+  const [word = 'serve', ...rest] = argv;
+  if (word === '--help' || word === '-h') return main(['help']);
+  // Options without a command word belong to serve, as a service unit would write them.
+  if (word.startsWith('-')) return main(['serve', ...argv]);
+  const command = Object.hasOwn(commands, word) ? commands[word] : undefined;
+  if (command === undefined) {
+    process.stderr.write(`Error: unknown command: ${word}\n\n${USAGE}`);
+    return 2;
+  }
+  try {
+    return await command(rest);
+  } catch (error) {
+    if (!(error instanceof JobletError)) throw error;
+    process.stderr.write(`Error: ${messageOf(error)}\n`);
+    return 1;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,135 @@
+// The composition root: the only place that knows all parts of the daemon. Parts are started in the
+// order written here and stopped in reverse.
+
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { JobletError } from '../shared/errors.ts';
+import type { Config } from './config.ts';
+import { Bells } from './jobs/bells.ts';
+import { systemClock } from './jobs/due.ts';
+import { IdRanges } from './jobs/id-ranges.ts';
+import { Jobs } from './jobs/jobs.ts';
+import { Logs } from './jobs/logs.ts';
+import { Resources } from './jobs/resources.ts';
+import { JobStore } from './jobs/store.ts';
+import { Uploads } from './jobs/uploads.ts';
+import { listDisks, openCgroups } from './linux/cgroup.ts';
+import { hostRoot } from './linux/host-root.ts';
+import { Launcher } from './linux/launcher.ts';
+import type { Log } from './log.ts';
+import { createRpc } from './rpc/server.ts';
+import { Db } from './store/db.ts';
+
+const LAUNCHER = path.resolve(import.meta.dirname, '../../native/build/joblet-launch');
+
+/** The longest path that the kernel takes for a unix socket. */
+const SOCKET_PATH_BYTES = 107;
+const KEEPER_DIRECTORY = 'k';
+
+/** Room in a work directory beside the uploaded files. */
+const WORK_ROOM_BYTES = 256 * 1024 * 1024;
+/** Uploads up to this size lie in the job's memory; bigger ones on disk. */
+const UPLOAD_IN_MEMORY_BYTES = 16 * 1024 * 1024;
+
+export interface Node {
+  readonly port: number;
+  /** Answers no more; jobs run on. */
+  stop(): Promise<void>;
+}
+
+/** Starts a node. Resolves when it answers calls; on any failure nothing of it stays. */
+export async function startNode(config: Config, log: Log): Promise<Node> {
+  const stops: (() => Promise<void> | void)[] = [];
+  const stop = async () => {
+    for (let last = stops.pop(); last !== undefined; last = stops.pop()) await last();
+  };
+  try {
+    return { port: await start(config, log, stops), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function start(
+  config: Config,
+  log: Log,
+  stops: (() => Promise<void> | void)[],
+): Promise<number> {
+  if (process.platform !== 'linux') {
+    throw new JobletError(
+      'unsupported',
+      `job execution requires Linux server (current: ${process.platform})`,
+    );
+  }
+  const keepers = path.join(config.run.directory, KEEPER_DIRECTORY);
+  const socketOf = (id: string) => path.join(keepers, id.replaceAll('-', ''));
+  if (Buffer.byteLength(socketOf('0'.repeat(32))) > SOCKET_PATH_BYTES) {
+    throw new JobletError(
+      'invalid',
+      `run.directory ${config.run.directory} is too long for the sockets in it; choose a shorter one`,
+    );
+  }
+  const work = path.join(config.run.directory, 'work');
+  for (const directory of [config.state.path, config.logs.directory, keepers, work]) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  }
+
+  const db = new Db(config.state.path);
+  stops.push(() => db.close());
+  const pidFile = path.join(config.run.directory, 'joblet.pid');
+  writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o644 });
+
+  const store = new JobStore(db);
+  const cgroups = openCgroups(config.cgroup.baseDir);
+  const uploads = new Uploads(config.uploads.directory, config.uploads);
+  const bells = new Bells(socketOf);
+  // Reading a log needs to know which jobs are over, and jobs need their logs: the question is asked
+  // only when both are there.
+  const logs = new Logs(config.logs.directory, bells, (id) => jobs.isOver(id));
+  const launcher = new Launcher(
+    LAUNCHER,
+    { ended: (id, end) => jobs.ended(id, end), gone: (id) => jobs.gone(id) },
+    log,
+  );
+  const jobs = new Jobs({
+    config: {
+      maxConcurrentJobs: config.joblet.maxConcurrentJobs,
+      logSegmentBytes: config.logs.segmentBytes,
+      logQuotaBytes: config.logs.quotaBytes,
+      tmpBytes: config.filesystem.tmpBytes,
+      shmBytes: config.filesystem.shmBytes,
+    },
+    store,
+    resources: new Resources(
+      new IdRanges(config.joblet.idRangeFirst, config.joblet.idRanges),
+      uploads,
+      cgroups,
+      work,
+      {
+        defaultBytes: config.filesystem.workBytes,
+        roomBytes: WORK_ROOM_BYTES,
+        inMemoryBytes: UPLOAD_IN_MEMORY_BYTES,
+      },
+    ),
+    uploads,
+    logs,
+    bells,
+    launcher,
+    cgroups,
+    disks: listDisks(),
+    root: hostRoot(config.filesystem.allowedMounts),
+    socketOf,
+    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    clock: systemClock,
+    log,
+  });
+  await launcher.start();
+  stops.push(() => launcher.stop());
+  await jobs.recover();
+  stops.push(() => jobs.stopWatching());
+
+  const rpc = createRpc({ jobs, logs, uploads, config, log });
+  stops.push(() => rpc.stop());
+  return rpc.listen();
+}

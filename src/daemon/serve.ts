@@ -1,0 +1,25 @@
+// `joblet serve`: the daemon in the foreground, as a service manager runs it.
+
+import { parseArgs } from 'node:util';
+import { loadConfig } from './config.ts';
+import { createLog } from './log.ts';
+import { startNode } from './node.ts';
+
+/** Runs until SIGTERM or SIGINT. Prints one line on standard output when it answers calls. */
+export async function serveCommand(argv: string[]): Promise<number> {
+  const { values } = parseArgs({ args: argv, options: { config: { type: 'string' } } });
+  const config = loadConfig(values.config, process.env);
+  // The job's files and sockets are nobody else's business, whatever umask we were started with.
+  process.umask(0o077);
+  const log = createLog(config.logging);
+  const signaled = Promise.withResolvers<string>();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => signaled.resolve(signal));
+  }
+  const node = await startNode(config, log);
+  process.stdout.write(`joblet is listening on ${config.server.address}:${node.port}\n`);
+  const signal = await signaled.promise;
+  log.info('stopping; running jobs go on', { signal });
+  await node.stop();
+  return 0;
+}

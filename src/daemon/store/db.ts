@@ -1,0 +1,143 @@
+// The node's database: one SQLite file in WAL mode, opened once. Statements are short, because
+// node:sqlite runs on the main thread.
+//
+// Durability: a commit is written to the WAL at once, so the death of this process loses nothing.
+// What a power cut must not lose is waited for with `durable()`: one fdatasync of the WAL in the
+// thread pool serves all who wait, and the main thread never stands still for the disk.
+
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { JobletError, messageOf } from '../../shared/errors.ts';
+
+const MIGRATIONS = path.join(import.meta.dirname, 'migrations');
+
+export class Db {
+  readonly #db: DatabaseSync;
+  readonly #walFd: number;
+  #syncing: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+
+  /** Opens or creates `<directory>/joblet.db` and brings its schema up to date. */
+  constructor(directory: string) {
+    const file = path.join(directory, 'joblet.db');
+    try {
+      // Made before SQLite sees it, so that it is never readable by others.
+      closeSync(openSync(file, constants.O_CREAT | constants.O_RDWR, 0o600));
+      this.#db = new DatabaseSync(file);
+      // Exclusive: the kernel's lock keeps a second daemon out, and goes when this process does.
+      this.#db.exec(
+        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;',
+      );
+      this.#migrate(file);
+      this.#walFd = openSync(`${file}-wal`, 'r+');
+      const directoryFd = openSync(directory, 'r');
+      fsyncSync(directoryFd);
+      closeSync(directoryFd);
+    } catch (error) {
+      if (error instanceof JobletError) throw error;
+      if (/database is locked/.test(messageOf(error))) {
+        throw new JobletError(
+          'unavailable',
+          `another joblet runs on ${directory}; stop it first, or give this one a state directory of its own`,
+          { about: directory, cause: error },
+        );
+      }
+      throw new JobletError(
+        'unavailable',
+        `the state in ${file} cannot be used: ${messageOf(error)}; free or repair the disk, or restore a backup`,
+        { about: file, cause: error },
+      );
+    }
+  }
+
+  prepare(sql: string): StatementSync {
+    return this.#db.prepare(sql);
+  }
+
+  /** Runs `body` in one transaction: all of it is kept, or none. */
+  transaction<T>(body: () => T): T {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      const result = body();
+      this.#db.exec('COMMIT');
+      return result;
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  /** Resolves when everything committed before this call would survive a power cut. */
+  durable(): Promise<void> {
+    if (this.#syncing === undefined) {
+      this.#syncing = this.#sync();
+      return this.#syncing;
+    }
+    // The one under way may have started before our commit: wait for the one after it.
+    this.#next ??= this.#syncing.then(
+      () => this.#startNext(),
+      () => this.#startNext(),
+    );
+    return this.#next;
+  }
+
+  close(): void {
+    closeSync(this.#walFd);
+    this.#db.close();
+  }
+
+  #startNext(): Promise<void> {
+    this.#next = undefined;
+    this.#syncing = this.#sync();
+    return this.#syncing;
+  }
+
+  #sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fdatasync(this.#walFd, (error) => {
+        // Whoever waits in #next starts a new one; else the next caller does.
+        if (this.#next === undefined) this.#syncing = undefined;
+        if (error === null) resolve();
+        else {
+          reject(
+            new JobletError('unavailable', `the disk refused to keep the state: ${error.message}`, {
+              cause: error,
+            }),
+          );
+        }
+      });
+    });
+  }
+
+  #migrate(file: string): void {
+    const row = this.#db.prepare('PRAGMA user_version').get();
+    const have = Number(row?.['user_version'] ?? 0);
+    const migrations = readdirSync(MIGRATIONS)
+      .filter((name) => name.endsWith('.sql'))
+      .sort();
+    if (have > migrations.length) {
+      throw new JobletError(
+        'unavailable',
+        `${file} was written by a newer joblet (schema ${have}, this one knows ${migrations.length}); run the newer version`,
+        { about: file },
+      );
+    }
+    for (const [index, name] of migrations.entries()) {
+      if (index < have) continue;
+      const sql = readFileSync(path.join(MIGRATIONS, name), 'utf8');
+      this.transaction(() => this.#db.exec(`${sql}\nPRAGMA user_version = ${index + 1};`));
+    }
+  }
+}
+
+/** Values as SQLite takes them. */
+export type SqlValue = SQLInputValue;

@@ -1,0 +1,35 @@
+-- The truth of this node about its jobs. Secrets stand in a column of their own so that every
+-- other reader can leave them out; the file is readable by the daemon's user only.
+
+CREATE TABLE jobs (
+  id              TEXT PRIMARY KEY,
+  name            TEXT NOT NULL,
+  status          TEXT NOT NULL,
+  spec            TEXT NOT NULL,             -- JSON of StoredSpec, without secrets
+  secrets         TEXT NOT NULL,             -- JSON object, name to value
+  waits_for       TEXT NOT NULL DEFAULT '',
+  created_at_ms   INTEGER NOT NULL,
+  start_at_ms     INTEGER NOT NULL DEFAULT 0,
+  started_at_ms   INTEGER NOT NULL DEFAULT 0,
+  ended_at_ms     INTEGER NOT NULL DEFAULT 0,
+  outcome         TEXT,                      -- JSON of Outcome, once ended
+  usage           TEXT,                      -- JSON of Usage, once ended
+  log_bytes       INTEGER NOT NULL DEFAULT 0,
+  log_dropped     INTEGER NOT NULL DEFAULT 0,
+  id_range        INTEGER,                   -- first host id of its user namespace, while it holds one
+  boot_id         TEXT NOT NULL DEFAULT '',  -- the boot in which it was started
+  sequence        INTEGER NOT NULL           -- its last event
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX jobs_newest ON jobs (created_at_ms DESC, id DESC);
+CREATE INDEX jobs_open ON jobs (status) WHERE status IN ('PENDING', 'SCHEDULED', 'INITIALIZING', 'RUNNING');
+CREATE INDEX jobs_name ON jobs (name, created_at_ms DESC) WHERE name <> '';
+
+-- Every state change, in order, for ever growing numbers: what watchers follow.
+CREATE TABLE events (
+  sequence  INTEGER PRIMARY KEY AUTOINCREMENT,
+  at_ms     INTEGER NOT NULL,
+  job_id    TEXT NOT NULL,
+  what      TEXT NOT NULL,                   -- the new status, or DELETED
+  who       TEXT NOT NULL                    -- the client's name, or empty for the daemon itself
+) STRICT;
