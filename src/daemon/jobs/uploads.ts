@@ -38,16 +38,28 @@ export interface Staged {
   readonly names: readonly string[];
 }
 
+/** Streamed uploads that may wait for their job at once, and how long each does. */
+const MAX_WAITING = 64;
+const WAITING_MS = 3600 * 1000;
+
 const FILE_MODE = 0o644;
 const DIRECTORY_MODE = 0o755;
 const PERMISSIONS = 0o777;
+
+interface Waiting {
+  readonly bytes: number;
+  readonly names: readonly string[];
+  /** The client that may claim it. */
+  readonly who: string;
+  readonly sinceMs: number;
+}
 
 export class Uploads {
   readonly #received: string;
   readonly #jobs: string;
   readonly #limits: UploadLimits;
-  /** Bytes and names of uploads that wait for their job. */
-  readonly #waiting = new Map<string, { bytes: number; names: string[]; who: string }>();
+  /** Uploads that wait for their job, oldest first. */
+  readonly #waiting = new Map<string, Waiting>();
 
   constructor(directory: string, limits: UploadLimits) {
     this.#received = path.join(directory, 'received');
@@ -64,6 +76,13 @@ export class Uploads {
     parts: AsyncIterable<UploadPart>,
     who: { readonly name: string },
   ): Promise<{ id: string; files: number; bytes: number }> {
+    await this.#expire();
+    if (this.#waiting.size >= MAX_WAITING) {
+      throw new JobletError(
+        'exhausted',
+        `${MAX_WAITING} uploads wait for their jobs already; start those first, or try again later`,
+      );
+    }
     const id = randomUUID();
     const writer = new TreeWriter(path.join(this.#received, id), this.#limits);
     try {
@@ -77,8 +96,9 @@ export class Uploads {
       await writer.discard();
       throw error;
     }
-    this.#waiting.set(id, { bytes: writer.bytes, names: writer.names, who: who.name });
-    return { id, files: writer.names.length, bytes: writer.bytes };
+    const { bytes, names } = writer;
+    this.#waiting.set(id, { bytes, names, who: who.name, sinceMs: Date.now() });
+    return { id, files: names.length, bytes };
   }
 
   /** Stages what a job brings along: files of its request, and a streamed upload that it names. */
@@ -136,15 +156,19 @@ export class Uploads {
     await rm(path.join(this.#jobs, jobId), { recursive: true, force: true });
   }
 
-  /** Drops a streamed upload that no job will claim. */
-  async discard(uploadId: string): Promise<void> {
-    if (!this.#waiting.delete(uploadId)) return;
-    await rm(path.join(this.#received, uploadId), { recursive: true, force: true });
-  }
-
   /** Drops everything staged for jobs that are not in `jobIds`. */
   async sweep(jobIds: ReadonlySet<string>): Promise<void> {
     for (const id of await readdir(this.#jobs)) if (!jobIds.has(id)) await this.release(id);
+  }
+
+  /** Drops streamed uploads that nobody claimed in time. */
+  async #expire(): Promise<void> {
+    const before = Date.now() - WAITING_MS;
+    for (const [id, waiting] of this.#waiting) {
+      if (waiting.sinceMs > before) return;
+      this.#waiting.delete(id);
+      await rm(path.join(this.#received, id), { recursive: true, force: true });
+    }
   }
 }
 

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { type UploadPart, Uploads } from './uploads.ts';
+
+const me = { name: 'me' };
+
+function make(t: TestContext, maxBytes = 1000, maxFiles = 5) {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'joblet-uploads-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const uploads = new Uploads(directory, { maxBytes, maxFiles });
+  const left = () => readdirSync(directory, { recursive: true }).length - 2;
+  return { uploads, left };
+}
+
+async function* parts(...all: UploadPart[]): AsyncGenerator<UploadPart> {
+  yield* all;
+}
+
+function file(name: string, size: number, mode = 0): UploadPart {
+  return { header: { path: name, mode, isDirectory: false, size } };
+}
+
+test('a streamed upload reaches its job with content, folders and executable bits', async (t) => {
+  const { uploads } = make(t);
+  const sent = await uploads.receive(
+    parts(
+      { header: { path: 'empty', mode: 0, isDirectory: true, size: 0 } },
+      file('bin/run.sh', 6, 0o755),
+      { data: Buffer.from('abc') },
+      { data: Buffer.from('def') },
+    ),
+    me,
+  );
+  assert.deepEqual([sent.files, sent.bytes], [2, 6]);
+  const staged = await uploads.stage('job', [], sent.id, me);
+  assert.ok(staged !== undefined);
+  assert.deepEqual(staged.names, ['empty', 'bin/run.sh']);
+  const target = path.join(staged.directory, 'bin/run.sh');
+  assert.equal(readFileSync(target, 'utf8'), 'abcdef');
+  assert.equal(statSync(target).mode & 0o777, 0o755);
+  assert.ok(statSync(path.join(staged.directory, 'empty')).isDirectory());
+});
+
+test('only the client that sent an upload may claim it, and only once', async (t) => {
+  const { uploads } = make(t);
+  const { id } = await uploads.receive(parts(file('a', 0)), me);
+  await assert.rejects(uploads.stage('job', [], id, { name: 'other' }), { kind: 'not-found' });
+  await uploads.stage('job', [], id, me);
+  await assert.rejects(uploads.stage('job2', [], id, me), { kind: 'not-found' });
+});
+
+test('a bad upload is refused and leaves nothing behind', async (t) => {
+  const { uploads, left } = make(t);
+  const data = { data: Buffer.from('12345') };
+  const bad: [string, UploadPart[]][] = [
+    ['invalid', [file('../out', 5), data]],
+    ['invalid', [file('/etc/passwd', 5), data]],
+    ['invalid', [file('a//b', 5), data]],
+    ['invalid', [data]],
+    ['invalid', [file('short', 9), data]],
+    ['invalid', [file('long', 2), data]],
+    ['invalid', [file('twice', 5), data, file('twice', 5), data]],
+    ['exhausted', [file('big', 2000), { data: Buffer.alloc(2000) }]],
+    ['exhausted', ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => file(name, 0))],
+  ];
+  for (const [kind, sent] of bad) {
+    await assert.rejects(uploads.receive(parts(...sent), me), { kind });
+    assert.equal(left(), 0);
+  }
+});
