@@ -1,0 +1,177 @@
+// Limits, and what was used of them. The plan says which files get which values; this file knows
+// only how a directory is made, joined, killed, read and removed on v1 and v2.
+
+#include "launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+  PATH_ROOM = 4096,
+  EMPTY_WAIT_MS = 5000, // a directory whose processes are dead is empty long before
+};
+
+static const char *join(char path[PATH_ROOM], const char *directory, const char *file) {
+  int length = snprintf(path, PATH_ROOM, "%s/%s", directory, file);
+  // A path that was cut short would name another file.
+  return length < PATH_ROOM ? path : "";
+}
+
+int write_file(int dir, const char *path, const char *text) {
+  int file = openat(dir, path, O_WRONLY | O_CLOEXEC);
+  if (file < 0) return -1;
+  ssize_t written = write(file, text, strlen(text));
+  int error = errno;
+  close(file);
+  errno = error;
+  return written < 0 ? -1 : 0;
+}
+
+ssize_t read_file(int dir, const char *path, char *text, size_t room) {
+  int file = openat(dir, path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return -1;
+  ssize_t length = read(file, text, room - 1);
+  int error = errno;
+  close(file);
+  errno = error;
+  text[length < 0 ? 0 : length] = 0;
+  return length;
+}
+
+const struct cgroup *cgroup_of_birth(const struct plan *plan) {
+  for (unsigned i = 0; i < plan->cgroup_count; i++) {
+    if (plan->cgroups[i].kind != CGROUP_V1) return &plan->cgroups[i];
+  }
+  return NULL;
+}
+
+bool cgroup_make(const struct cgroup *cgroup) {
+  // One that is there already is somebody's: its limits and processes are not ours to take over.
+  if (mkdir(cgroup->path, 0755) == 0) return true;
+  report("cgroup", cgroup->path, errno);
+  return false;
+}
+
+bool cgroup_set_all(const struct plan *plan) {
+  char path[PATH_ROOM];
+  for (unsigned i = 0; i < plan->cgroup_set_count; i++) {
+    const struct cgroup_set *set = &plan->cgroup_sets[i];
+    join(path, set->cgroup->path, set->file);
+    if (write_file(AT_FDCWD, path, set->value) != 0) {
+      report("cgroup-set", path, errno);
+      return false;
+    }
+  }
+  return true;
+}
+
+void cgroup_join(const struct plan *plan) {
+  char path[PATH_ROOM];
+  for (unsigned i = 0; i < plan->cgroup_count; i++) {
+    if (plan->cgroups[i].kind != CGROUP_V1) continue;
+    // "0" in `tasks` moves this one thread and so spares the kernel the lock over all of a
+    // process's threads, which costs a grace period: 0.05 ms instead of 8.
+    if (write_file(AT_FDCWD, join(path, plan->cgroups[i].path, "tasks"), "0") != 0) {
+      report_and_exit("cgroup", path);
+    }
+  }
+}
+
+int cgroup_watch_memory(const struct plan *plan) {
+  // On v2 memory.oom.group, set by the plan, makes the kernel kill the job as a whole.
+  if (plan->memory.version != 1) return -1;
+  char path[PATH_ROOM], line[64];
+  int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  int control = open(join(path, plan->memory.path, "memory.oom_control"), O_RDONLY | O_CLOEXEC);
+  snprintf(line, sizeof line, "%d %d", event, control);
+  if (event < 0 || control < 0 ||
+      write_file(AT_FDCWD, join(path, plan->memory.path, "cgroup.event_control"), line) != 0) {
+    report("memory-events", path, errno);
+    return -2;
+  }
+  close(control);
+  return event;
+}
+
+void cgroup_kill(const struct plan *plan) {
+  char path[PATH_ROOM];
+  const struct cgroup *birth = cgroup_of_birth(plan);
+  // Kernels before 5.14 lack the file; process 1's death ends the job there.
+  if (birth != NULL) write_file(AT_FDCWD, join(path, birth->path, "cgroup.kill"), "1");
+}
+
+// Waits until the kernel has let go of the last process. False when it does not say so in time.
+static bool wait_until_empty(const struct plan *plan) {
+  const struct cgroup *birth = cgroup_of_birth(plan);
+  if (birth == NULL) return false;
+  char path[PATH_ROOM], text[256];
+  int events = open(join(path, birth->path, "cgroup.events"), O_RDONLY | O_CLOEXEC);
+  if (events < 0) return false;
+  bool empty = false;
+  for (;;) {
+    ssize_t length = pread(events, text, sizeof text - 1, 0);
+    if (length < 0) break;
+    text[length] = 0;
+    empty = strstr(text, "populated 0") != NULL;
+    struct pollfd change = {.fd = events, .events = POLLPRI};
+    if (empty || poll(&change, 1, EMPTY_WAIT_MS) <= 0) break;
+  }
+  close(events);
+  return empty;
+}
+
+void cgroup_remove(const struct plan *plan, unsigned made) {
+  for (unsigned i = plan->cgroup_count; i-- > 0;) {
+    if (!(made >> i & 1)) continue;
+    if (rmdir(plan->cgroups[i].path) == 0 || errno != EBUSY) continue;
+    if (wait_until_empty(plan)) rmdir(plan->cgroups[i].path);
+  }
+}
+
+static uint64_t read_number(const struct counter *counter, const char *file) {
+  char path[PATH_ROOM], text[64];
+  if (read_file(AT_FDCWD, join(path, counter->path, file), text, sizeof text) < 0) return 0;
+  return strtoull(text, NULL, 10);
+}
+
+// The number behind `key ` at the begin of a line.
+static uint64_t read_keyed(const struct counter *counter, const char *file, const char *key) {
+  char path[PATH_ROOM], text[2048];
+  if (read_file(AT_FDCWD, join(path, counter->path, file), text, sizeof text) < 0) return 0;
+  size_t length = strlen(key);
+  for (const char *line = text; line != NULL && *line != 0; line = strchr(line, '\n')) {
+    line += *line == '\n';
+    if (strncmp(line, key, length) == 0 && line[length] == ' ') {
+      return strtoull(line + length, NULL, 10);
+    }
+  }
+  return 0;
+}
+
+struct usage cgroup_usage(const struct plan *plan) {
+  struct usage usage = {0};
+  if (plan->memory.version == 1) {
+    usage.oom_kills = read_keyed(&plan->memory, "memory.oom_control", "oom_kill");
+    // memsw counts swap too, and is at least as high wherever it exists.
+    usage.memory_peak_bytes = read_number(&plan->memory, "memory.memsw.max_usage_in_bytes");
+    if (usage.memory_peak_bytes == 0) {
+      usage.memory_peak_bytes = read_number(&plan->memory, "memory.max_usage_in_bytes");
+    }
+  } else if (plan->memory.version == 2) {
+    usage.oom_kills = read_keyed(&plan->memory, "memory.events", "oom_kill");
+    usage.memory_peak_bytes = read_number(&plan->memory, "memory.peak");
+  }
+  if (plan->cpu.version == 1) {
+    usage.cpu_usec = read_number(&plan->cpu, "cpuacct.usage") / 1000;
+  } else if (plan->cpu.version == 2) {
+    usage.cpu_usec = read_keyed(&plan->cpu, "cpu.stat", "usage_usec");
+  }
+  return usage;
+}

@@ -1,0 +1,353 @@
+// joblet-launch: the launcher, the keeper of each job, and process 1 of each job.
+//
+//   main.c      chooses the part to play
+//   launcher.c  one process: takes plans, forks keepers, keeps what can be used again
+//   keeper.c    one process per job: output, deadline, stop, end record
+//   inside.c    process 1 of a job, up to the command
+//   rootfs.c    what a job sees as its file system
+//   cgroup.c    limits and what was used of them
+//   net.c       network namespaces, made ahead
+//   ids.c       user namespaces
+//   log.c       the log of a job
+//   plan.c      reads a launch plan, and does nothing else
+//   frame.c     frames to the daemon
+//   report.c    how a failing step is told
+//
+// The whole of what the daemon and this program say to each other is in docs/launch-plan.md.
+// Every descriptor is close-on-exec from birth. Nothing is freed on the way to exec or exit.
+
+#ifndef JOBLET_LAUNCH_H
+#define JOBLET_LAUNCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#if __has_include("seccomp.h")
+#include "seccomp.h"
+#else
+enum { SECCOMP_ALLOW_PTRACE = 1, SECCOMP_ALLOW_USERNS = 2 };
+static inline void seccomp_compile(void) {}
+static inline int seccomp_install(unsigned allow) { return allow > 3 ? -1 : 0; }
+#endif
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+// ---- report.c: failing steps -------------------------------------------------------------------
+
+enum { STEP_ROOM = 32, OBJECT_ROOM = 512 };
+
+// A step that failed: what was being done, to what, and the kernel's errno.
+struct failure {
+  int error; // 0 is none
+  char step[STEP_ROOM];
+  char object[OBJECT_ROOM];
+};
+
+// The one page that a keeper and process 1 of its job share. It holds what a pipe would have to
+// carry at a descriptor each: the "go", the failure, the wait status of the command.
+struct shared {
+  int go;            // futex: 1 when cgroups, socket and log are there
+  int failure_taken; // the first failure is the one that is told
+  int execing;       // the command's own process has come as far as execve
+  int ended;         // the command has ended and `status` holds
+  int status;        // its wait status
+  struct failure failure;
+};
+
+// Set in a keeper and in its process 1.
+extern struct shared *shared;
+
+// Records that `step` failed on `object` with `error`, unless an earlier failure stands.
+void report(const char *step, const char *object, int error);
+
+// Records the failure with errno and ends this process: for process 1 and its children.
+_Noreturn void report_and_exit(const char *step, const char *object);
+
+// The name of an errno, as `ENOENT`.
+const char *errno_name(int error);
+
+// ---- frame.c -----------------------------------------------------------------------------------
+
+enum {
+  FRAME_LIMIT = 1 << 20, // bytes of a frame, as docs/launch-plan.md has it
+  FRAME_ROOM = 4092,     // bytes of the frames that we send
+};
+
+// A frame on its way out, laid out as it travels.
+struct frame {
+  uint32_t length;
+  char bytes[FRAME_ROOM];
+};
+
+void frame_start(struct frame *frame, const char *verb);
+void frame_text(struct frame *frame, const char *text);
+void frame_number(struct frame *frame, uint64_t number);
+// `key=text` and `key=number` as one string.
+void frame_pair(struct frame *frame, const char *key, const char *text);
+void frame_pair_number(struct frame *frame, const char *key, uint64_t number);
+// One send, which never blocks. 0, or -1 with errno.
+int frame_send(int socket, const struct frame *frame);
+// The same for the daemon's socket: when its buffer is full, waits until it reads or is gone.
+int frame_send_patiently(int socket, const struct frame *frame);
+
+// ---- plan.c ------------------------------------------------------------------------------------
+
+enum {
+  ID_ROOM = 37,
+  KEY_ROOM = 129,
+  OP_LIMIT = 128,
+  CGROUP_LIMIT = 16,
+  CGROUP_SET_LIMIT = 128,
+  RLIMIT_LIMIT = 16,
+  IDS_COUNT = 65536, // ids of a job, from `ids_first` on
+};
+
+enum op_kind {
+  OP_BIND_RO,
+  OP_BIND_RO_TRY,
+  OP_BIND_RW,
+  OP_TMPFS,
+  OP_DIR,
+  OP_FILE,
+  OP_SYMLINK,
+  OP_DEV,
+  OP_PROC,
+  OP_SYS,
+  OP_RUN_FILE,
+  OP_BOOT_ID,
+  OP_COPY_IN,
+};
+
+// One mount operation. Which members count depends on the kind.
+struct op {
+  enum op_kind kind;
+  char *source;
+  char *target;
+  char *text;
+  uint64_t bytes;
+  uint64_t inodes;
+  mode_t mode;
+  int fd; // what was prepared for it before the new root was entered, or -1
+};
+
+enum cgroup_kind { CGROUP_V1, CGROUP_V2, CGROUP_KILL };
+
+struct cgroup {
+  enum cgroup_kind kind;
+  char *path;
+};
+
+struct cgroup_set {
+  const struct cgroup *cgroup;
+  char *file;
+  char *value;
+};
+
+// A directory where something is counted; path is NULL when the plan names none.
+struct counter {
+  int version;
+  char *path;
+};
+
+struct rlimit_wish {
+  int resource;
+  uint64_t soft;
+  uint64_t hard;
+};
+
+// A plan that has been read. Its strings lie in the text that it was read from.
+struct plan {
+  char *id;
+  char *log_dir;
+  uint64_t log_segment_bytes;
+  uint64_t log_quota_bytes;
+  char *socket;
+  uint64_t timeout_ms;
+  uint64_t grace_ms;
+
+  uint32_t ids_first;
+  char *hostname;
+  char *root_key;
+  char *dev_target;
+  struct op ops[OP_LIMIT];
+  unsigned op_count;
+  unsigned root_op_count; // so many of them make the shared part of the root
+
+  struct cgroup cgroups[CGROUP_LIMIT];
+  unsigned cgroup_count;
+  struct cgroup_set cgroup_sets[CGROUP_SET_LIMIT];
+  unsigned cgroup_set_count;
+  struct counter memory;
+  struct counter cpu;
+  struct rlimit_wish rlimits[RLIMIT_LIMIT];
+  unsigned rlimit_count;
+
+  unsigned allow; // SECCOMP_ALLOW_*
+  bool no_init;
+  bool stdin_pipe;
+  char *cwd;
+  char **env;
+  unsigned env_count;
+  char **argv;
+  unsigned argc;
+};
+
+enum { PROBLEM_ROOM = 256 };
+
+// Reads the strings in text[0..length) into `plan`. False, with a sentence in `problem`, when the
+// plan is to be refused; what could be read by then (the id) stays in `plan`. `plan->env` and
+// `plan->argv` are to be freed by plan_forget, in either case.
+bool plan_read(struct plan *plan, char *text, size_t length, char problem[PROBLEM_ROOM]);
+void plan_forget(struct plan *plan);
+
+// ---- ids.c -------------------------------------------------------------------------------------
+
+// A descriptor of a new user namespace whose ids 0 to 65535 are `first` and following outside.
+// Or -1 with errno.
+int ids_open(uint32_t first);
+
+// ---- net.c -------------------------------------------------------------------------------------
+
+// A network namespace with loopback up, and the descriptor that tells whether it was used.
+struct netns {
+  int fd;      // -1 is none
+  int devices; // its /proc/net/dev
+};
+
+// Starts the process that makes network namespaces ahead. Its socket, or -1 with errno.
+int net_start_filler(pid_t *pid);
+// Asks the filler for another one.
+void net_request(int filler);
+// Takes what the filler made; false at its end.
+bool net_receive(int filler, struct netns *net);
+// Whether no packet was ever sent in it.
+bool net_is_pristine(const struct netns *net);
+void net_close(struct netns *net);
+// Brings loopback up in the network namespace of this process. 0, or -1 with errno.
+int net_loopback_up(void);
+
+// ---- cgroup.c ----------------------------------------------------------------------------------
+
+// The directory that a process can be born into, or NULL.
+const struct cgroup *cgroup_of_birth(const struct plan *plan);
+// Makes one directory. False after a report.
+bool cgroup_make(const struct cgroup *cgroup);
+// Writes the limits in the plan's order. False after a report.
+bool cgroup_set_all(const struct plan *plan);
+// Moves this process into the v1 directories. For process 1: ends it on failure.
+void cgroup_join(const struct plan *plan);
+// A descriptor that becomes readable when a v1 job runs out of memory; -1 when there is nothing to
+// watch; -2 after a report.
+int cgroup_watch_memory(const struct plan *plan);
+// Kills everything in the job, where the kernel has one write for that.
+void cgroup_kill(const struct plan *plan);
+// Removes the directories whose bit is set in `made`, the last first.
+void cgroup_remove(const struct plan *plan, unsigned made);
+
+struct usage {
+  uint64_t oom_kills;
+  uint64_t memory_peak_bytes;
+  uint64_t cpu_usec;
+};
+
+// What the kernel counted; 0 where the plan names no counter.
+struct usage cgroup_usage(const struct plan *plan);
+
+// ---- rootfs.c ----------------------------------------------------------------------------------
+// All of these are for process 1 and end it on failure.
+
+// What process 1 needs beside the plan.
+struct entry {
+  int ids;      // user namespace
+  int template; // mount namespace with the shared part of the root, or -1
+  int net;      // network namespace, or -1 to make one
+  int launcher; // socket to the launcher, for what can be used again
+  uint32_t generation;
+  int report; // write end of the pipe whose end says "exec'd"
+  int stdio[3];
+};
+
+// Makes the job's own file systems, not attached anywhere yet. To be called before the host's mount
+// namespace is left, in the job's pid and network namespaces.
+void rootfs_prepare(struct plan *plan, const struct entry *entry);
+// Enters the root: from the template, or else builds it and hands the template to the launcher.
+// Then attaches what was prepared. The job's cgroups must have been joined.
+void rootfs_enter(struct plan *plan, const struct entry *entry);
+
+// ---- inside.c ----------------------------------------------------------------------------------
+
+// Process 1 of a job.
+_Noreturn void inside_run(struct plan *plan, const struct entry *entry);
+
+// ---- log.c -------------------------------------------------------------------------------------
+
+enum log_stream { LOG_STDOUT = 1, LOG_STDERR = 2, LOG_GAP = 3, LOG_END = 4 };
+
+struct log {
+  int dir;
+  int segment; // open segment, or -1
+  uint64_t segment_limit_bytes;
+  uint64_t quota_bytes; // 0 is none
+  uint64_t segment_bytes;
+  uint64_t position;      // output bytes kept
+  uint64_t dropped_bytes; // output bytes dropped
+  uint64_t gap_bytes;     // of those, not told yet
+  const char *gap_reason;
+  bool broken; // a half-written record could not be taken back
+};
+
+void log_start(struct log *log, int dir, uint64_t segment_bytes, uint64_t quota_bytes);
+// Appends output as one record, or drops it and marks the gap. Never fails: the job comes first.
+void log_output(struct log *log, enum log_stream stream, const char *bytes, size_t length);
+// Tells what was dropped and not told yet.
+void log_tell_gap(struct log *log);
+// Appends the end record. 0, or -1 with errno.
+int log_end(struct log *log, const char *pairs, size_t length);
+// Returns when the segment with the end record is on the disk.
+void log_make_durable(const struct log *log);
+
+// ---- keeper.c ----------------------------------------------------------------------------------
+
+// The keeper of a job. `daemon` is the socket to the daemon; `entry` what process 1 will need.
+_Noreturn void keeper_run(struct plan *plan, struct entry *entry, int daemon);
+
+// ---- launcher.c --------------------------------------------------------------------------------
+
+enum { DAEMON_FD = 3 };
+
+// What process 1 of a job or its keeper sends to the launcher, with one descriptor.
+struct notice {
+  enum { NOTICE_IDS, NOTICE_TEMPLATE } what;
+  uint32_t ids_first;
+  uint32_t generation;
+  char key[KEY_ROOM];
+};
+
+// Hands a descriptor to the launcher for later launches. What the launcher cannot take is no loss.
+void launcher_offer(int launcher, const struct notice *notice, int fd);
+
+// Never returns an error worth a name: 0 when the daemon has closed its end.
+int launcher_run(void);
+
+// ---- main.c ------------------------------------------------------------------------------------
+
+// Gives this process another name in lists of processes.
+void main_rename(const char *name);
+// The text of the frame that the plan was read from is not needed any more.
+void launcher_drop_text(void);
+
+// Soft limit of open files that the launcher was started with; it raises its own.
+extern uint64_t files_soft_limit;
+
+// ---- small words -------------------------------------------------------------------------------
+
+// Reads a decimal number of at most 2^53; false when the text is anything else.
+bool number_of(const char *text, uint64_t *number);
+// Writes a short text to a file. 0, or -1 with errno.
+int write_file(int dir, const char *path, const char *text);
+// Reads at most room-1 bytes of a file as text. Length, or -1 with errno.
+ssize_t read_file(int dir, const char *path, char *text, size_t room);
+
+#endif

@@ -1,0 +1,381 @@
+// The launcher: takes plans from the daemon, forks a keeper for each, and keeps what later launches
+// can use again: user namespaces, templates of roots, network namespaces. It never waits for a job
+// and never makes one of these itself: keepers and the filler do, and hand them over.
+
+#include "launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+  NET_READY = 16,     // network namespaces kept ready
+  IDS_KEPT = 1024,    // user namespaces kept, one for each job that runs at the same time
+  TEMPLATES_KEPT = 256,
+  KEEPER_BUCKETS = 256,
+  PAGE = 4096,
+};
+
+uint64_t files_soft_limit;
+
+// What arrives from the daemon. A keeper's plan lies in its own copy of this.
+// Whole pages: they are given back as such.
+static char text[PAGE + FRAME_LIMIT] __attribute__((aligned(PAGE)));
+static size_t text_length;
+
+void launcher_drop_text(void) {
+  madvise(text, sizeof text, MADV_DONTNEED);
+}
+
+// ---- what is kept ------------------------------------------------------------------------------
+
+// A namespace that can be joined again; fd 0 is a free place.
+struct kept {
+  int fd;
+  uint32_t ids_first;
+  uint64_t used; // the higher, the later
+  char *key;     // of a template
+};
+
+static struct kept ids[IDS_KEPT];
+static struct kept templates[TEMPLATES_KEPT];
+static uint64_t uses;
+static uint32_t generation; // goes up when something is forgotten
+
+static int notices[2]; // keepers write to [1]
+
+static bool fits(const struct kept *kept, uint32_t ids_first, const char *key) {
+  return kept->fd != 0 && kept->ids_first == ids_first &&
+         (key == NULL || strcmp(kept->key, key) == 0);
+}
+
+// The descriptor, or -1.
+static int find_kept(struct kept *all, unsigned count, uint32_t ids_first, const char *key) {
+  for (unsigned i = 0; i < count; i++) {
+    if (!fits(&all[i], ids_first, key)) continue;
+    all[i].used = ++uses;
+    return all[i].fd;
+  }
+  return -1;
+}
+
+static void let_go(struct kept *kept) {
+  close(kept->fd);
+  free(kept->key);
+  *kept = (struct kept){0};
+}
+
+static void keep(struct kept *all, unsigned count, uint32_t ids_first, const char *key, int fd) {
+  struct kept *place = &all[0];
+  for (unsigned i = 0; i < count; i++) {
+    if (fits(&all[i], ids_first, key)) {
+      close(fd);
+      return;
+    }
+    // A free place was never used; else the one that was not used for longest.
+    if (all[i].used < place->used) place = &all[i];
+  }
+  if (place->fd != 0) let_go(place);
+  char *copy = key == NULL ? NULL : strdup(key);
+  if (key != NULL && copy == NULL) {
+    close(fd);
+    return;
+  }
+  *place = (struct kept){.fd = fd, .ids_first = ids_first, .used = ++uses, .key = copy};
+}
+
+static void forget(const char *key) {
+  // A template of it may be on its way.
+  generation++;
+  for (unsigned i = 0; i < TEMPLATES_KEPT; i++) {
+    if (templates[i].fd != 0 && strcmp(templates[i].key, key) == 0) let_go(&templates[i]);
+  }
+}
+
+void launcher_offer(int launcher, const struct notice *notice, int fd) {
+  char control[CMSG_SPACE(sizeof fd)] __attribute__((aligned(8))) = {0};
+  struct iovec body = {.iov_base = (void *)notice, .iov_len = sizeof *notice};
+  struct msghdr message = {.msg_iov = &body, .msg_iovlen = 1, .msg_control = control,
+                           .msg_controllen = sizeof control};
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof fd);
+  memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  (void)!sendmsg(launcher, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void take_notice(void) {
+  struct notice notice;
+  int fd;
+  char control[CMSG_SPACE(sizeof fd)] __attribute__((aligned(8)));
+  struct iovec body = {.iov_base = &notice, .iov_len = sizeof notice};
+  struct msghdr message = {.msg_iov = &body, .msg_iovlen = 1, .msg_control = control,
+                           .msg_controllen = sizeof control};
+  ssize_t got = recvmsg(notices[0], &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  struct cmsghdr *header = got < 0 ? NULL : CMSG_FIRSTHDR(&message);
+  if (header == NULL || header->cmsg_len != CMSG_LEN(sizeof fd)) return;
+  memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  if (got != sizeof notice) {
+    close(fd);
+    return;
+  }
+  switch (notice.what) {
+  case NOTICE_IDS:
+    keep(ids, IDS_KEPT, notice.ids_first, NULL, fd);
+    return;
+  case NOTICE_TEMPLATE:
+    if (notice.generation == generation) {
+      keep(templates, TEMPLATES_KEPT, notice.ids_first, notice.key, fd);
+    } else {
+      close(fd);
+    }
+    return;
+  }
+}
+
+// ---- network namespaces ------------------------------------------------------------------------
+
+static struct netns net_pool[NET_READY];
+static unsigned net_ready;
+static unsigned net_asked;
+static int filler = -1;
+static pid_t filler_pid;
+
+static void fill_net_pool(void) {
+  if (filler < 0) return;
+  for (; net_ready + net_asked < NET_READY; net_asked++) net_request(filler);
+}
+
+static void start_filler(void) {
+  net_asked = 0;
+  filler = net_start_filler(&filler_pid);
+  // Without one, each job makes its own.
+  if (filler < 0) fprintf(stderr, "joblet-launch: netns filler: %s\n", errno_name(errno));
+  fill_net_pool();
+}
+
+static void keep_net(struct netns *net) {
+  if (net_ready < NET_READY) net_pool[net_ready++] = *net;
+  else net_close(net);
+}
+
+static void take_from_filler(void) {
+  struct netns net;
+  if (!net_receive(filler, &net)) {
+    close(filler);
+    filler = -1;
+    // It died once it could not go on; it is started again when the pool has run dry.
+    return;
+  }
+  if (net.fd < 0) return;
+  net_asked--;
+  keep_net(&net);
+}
+
+static struct netns take_net(void) {
+  if (net_ready == 0 && filler < 0) start_filler();
+  struct netns net = {-1, -1};
+  if (net_ready > 0) net = net_pool[--net_ready];
+  fill_net_pool();
+  return net;
+}
+
+// ---- keepers -----------------------------------------------------------------------------------
+
+struct running {
+  struct running *next;
+  pid_t pid;
+  char id[ID_ROOM];
+  struct netns net;
+};
+
+static struct running *running[KEEPER_BUCKETS];
+
+static void tell_failed(const char *id, const char *step, const char *object, int error) {
+  struct frame frame;
+  frame_start(&frame, "failed");
+  frame_text(&frame, id);
+  frame_text(&frame, step);
+  frame_text(&frame, object);
+  frame_text(&frame, errno_name(error));
+  frame_send_patiently(DAEMON_FD, &frame);
+}
+
+static void launch(char *plan_text, size_t length) {
+  static struct plan plan;
+  char problem[PROBLEM_ROOM];
+  if (!plan_read(&plan, plan_text, length, problem)) {
+    tell_failed(plan.id == NULL ? "" : plan.id, "plan", problem, EINVAL);
+    plan_forget(&plan);
+    return;
+  }
+  struct running *job = malloc(sizeof *job);
+  if (job == NULL) {
+    tell_failed(plan.id, "keeper", "memory", ENOMEM);
+    plan_forget(&plan);
+    return;
+  }
+  job->net = take_net();
+  struct entry entry = {
+      .ids = find_kept(ids, IDS_KEPT, plan.ids_first, NULL),
+      .template = find_kept(templates, TEMPLATES_KEPT, plan.ids_first, plan.root_key),
+      .net = job->net.fd,
+      .launcher = notices[1],
+      .generation = generation,
+      .stdio = {-1, -1, -1},
+  };
+  pid_t pid = fork();
+  if (pid == 0) keeper_run(&plan, &entry, DAEMON_FD);
+  if (pid < 0) {
+    tell_failed(plan.id, "keeper", "fork", errno);
+    keep_net(&job->net);
+    free(job);
+  } else {
+    job->pid = pid;
+    snprintf(job->id, sizeof job->id, "%s", plan.id);
+    job->next = running[pid % KEEPER_BUCKETS];
+    running[pid % KEEPER_BUCKETS] = job;
+  }
+  plan_forget(&plan);
+}
+
+static void keeper_ended(pid_t pid, int status) {
+  struct running **link = &running[pid % KEEPER_BUCKETS];
+  while (*link != NULL && (*link)->pid != pid) link = &(*link)->next;
+  struct running *job = *link;
+  if (job == NULL) return;
+  *link = job->next;
+  if (status != 0) {
+    struct frame frame;
+    frame_start(&frame, "gone");
+    frame_text(&frame, job->id);
+    frame_number(&frame, (uint64_t)status);
+    frame_send_patiently(DAEMON_FD, &frame);
+  }
+  // The keeper left in good order, so the job's last process is gone.
+  if (status == 0 && job->net.fd >= 0 && net_is_pristine(&job->net)) keep_net(&job->net);
+  else net_close(&job->net);
+  free(job);
+}
+
+static void reap_children(int signals) {
+  struct signalfd_siginfo info;
+  (void)!read(signals, &info, sizeof info);
+  int status;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid != filler_pid) keeper_ended(pid, status);
+  }
+}
+
+// ---- the daemon's frames -----------------------------------------------------------------------
+
+static void take_frame(char *frame, size_t length) {
+  static const char launch_verb[] = "launch", forget_verb[] = "forget";
+  if (length >= sizeof launch_verb && memcmp(frame, launch_verb, sizeof launch_verb) == 0) {
+    launch(frame + sizeof launch_verb, length - sizeof launch_verb);
+  } else if (length > sizeof forget_verb &&
+             memcmp(frame, forget_verb, sizeof forget_verb) == 0 && frame[length - 1] == 0) {
+    forget(frame + sizeof forget_verb);
+  } else {
+    fprintf(stderr, "joblet-launch: a frame that is neither launch nor forget\n");
+    exit(1);
+  }
+}
+
+// False when the daemon has closed its end.
+static bool read_daemon(void) {
+  ssize_t got = recv(DAEMON_FD, text + text_length, sizeof text - text_length, MSG_DONTWAIT);
+  if (got < 0) return errno == EAGAIN || errno == EINTR;
+  if (got == 0) return false;
+  text_length += (size_t)got;
+  size_t at = 0;
+  uint32_t length;
+  while (text_length - at >= sizeof length) {
+    memcpy(&length, text + at, sizeof length);
+    if (length == 0 || length > FRAME_LIMIT) {
+      fprintf(stderr, "joblet-launch: a frame of %u bytes\n", length);
+      exit(1);
+    }
+    if (text_length - at - sizeof length < length) break;
+    take_frame(text + at + sizeof length, length);
+    at += sizeof length + length;
+  }
+  memmove(text, text + at, text_length - at);
+  text_length -= at;
+  return true;
+}
+
+// ---- start -------------------------------------------------------------------------------------
+
+static void raise_files_limit(void) {
+  struct rlimit files;
+  getrlimit(RLIMIT_NOFILE, &files);
+  files_soft_limit = files.rlim_cur;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
+static int take_signals(void) {
+  // Whoever started the daemon may have had signals ignored; a job inherits none of that.
+  for (int each = 1; each < NSIG; each++) signal(each, SIG_DFL);
+  sigset_t mask;
+  sigemptyset(&mask);
+  sigprocmask(SIG_SETMASK, &mask, NULL);
+  sigaddset(&mask, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &mask, NULL);
+  return signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int fail(const char *what) {
+  fprintf(stderr, "joblet-launch: %s: %s\n", what, errno_name(errno));
+  return 1;
+}
+
+int launcher_run(void) {
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0 || dup2(null, STDIN_FILENO) < 0) return fail("/dev/null");
+  if (fcntl(DAEMON_FD, F_SETFD, FD_CLOEXEC) != 0) return fail("descriptor 3");
+  int signals = take_signals();
+  if (signals < 0) return fail("signalfd");
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, notices) != 0) return fail("socketpair");
+  // Inherited by every process from here on: no set-uid file can raise anything, and nobody but
+  // root can look into a keeper.
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail("no_new_privs");
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  umask(022);
+  raise_files_limit();
+  seccomp_compile();
+  start_filler();
+
+  struct frame ready;
+  frame_start(&ready, "ready");
+  frame_text(&ready, JOBLET_VERSION);
+  if (frame_send_patiently(DAEMON_FD, &ready) != 0) return fail("descriptor 3");
+  for (;;) {
+    struct pollfd polled[] = {
+        {.fd = DAEMON_FD, .events = POLLIN},
+        {.fd = signals, .events = POLLIN},
+        {.fd = notices[0], .events = POLLIN},
+        {.fd = filler, .events = POLLIN},
+    };
+    if (poll(polled, LENGTH(polled), -1) < 0 && errno != EINTR) return fail("poll");
+    // What can be used again first, so that the launches behind it find it.
+    if (polled[2].revents != 0) take_notice();
+    if (polled[3].revents != 0) take_from_filler();
+    if (polled[1].revents != 0) reap_children(signals);
+    if (polled[0].revents != 0 && !read_daemon()) return 0;
+  }
+}

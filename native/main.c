@@ -1,0 +1,31 @@
+// joblet-launch: see launch.h for its parts.
+
+#include "launch.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+// Where the command line lies, which lists of processes show.
+static char *command_line;
+static size_t command_line_length;
+
+void main_rename(const char *name) {
+  prctl(PR_SET_NAME, name);
+  size_t length = strnlen(name, command_line_length - 1);
+  memset(command_line, 0, command_line_length);
+  memcpy(command_line, name, length);
+}
+
+int main(int argc, char **argv) {
+  if (argc == 2 && strcmp(argv[1], "launcher") == 0) {
+    command_line = argv[0];
+    command_line_length = (size_t)(argv[1] + strlen(argv[1]) + 1 - argv[0]);
+    return launcher_run();
+  }
+  fprintf(stderr, "joblet-launch %s\n"
+                  "usage: joblet-launch launcher\n"
+                  "Started by the daemon, as root, with one end of a stream socket on descriptor 3.\n",
+          JOBLET_VERSION);
+  return 2;
+}
