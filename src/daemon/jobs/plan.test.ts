@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { StoredSpec } from './job.ts';
+import { environmentOf, makePlan, type PlanFacts } from './plan.ts';
+
+const spec: StoredSpec = {
+  name: '',
+  command: 'true',
+  args: [],
+  limits: { cpuPercent: 0, memoryBytes: 0, ioBps: 0, cpuCores: '', processes: 0, workBytes: 0 },
+  uploads: [],
+  uploadId: '',
+  startAtMs: 0,
+  network: 'isolated',
+  volumes: [],
+  runtime: '',
+  workDir: '/work',
+  environment: {},
+  secretEnvironment: {},
+  timeoutMs: 0,
+  graceMs: 100,
+  stdin: false,
+  init: true,
+  allow: [],
+  workflowUuid: '',
+};
+
+const facts: PlanFacts = {
+  id: '0b8f3c5e-0000-4000-8000-000000000000',
+  root: { key: 'k', operations: ['dir', '/etc', '0755'] },
+  work: { kind: 'memory', bytes: 1 << 20, copyFrom: '' },
+  idRange: 1 << 20,
+  cgroups: ['cgroup', 'v2', '/cg/job'],
+  logDirectory: '/logs/id',
+  logSegmentBytes: 1,
+  logQuotaBytes: 2,
+  socket: '/run/s',
+  timeoutMs: 0,
+  tmpBytes: 1 << 20,
+  shmBytes: 1 << 20,
+  identity: '11111111-2222-4333-8444-555555555555',
+};
+
+/** Operands of every occurrence of a one-operand option behind the sandbox's description. */
+function operands(plan: readonly string[], option: string): string[] {
+  const start = plan.lastIndexOf('cwd');
+  return plan
+    .slice(start)
+    .flatMap((word, at, all) => (word === option && at % 2 === 0 ? [String(all[at + 1])] : []));
+}
+
+test('every argument reaches the plan as it is, also empty ones and ones that look like options', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof(fc.string(), fc.constantFrom('', 'arg', '--', 'env'))),
+      (args) => {
+        const plan = makePlan({ ...spec, args }, facts);
+        assert.deepEqual(operands(plan, 'arg'), ['true', ...args]);
+      },
+    ),
+  );
+});
+
+test("the environment is the defaults, the user's and the secrets, and nothing of the daemon's", () => {
+  const own = environmentOf(
+    { environment: { A: '1', LANG: 'C' }, secretEnvironment: { S: 'x' } },
+    'h',
+  );
+  assert.deepEqual(own, {
+    PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    HOME: '/work',
+    USER: 'root',
+    HOSTNAME: 'h',
+    LANG: 'C',
+    A: '1',
+    S: 'x',
+  });
+});
+
+test('the sandbox is the same whatever the environment says', () => {
+  const head = (environment: Record<string, string>) => {
+    const plan = makePlan({ ...spec, environment }, facts);
+    return plan.slice(0, plan.lastIndexOf('cwd'));
+  };
+  assert.deepEqual(head({ JOB_TYPE: 'runtime-build', JOBLET_CI_MODE: 'true' }), head({}));
+});
+
+test('a work directory on disk is bound, one in memory is made and filled', () => {
+  const disk = makePlan(spec, { ...facts, work: { kind: 'disk', directory: '/w/1' } });
+  assert.ok(disk.join(' ').includes('bind-rw /w/1 /work'));
+  const memory = makePlan(spec, {
+    ...facts,
+    work: { kind: 'memory', bytes: 8192, copyFrom: '/u/1' },
+  });
+  assert.ok(memory.join(' ').includes('tmpfs /work 8192 1024 0755 copy-in /u/1 /work'));
+});

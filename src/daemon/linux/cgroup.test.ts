@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type CgroupLayout,
+  cgroupDirectories,
+  cgroupPlan,
+  describeLimits,
+  parseCgroupMounts,
+} from './cgroup.ts';
+
+const limits = { cpuPercent: 50, memoryBytes: 64 << 20, ioBps: 1000, cpuCores: '', processes: 10 };
+const none = { cpuPercent: 0, memoryBytes: 0, ioBps: 0, cpuCores: '', processes: 0 };
+
+const v2: CgroupLayout = { kind: 'v2', base: '/cg/j', swap: true };
+const v1: CgroupLayout = {
+  kind: 'v1',
+  base: {
+    memory: '/m/j',
+    cpu: '/c/j',
+    cpuacct: '/c/j',
+    pids: '/p/j',
+    blkio: '/b/j',
+    cpuset: '/s/j',
+  },
+  unified: '/u/j',
+  swap: false,
+};
+
+function values(plan: readonly string[]): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const [at, word] of plan.entries()) {
+    if (word === 'cgroup-set') found[String(plan[at + 1])] = String(plan[at + 2]);
+  }
+  return found;
+}
+
+test('on cgroup v2 every limit becomes a value in the one directory of the job', () => {
+  const plan = cgroupPlan(v2, 'x', limits, ['8:0'], true);
+  assert.deepEqual(plan.slice(0, 3), ['cgroup', 'v2', '/cg/j/job-x']);
+  assert.deepEqual(values(plan), {
+    '/cg/j/job-x/memory.max': '67108864',
+    '/cg/j/job-x/memory.swap.max': '0',
+    '/cg/j/job-x/memory.oom.group': '1',
+    '/cg/j/job-x/cpu.max': '50000 100000',
+    '/cg/j/job-x/pids.max': '11',
+    '/cg/j/job-x/io.max': '8:0 rbps=1000 wbps=1000',
+  });
+});
+
+test('on v1 controllers a shared mount is one directory, and what no limit needs is left out', () => {
+  const plan = cgroupPlan(v1, 'x', none, ['8:0'], false);
+  const directories = plan.flatMap((word, at) => (word === 'cgroup' ? [plan[at + 2]] : []));
+  assert.deepEqual(directories, ['/m/j/job-x', '/c/j/job-x', '/p/j/job-x', '/u/j/job-x']);
+  assert.deepEqual(values(plan), {});
+  const limited = values(cgroupPlan(v1, 'x', limits, ['8:0'], false));
+  assert.equal(limited['/m/j/job-x/memory.limit_in_bytes'], '67108864');
+  assert.equal(limited['/c/j/job-x/cpu.cfs_quota_us'], '50000');
+  assert.equal(limited['/p/j/job-x/pids.max'], '10');
+  assert.equal(limited['/b/j/job-x/blkio.throttle.write_bps_device'], '8:0 1000');
+  assert.equal(limited['/m/j/job-x/memory.memsw.limit_in_bytes'], undefined);
+});
+
+test('clearing up looks in every directory that a job can have had', () => {
+  assert.deepEqual(cgroupDirectories(v2, 'x'), ['/cg/j/job-x']);
+  assert.equal(cgroupDirectories(v1, 'x').length, 6);
+});
+
+test('what is in force is told with what keeps it', () => {
+  assert.deepEqual(describeLimits(v2, { ...limits, cpuCores: '0-1' }), [
+    'CPU 50% of a core (cgroup v2)',
+    'cores 0-1 (cgroup v2)',
+    'memory 64 MB, swap included (cgroup v2)',
+    'I/O 1000 bytes/s per disk and direction (cgroup v2)',
+    '10 processes (cgroup v2)',
+  ]);
+  assert.deepEqual(describeLimits(v1, none), []);
+});
+
+test('mounts are told apart by their kind and controllers', () => {
+  const text = [
+    '29 24 0:25 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:9 - cgroup cgroup rw,cpu,cpuacct',
+    '30 24 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw',
+    '31 24 0:27 / / rw - ext4 /dev/vda rw',
+    '',
+  ].join('\n');
+  assert.deepEqual(parseCgroupMounts(text), [
+    { kind: 'v1', target: '/sys/fs/cgroup/cpu,cpuacct', options: ['rw', 'cpu', 'cpuacct'] },
+    { kind: 'v2', target: '/sys/fs/cgroup/unified', options: [] },
+  ]);
+});

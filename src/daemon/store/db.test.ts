@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { type TestContext, test } from 'node:test';
+import { Db } from './db.ts';
+
+function makeDirectory(t: TestContext): string {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'joblet-db-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  return directory;
+}
+
+test('what was committed is there after closing and opening again', async (t) => {
+  const directory = makeDirectory(t);
+  const db = new Db(directory);
+  db.transaction(() =>
+    db.prepare("INSERT INTO events (at_ms, job_id, what, who) VALUES (1, 'j', 'x', '')").run(),
+  );
+  await Promise.all([db.durable(), db.durable(), db.durable()]);
+  db.close();
+  const again = new Db(directory);
+  assert.equal(again.prepare('SELECT count(*) AS n FROM events').get()?.['n'], 1);
+  again.close();
+});
+
+test('a transaction that throws leaves nothing', (t) => {
+  const db = new Db(makeDirectory(t));
+  assert.throws(() =>
+    db.transaction(() => {
+      db.prepare("INSERT INTO events (at_ms, job_id, what, who) VALUES (1, 'j', 'x', '')").run();
+      throw new Error('no');
+    }),
+  );
+  assert.equal(db.prepare('SELECT count(*) AS n FROM events').get()?.['n'], 0);
+  db.close();
+});
+
+test('the state is readable by its owner only', (t) => {
+  const directory = makeDirectory(t);
+  const db = new Db(directory);
+  for (const file of ['joblet.db', 'joblet.db-wal']) {
+    assert.equal(statSync(path.join(directory, file)).mode & 0o077, 0, file);
+  }
+  db.close();
+});
+
+test('a second daemon on the same state is refused and told why', (t) => {
+  const directory = makeDirectory(t);
+  const db = new Db(directory);
+  assert.throws(() => new Db(directory), {
+    kind: 'unavailable',
+    message: /another joblet runs on/,
+  });
+  db.close();
+});
+
+test('a newer schema is refused, a damaged file is named, neither is overwritten', (t) => {
+  const newer = makeDirectory(t);
+  new Db(newer).close();
+  const raw = new DatabaseSync(path.join(newer, 'joblet.db'));
+  raw.exec('PRAGMA user_version = 999');
+  raw.close();
+  assert.throws(() => new Db(newer), { kind: 'unavailable', message: /newer joblet/ });
+
+  const damaged = makeDirectory(t);
+  writeFileSync(
+    path.join(damaged, 'joblet.db'),
+    'this is no database, and long enough to say so'.repeat(50),
+  );
+  assert.throws(() => new Db(damaged), { kind: 'unavailable', message: /cannot be used/ });
+});
