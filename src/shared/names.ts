@@ -1,0 +1,14 @@
+// What jobs, volumes, networks and clients may be called: a word that is safe as a file name, as a
+// host name's beginning and on a terminal.
+
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
+export const MAX_NAME_CHARS = 63;
+
+/** What is wrong with a name, or undefined. */
+export function checkName(name: string): string | undefined {
+  if (name.length > MAX_NAME_CHARS) {
+    return `has ${name.length} characters; use at most ${MAX_NAME_CHARS}`;
+  }
+  if (NAME.test(name)) return undefined;
+  return 'must start with a letter, a digit or _ and go on with letters, digits, _, . and -';
+}
