@@ -8,7 +8,6 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
-#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
@@ -36,12 +35,6 @@ static void die_with_keeper(int report_fd) {
   // The keeper may have died before that. Only it holds the read end of this pipe.
   struct pollfd keeper = {.fd = report_fd, .events = 0};
   if (poll(&keeper, 1, 0) > 0 && (keeper.revents & POLLERR)) _exit(1);
-}
-
-static void wait_for_go(void) {
-  while (__atomic_load_n(&shared->go, __ATOMIC_ACQUIRE) == 0) {
-    syscall(SYS_futex, &shared->go, FUTEX_WAIT, 0, NULL, NULL, 0);
-  }
 }
 
 static void enter_network(const struct entry *entry) {
@@ -224,7 +217,7 @@ _Noreturn void inside_run(struct plan *plan, const struct entry *entry) {
     report_and_exit("hostname", plan->hostname);
   }
   rootfs_prepare(plan, entry);
-  wait_for_go();
+  wait_for_stage(STAGE_CGROUPS);
   cgroup_join(plan);
   if (unshare(CLONE_NEWCGROUP) != 0) report_and_exit("cgroup", "namespace");
   rootfs_enter(plan, entry);
@@ -239,6 +232,7 @@ _Noreturn void inside_run(struct plan *plan, const struct entry *entry) {
   die_with_keeper(REPORT_FD);
   if (syscall(SYS_close_range, REPORT_FD + 1, ~0u, 0) != 0) report_and_exit("stdio", "close_range");
   if (seccomp_install(plan->allow) != 0) report_and_exit("seccomp", "filter");
+  wait_for_stage(STAGE_READY);
   if (plan->no_init) {
     pin_death_signal();
     start_command(plan);

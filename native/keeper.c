@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
@@ -450,7 +449,7 @@ static bool make_pipe(int ends[2]) {
   return false;
 }
 
-// Starts process 1, which waits for the go before it joins its cgroups.
+// Starts process 1.
 static bool start_inside(void) {
   struct entry *entry = keeper.entry;
   int in[2] = {-1, -1}, out[2], err[2], exec_report[2];
@@ -525,13 +524,12 @@ static bool open_ids(void) {
 
 static bool set_up(void) {
   if (!open_ids() || !make_cgroups(true) || !start_inside()) return false;
-  // From here on process 1 makes the job's file systems at the same time.
-  if (!make_log() || !listen_for_clients()) return false;
+  // From here on process 1 works at the same time, and waits where it needs what is made here.
   if (!make_cgroups(false) || !cgroup_set_all(keeper.plan)) return false;
+  announce_stage(STAGE_CGROUPS);
   keeper.memory = cgroup_watch_memory(keeper.plan);
-  if (keeper.memory == -2) return false;
-  __atomic_store_n(&shared->go, 1, __ATOMIC_RELEASE);
-  syscall(SYS_futex, &shared->go, FUTEX_WAKE, 1, NULL, NULL, 0);
+  if (keeper.memory == -2 || !make_log() || !listen_for_clients()) return false;
+  announce_stage(STAGE_READY);
   return true;
 }
 

@@ -45,10 +45,16 @@ struct failure {
   char object[OBJECT_ROOM];
 };
 
+// What process 1 waits for, one after the other.
+enum stage {
+  STAGE_CGROUPS = 1, // the cgroups are there with their limits
+  STAGE_READY = 2,   // so are the log and the socket
+};
+
 // The one page that a keeper and process 1 of its job share. It holds what a pipe would have to
-// carry at a descriptor each: the "go", the failure, the wait status of the command.
+// carry at a descriptor each: the stage, the failure, the wait status of the command.
 struct shared {
-  int go;            // futex: 1 when cgroups, socket and log are there
+  int stage;         // futex: how far the keeper is
   int failure_taken; // the first failure is the one that is told
   int execing;       // the command's own process has come as far as execve
   int ended;         // the command has ended and `status` holds
@@ -58,6 +64,11 @@ struct shared {
 
 // Set in a keeper and in its process 1.
 extern struct shared *shared;
+
+// For process 1: returns when its keeper has come to `stage`.
+void wait_for_stage(enum stage stage);
+// For the keeper.
+void announce_stage(enum stage stage);
 
 // Records that `step` failed on `object` with `error`, unless an earlier failure stands.
 void report(const char *step, const char *object, int error);

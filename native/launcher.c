@@ -21,7 +21,9 @@
 #include <unistd.h>
 
 enum {
-  NET_READY = 16,     // network namespaces kept ready
+  NET_LOW = 4,        // so few network namespaces ready, and more are asked for
+  NET_READY = 16,     // so many then
+  NET_KEPT = 64,      // so many at most, with those that come back unused
   IDS_KEPT = 1024,    // user namespaces kept, one for each job that runs at the same time
   TEMPLATES_KEPT = 256,
   KEEPER_BUCKETS = 256,
@@ -148,14 +150,16 @@ static void take_notice(void) {
 
 // ---- network namespaces ------------------------------------------------------------------------
 
-static struct netns net_pool[NET_READY];
+static struct netns net_pool[NET_KEPT];
 static unsigned net_ready;
 static unsigned net_asked;
 static int filler = -1;
 static pid_t filler_pid;
 
+// Most come back from their jobs unused: making more while there are some would only take time from
+// the launches that need none.
 static void fill_net_pool(void) {
-  if (filler < 0) return;
+  if (filler < 0 || net_ready + net_asked >= NET_LOW) return;
   for (; net_ready + net_asked < NET_READY; net_asked++) net_request(filler);
 }
 
@@ -168,7 +172,7 @@ static void start_filler(void) {
 }
 
 static void keep_net(struct netns *net) {
-  if (net_ready < NET_READY) net_pool[net_ready++] = *net;
+  if (net_ready < NET_KEPT) net_pool[net_ready++] = *net;
   else net_close(net);
 }
 

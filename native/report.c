@@ -1,14 +1,29 @@
-// A failing step is told in one way: what was being done, to what, and the errno. It lies in the
-// page that keeper and process 1 share; the keeper sends it on.
+// What a keeper and process 1 of its job tell each other, in the one page that they share: how far
+// the keeper is, and what failed. A failing step is told in one way: what was being done, to what,
+// and the errno.
 
 #include "launch.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct shared *shared;
+
+void wait_for_stage(enum stage stage) {
+  int now;
+  while ((now = __atomic_load_n(&shared->stage, __ATOMIC_ACQUIRE)) < (int)stage) {
+    syscall(SYS_futex, &shared->stage, FUTEX_WAIT, now, NULL, NULL, 0);
+  }
+}
+
+void announce_stage(enum stage stage) {
+  __atomic_store_n(&shared->stage, (int)stage, __ATOMIC_RELEASE);
+  syscall(SYS_futex, &shared->stage, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
 
 void report(const char *step, const char *object, int error) {
   if (__atomic_exchange_n(&shared->failure_taken, 1, __ATOMIC_ACQ_REL)) return;

@@ -260,8 +260,8 @@ static void make_dev(int base, const struct plan *plan, struct op *op) {
 
 // What is masked is covered by the job's own /dev/null or by a bare, read-only directory.
 static const char *const proc_masked[] = {
-    "acpi", "kcore", "keys", "kmsg", "latency_stats", "sched_debug", "scsi",
-    "sysrq-trigger", "timer_list",
+    "acpi", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "sysrq-trigger",
+    "timer_list",
 };
 
 // debug, tracing, bpf, pstore and the like are mounts of their own on the host: in a fresh sysfs
@@ -306,74 +306,75 @@ static void attach_proc(int base, const struct plan *plan, struct op *op,
   }
 }
 
+// ---- the job's cgroups below /sys ---------------------------------------------------------------
+
+// The directories of these hierarchies become the job's view of the tree: within its cgroup
+// namespace they look like roots. Programs size themselves by the memory and the processors that
+// they read there; nothing else is worth a mount of each job.
+static const char *const shown_hierarchies[] = {"cpu", "cpu,cpuacct", "memory"};
+
+static const char sys_cgroup[] = "fs/cgroup";
 static int cgroup_trees[CGROUP_LIMIT];
 
-// Name of a cgroup's hierarchy where hosts mount them side by side, as `memory`, or NULL.
-static const char *hierarchy_of(const struct cgroup *cgroup, char name[64]) {
+// The name of a v1 hierarchy that is shown, where hosts mount them side by side, or NULL.
+static const char *shown_name(const struct cgroup *cgroup) {
   static const char mounts[] = "/sys/fs/cgroup/";
+  if (cgroup->kind != CGROUP_V1) return NULL;
   if (strncmp(cgroup->path, mounts, sizeof mounts - 1) != 0) return NULL;
   const char *begin = cgroup->path + sizeof mounts - 1;
-  snprintf(name, 64, "%.*s", (int)strcspn(begin, "/"), begin);
-  return name;
+  size_t length = strcspn(begin, "/");
+  for (unsigned i = 0; i < LENGTH(shown_hierarchies); i++) {
+    const char *name = shown_hierarchies[i];
+    if (strlen(name) == length && memcmp(name, begin, length) == 0) return name;
+  }
+  return NULL;
 }
 
-static bool has_v2(const struct plan *plan) {
-  const struct cgroup *birth = cgroup_of_birth(plan);
-  return birth != NULL && birth->kind == CGROUP_V2;
-}
-
-// The job's cgroup directories become its view of the tree: within its cgroup namespace they look
-// like the roots of their hierarchies. Programs such as the JVM size themselves by what they read
-// there.
+// The host's mounts can only be cloned before its mount namespace is left.
 static void clone_cgroups(const struct plan *plan) {
   const uint64_t attributes =
       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
   for (unsigned i = 0; i < plan->cgroup_count; i++) {
-    char name[64];
+    const struct cgroup *cgroup = &plan->cgroups[i];
     cgroup_trees[i] = -1;
-    if (plan->cgroups[i].kind != CGROUP_V2 && hierarchy_of(&plan->cgroups[i], name) == NULL) {
-      continue;
-    }
-    cgroup_trees[i] = clone_tree(AT_FDCWD, plan->cgroups[i].path);
+    if (cgroup->kind != CGROUP_V2 && shown_name(cgroup) == NULL) continue;
+    cgroup_trees[i] = clone_tree(AT_FDCWD, cgroup->path);
     if (cgroup_trees[i] < 0 || set_attributes(cgroup_trees[i], attributes, -1) != 0) {
-      report_and_exit("sys", plan->cgroups[i].path);
+      report_and_exit("sys", cgroup->path);
     }
+  }
+}
+
+// Part of the shared root, where /sys will cover it: a shelf for v1 hierarchies, so that no job
+// needs a file system for that.
+static void make_shelf(int base, const struct plan *plan, const struct op *op) {
+  for (unsigned i = 0; i < plan->cgroup_count; i++) {
+    const char *name = shown_name(&plan->cgroups[i]);
+    if (name == NULL) continue;
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s/%s", op->target, sys_cgroup, name);
+    int directory = make_directory(base, path, 0755, plan->ids_first);
+    if (directory < 0) report_and_exit("sys", path);
+    close(directory);
   }
 }
 
 static void attach_sys(int base, const struct plan *plan, struct op *op,
                        const struct masks *masks) {
+  char path[4200];
+  snprintf(path, sizeof path, "%s/%s", op->target, sys_cgroup);
+  int shelf = open_in(base, path, O_PATH | O_DIRECTORY);
   attach(base, plan, op);
   for (unsigned i = 0; i < LENGTH(sys_masked); i++) mask("sys", op->fd, sys_masked[i], masks);
-  if (plan->cgroup_count == 0) return;
-  if (has_v2(plan)) {
-    for (unsigned i = 0; i < plan->cgroup_count; i++) {
-      if (plan->cgroups[i].kind == CGROUP_V2 &&
-          attach_at(cgroup_trees[i], op->fd, "fs/cgroup") != 0) {
-        report_and_exit("sys", plan->cgroups[i].path);
-      }
-    }
-    return;
-  }
-  struct op shelf = {.kind = OP_SYS, .target = op->target, .bytes = 4096, .inodes = 64,
-                     .mode = 0755};
-  int mount = mount_tmpfs("sys", plan, &shelf,
-                          MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+
+  int tree = shelf < 0 ? -1 : clone_tree(shelf, "");
+  if (tree >= 0 && attach_at(tree, op->fd, sys_cgroup) != 0) report_and_exit("sys", sys_cgroup);
   for (unsigned i = 0; i < plan->cgroup_count; i++) {
-    char name[64];
     if (cgroup_trees[i] < 0) continue;
-    if (mkdirat(mount, hierarchy_of(&plan->cgroups[i], name), 0755) != 0 && errno != EEXIST) {
-      report_and_exit("sys", plan->cgroups[i].path);
-    }
-  }
-  if (set_attributes(mount, MOUNT_ATTR_RDONLY, -1) != 0 ||
-      attach_at(mount, op->fd, "fs/cgroup") != 0) {
-    report_and_exit("sys", "fs/cgroup");
-  }
-  for (unsigned i = 0; i < plan->cgroup_count; i++) {
-    char name[64];
-    if (cgroup_trees[i] < 0) continue;
-    if (attach_at(cgroup_trees[i], mount, hierarchy_of(&plan->cgroups[i], name)) != 0) {
+    bool is_v2 = plan->cgroups[i].kind == CGROUP_V2;
+    int at = is_v2 ? op->fd : tree;
+    const char *name = is_v2 ? sys_cgroup : shown_name(&plan->cgroups[i]);
+    if (at < 0 || attach_at(cgroup_trees[i], at, name) != 0) {
       report_and_exit("sys", plan->cgroups[i].path);
     }
   }
@@ -591,6 +592,9 @@ static void build_template(struct plan *plan, const struct entry *entry) {
   for (unsigned i = 0; i < plan->root_op_count; i++) {
     prepare(plan, &plan->ops[i], entry);
     place(base, plan, &plan->ops[i], NULL);
+  }
+  for (unsigned i = plan->root_op_count; i < plan->op_count; i++) {
+    if (plan->ops[i].kind == OP_SYS) make_shelf(base, plan, &plan->ops[i]);
   }
   char run[] = "/run";
   if (make_directory(base, run, 0755, plan->ids_first) < 0) report_and_exit("root", run);
