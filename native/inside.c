@@ -33,8 +33,8 @@ enum {
 static void die_with_keeper(int report_fd) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   // The keeper may have died before that. Only it holds the read end of this pipe.
-  struct pollfd keeper = {.fd = report_fd, .events = 0};
-  if (poll(&keeper, 1, 0) > 0 && (keeper.revents & POLLERR)) _exit(1);
+  struct pollfd reader = {.fd = report_fd, .events = 0};
+  if (poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR)) _exit(1);
 }
 
 static void enter_network(const struct entry *entry) {

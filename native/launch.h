@@ -3,8 +3,12 @@
 //   main.c      chooses the part to play
 //   launcher.c  one process: takes plans, forks keepers, keeps what can be used again
 //   keeper.c    one process per job: output, deadline, stop, end record
+//   setup.c     what a keeper makes before the command runs
+//   client.c    who listens to a keeper, and what they may say
 //   inside.c    process 1 of a job, up to the command
 //   rootfs.c    what a job sees as its file system
+//   system.c    its /dev, /proc, /sys and /run
+//   mount.c     the kernel's mount calls
 //   cgroup.c    limits and what was used of them
 //   net.c       network namespaces, made ahead
 //   ids.c       user namespaces
@@ -212,6 +216,8 @@ enum { PROBLEM_ROOM = 256 };
 // `plan->argv` are to be freed by plan_forget, in either case.
 bool plan_read(struct plan *plan, char *text, size_t length, char problem[PROBLEM_ROOM]);
 void plan_forget(struct plan *plan);
+// The plan's word for an operation.
+const char *op_name(const struct op *op);
 
 // ---- ids.c -------------------------------------------------------------------------------------
 
@@ -266,8 +272,59 @@ struct usage {
 // What the kernel counted; 0 where the plan names no counter.
 struct usage cgroup_usage(const struct plan *plan);
 
-// ---- rootfs.c ----------------------------------------------------------------------------------
+// ---- mount.c -----------------------------------------------------------------------------------
+// MOUNT_ATTR_* and O_PATH are the kernel's. Each returns -1 with errno unless it says otherwise.
+
+// A clone of the mount below `path` of `dir` (of `dir` itself when empty), not attached anywhere.
+int mount_clone(int dir, const char *path);
+// Sets attributes of a mount, makes it private, and maps its ids unless `ids` is -1.
+int mount_set(int mount, uint64_t attributes, int ids);
+int mount_attach_at(int mount, int dir, const char *path);
+
+// A setting of a new file system; `text` NULL is a number.
+struct setting {
+  const char *key;
+  uint64_t number;
+  const char *text;
+};
+
+// A new file system, not attached anywhere. For process 1: ends it on failure.
+int mount_new(const char *step, const char *object, const char *type,
+              const struct setting *settings, unsigned count, unsigned attributes);
+// A tmpfs as `op` wants it, owned by the job's root. For process 1: ends it on failure.
+int mount_tmpfs(const char *step, const struct plan *plan, const struct op *op,
+                unsigned attributes);
+// Attaches what was prepared for `op` at its target, which is made when it is missing. For
+// process 1: ends it on failure.
+void mount_attach(int base, const struct plan *plan, const struct op *op);
+
+// Opens a path within the root `base`.
+int root_open(int base, const char *path, uint64_t flags);
+// The directory at `path`, made with its parents when it is missing.
+int root_directory(int base, char *path, mode_t mode, uid_t owner);
+// The directory that holds `path`, made likewise; the last part of the path in `name`.
+int root_parent(int base, char *path, uid_t owner, const char **name);
+// A new file. 0, or -1 with errno.
+int root_file(int parent, const char *name, mode_t mode, uid_t owner, const char *text);
+
+// ---- system.c, rootfs.c ------------------------------------------------------------------------
 // All of these are for process 1 and end it on failure.
+
+// Unattached file systems, made in the job's pid and network namespaces.
+void system_prepare_proc(struct op *op);
+void system_prepare_sys(struct op *op);
+void system_prepare_pts(const struct plan *plan);
+void system_add_run_file(const struct plan *plan, const struct op *op);
+void system_add_boot_id(const struct plan *plan, const struct op *op);
+// Clones the job's cgroup directories, before the host's mount namespace is left.
+void system_clone_cgroups(const struct plan *plan);
+// For the shared part of the root.
+void system_make_dev(int base, const struct plan *plan, struct op *op);
+void system_make_shelf(int base, const struct plan *plan);
+// Inside the root: /dev/pts and /run first, for the others build on them.
+void system_attach_first(int base, const struct plan *plan);
+void system_attach_proc(int base, const struct plan *plan, const struct op *op);
+void system_attach_sys(int base, const struct plan *plan, const struct op *op);
 
 // What process 1 needs beside the plan.
 struct entry {
@@ -319,10 +376,73 @@ int log_end(struct log *log, const char *pairs, size_t length);
 // Returns when the segment with the end record is on the disk.
 void log_make_durable(const struct log *log);
 
-// ---- keeper.c ----------------------------------------------------------------------------------
+// ---- keeper.c, setup.c, client.c: the keeper of a job -------------------------------------------
+
+enum { CLIENT_LIMIT = 8 };
+
+// What a keeper knows. Its three files share it.
+struct keeper {
+  struct plan *plan;
+  struct entry *entry;
+  int daemon;
+  enum { STARTING, RUNNING, ENDED } phase;
+
+  int listener;
+  int report;    // ends when the command is exec'd or a step failed
+  int input;     // write end of the command's standard input
+  int output[2]; // read ends of its stdout and stderr
+  int memory;    // readable when a v1 job ran out of memory
+  int pidfd;     // of process 1
+  pid_t pid;
+  unsigned cgroups_made; // a bit for each of the plan's
+  bool log_made;
+
+  uint64_t started_ns;    // since 1970; 0 is not yet
+  uint64_t timeout_at_ns; // monotonic; 0 is none
+  uint64_t kill_at_ns;
+  const char *cause; // why the keeper ended the job, or NULL
+  bool out_of_memory;
+  bool output_touched;
+  struct log log;
+};
+
+extern struct keeper keeper;
 
 // The keeper of a job. `daemon` is the socket to the daemon; `entry` what process 1 will need.
 _Noreturn void keeper_run(struct plan *plan, struct entry *entry, int daemon);
+// Ends the job for `cause`: SIGTERM, and SIGKILL after the grace; at once when that is 0.
+void keeper_end_job(const char *cause, uint64_t grace_ms);
+// The timeout is now `ms` from now; 0 is none.
+void keeper_set_timeout(uint64_t ms);
+
+// Makes everything that a job needs and starts process 1. False after a report.
+bool setup_job(void);
+// Makes the directory of the log. False after a report.
+bool setup_log(void);
+// Leaves what was the launcher's, while process 1 works.
+void setup_settle(void);
+
+struct pollfd;
+
+void client_start(void);
+// Fills CLIENT_LIMIT entries to be polled.
+void client_poll(struct pollfd *polled);
+// Reads from those that have something to say.
+void client_serve(const struct pollfd *polled);
+// Takes those that have knocked; each is told the state, and `ended` where that is not NULL.
+void client_accept(const struct frame *ended);
+// Rings for everybody who waits for output.
+void client_ring(void);
+void client_tell_all(const struct frame *frame);
+// Whether somebody has said that the end is recorded.
+bool client_has_seen(void);
+
+// Whether input waits for room in the pipe.
+bool input_waits(void);
+// Writes what the pipe takes.
+void input_feed(void);
+// Nobody reads it any more, or nobody writes.
+void input_close(void);
 
 // ---- launcher.c --------------------------------------------------------------------------------
 

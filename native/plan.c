@@ -261,7 +261,7 @@ static const struct option options[] = {
     {.name = "log-dir", .operands = "p", TEXT(log_dir), .required = true},
     {.name = "log-segment", .operands = "n", NUMBER(log_segment_bytes)},
     {.name = "log-quota", .operands = "n", NUMBER(log_quota_bytes)},
-    {.name = "socket", .operands = "p", TEXT(socket), .required = true},
+    {.name = "socket", .operands = "k", TEXT(socket), .required = true},
     {.name = "timeout", .operands = "n", NUMBER(timeout_ms)},
     {.name = "grace", .operands = "n", NUMBER(grace_ms)},
     {.name = "ids", .operands = "n", .take = take_ids, .required = true},
@@ -422,6 +422,13 @@ bool plan_read(struct plan *plan, char *text, size_t length, char problem[PROBLE
     if (options[i].required && !given[i]) return refuse(problem, options[i].name, "missing");
   }
   return true;
+}
+
+const char *op_name(const struct op *op) {
+  for (unsigned i = 0; i < LENGTH(options); i++) {
+    if (options[i].take == take_op && options[i].op == op->kind) return options[i].name;
+  }
+  return "operation";
 }
 
 void plan_forget(struct plan *plan) {

@@ -22,9 +22,8 @@ import { Db } from './store/db.ts';
 
 const LAUNCHER = path.resolve(import.meta.dirname, '../../native/build/joblet-launch');
 
-/** The longest path that the kernel takes for a unix socket. */
-const SOCKET_PATH_BYTES = 107;
-const KEEPER_DIRECTORY = 'k';
+/** The name of the abstract socket where the keeper of a job listens. */
+const socketOf = (id: string) => `joblet/${id}`;
 
 /** Room in a work directory beside the uploaded files. */
 const WORK_ROOM_BYTES = 256 * 1024 * 1024;
@@ -62,16 +61,8 @@ async function start(
       `job execution requires Linux server (current: ${process.platform})`,
     );
   }
-  const keepers = path.join(config.run.directory, KEEPER_DIRECTORY);
-  const socketOf = (id: string) => path.join(keepers, id.replaceAll('-', ''));
-  if (Buffer.byteLength(socketOf('0'.repeat(32))) > SOCKET_PATH_BYTES) {
-    throw new JobletError(
-      'invalid',
-      `run.directory ${config.run.directory} is too long for the sockets in it; choose a shorter one`,
-    );
-  }
   const work = path.join(config.run.directory, 'work');
-  for (const directory of [config.state.path, config.logs.directory, keepers, work]) {
+  for (const directory of [config.state.path, config.logs.directory, work]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
 

@@ -1,4 +1,4 @@
-// A connection to the keeper of one job, over its unix socket: to stop it, to feed it, to hear its
+// A connection to the keeper of one job, over its abstract unix socket: to stop it, to feed it, to hear its
 // bell when there is output. It works the same for jobs started by an earlier daemon.
 
 import { createConnection, type Socket } from 'node:net';
@@ -44,9 +44,10 @@ export class KeeperLink {
   }
 
   /** Connects, or answers undefined when no keeper listens there (any more). */
-  static connect(path: string): Promise<KeeperLink | undefined> {
+  static connect(name: string): Promise<KeeperLink | undefined> {
     return new Promise((resolve) => {
-      const socket = createConnection(path);
+      // A leading NUL is how the kernel spells an abstract socket.
+      const socket = createConnection(`\0${name}`);
       const reader = new FrameReader();
       socket.once('error', () => resolve(undefined));
       socket.once('close', () => resolve(undefined));

@@ -1,0 +1,297 @@
+// What every job has beside the files of its runtime: /dev, /proc, /sys and /run of its own.
+
+#include "launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+enum {
+  TTY_GID = 5,
+  PATH_ROOM = 4200, // a path of the plan and a little more
+};
+
+// ---- /dev --------------------------------------------------------------------------------------
+
+static const struct {
+  const char *name;
+  unsigned major, minor;
+} nodes[] = {
+    {"null", 1, 3}, {"zero", 1, 5},    {"full", 1, 7},
+    {"tty", 5, 0},  {"random", 1, 8}, {"urandom", 1, 9},
+};
+
+static const struct {
+  const char *name, *text;
+} dev_links[] = {
+    {"ptmx", "pts/ptmx"},           {"fd", "/proc/self/fd"},
+    {"stdin", "/proc/self/fd/0"},   {"stdout", "/proc/self/fd/1"},
+    {"stderr", "/proc/self/fd/2"},
+};
+
+static const char *const dev_directories[] = {"pts", "shm"};
+
+static int pts_mount = -1;
+
+// The nodes belong to the job's root so that they look as they do everywhere; the mount is
+// read-only, so it cannot change them.
+void system_make_dev(int base, const struct plan *plan, struct op *op) {
+  uid_t owner = plan->ids_first;
+  op->bytes = 64 << 10;
+  op->inodes = 64;
+  op->mode = 0755;
+  op->fd = mount_tmpfs("dev", plan, op, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+  for (unsigned i = 0; i < LENGTH(nodes); i++) {
+    dev_t number = makedev(nodes[i].major, nodes[i].minor);
+    if (mknodat(op->fd, nodes[i].name, S_IFCHR | 0666, number) != 0 ||
+        fchownat(op->fd, nodes[i].name, owner, owner, 0) != 0) {
+      report_and_exit("dev", nodes[i].name);
+    }
+  }
+  for (unsigned i = 0; i < LENGTH(dev_links); i++) {
+    if (symlinkat(dev_links[i].text, op->fd, dev_links[i].name) != 0 ||
+        fchownat(op->fd, dev_links[i].name, owner, owner, AT_SYMLINK_NOFOLLOW) != 0) {
+      report_and_exit("dev", dev_links[i].name);
+    }
+  }
+  for (unsigned i = 0; i < LENGTH(dev_directories); i++) {
+    if (mkdirat(op->fd, dev_directories[i], 0755) != 0 ||
+        fchownat(op->fd, dev_directories[i], owner, owner, 0) != 0) {
+      report_and_exit("dev", dev_directories[i]);
+    }
+  }
+  if (mount_set(op->fd, MOUNT_ATTR_RDONLY, -1) != 0) report_and_exit("dev", op->target);
+  mount_attach(base, plan, op);
+}
+
+void system_prepare_pts(const struct plan *plan) {
+  const struct setting settings[] = {
+      {.key = "mode", .text = "0620"},
+      {.key = "ptmxmode", .text = "0666"},
+      {.key = "gid", .number = plan->ids_first + TTY_GID},
+  };
+  pts_mount = mount_new("dev", "pts", "devpts", settings, LENGTH(settings),
+                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+}
+
+// ---- /run --------------------------------------------------------------------------------------
+
+static int run_mount = -1;
+static int boot_id = -1; // a mount of the file that says it
+
+static void need_run(const struct plan *plan) {
+  if (run_mount >= 0) return;
+  struct op op = {.kind = OP_RUN_FILE, .target = "/run", .bytes = 1 << 20, .inodes = 64,
+                  .mode = 0755};
+  run_mount = mount_tmpfs("run-file", plan, &op,
+                          MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+void system_add_boot_id(const struct plan *plan, const struct op *op) {
+  char line[64];
+  snprintf(line, sizeof line, "%s\n", op->text);
+  need_run(plan);
+  if (root_file(run_mount, "boot_id", 0444, plan->ids_first, line) != 0) {
+    report_and_exit("boot-id", op->text);
+  }
+}
+
+void system_add_run_file(const struct plan *plan, const struct op *op) {
+  need_run(plan);
+  if (root_file(run_mount, op->target, 0644, plan->ids_first, op->text) != 0) {
+    report_and_exit("run-file", op->target);
+  }
+}
+
+static void attach_run(int base, const struct plan *plan) {
+  if (run_mount < 0) return;
+  if (mount_set(run_mount, MOUNT_ATTR_RDONLY, -1) != 0) report_and_exit("run-file", "/run");
+  struct op op = {.kind = OP_RUN_FILE, .target = (char[]){"/run"}, .fd = run_mount};
+  mount_attach(base, plan, &op);
+  // The clone is taken after the mount is attached and read-only: only then does the kernel
+  // before 6.15 allow to clone of it.
+  if (faccessat(run_mount, "boot_id", F_OK, 0) != 0) return;
+  boot_id = mount_clone(run_mount, "boot_id");
+  if (boot_id < 0) report_and_exit("boot-id", "/run/boot_id");
+}
+
+// ---- /proc and /sys ----------------------------------------------------------------------------
+
+// What is masked is covered by the job's own /dev/null or by a bare, read-only directory.
+struct masked {
+  const char *name;
+  enum { ABSENT, A_FILE, A_DIRECTORY } kind; // on this host, now
+};
+
+static struct masked proc_masked[] = {
+    {.name = "acpi"}, {.name = "kcore"},         {.name = "keys"},
+    {.name = "scsi"}, {.name = "latency_stats"}, {.name = "sched_debug"},
+    {.name = "sysrq-trigger"}, {.name = "timer_list"},
+};
+
+// debug, tracing, bpf, pstore and the like are mounts of their own on the host: in a fresh sysfs
+// they are bare directories, so there is nothing to cover.
+static struct masked sys_masked[] = {
+    {.name = "firmware"},
+    {.name = "hypervisor"},
+    {.name = "devices/virtual/dmi"},
+    {.name = "devices/virtual/powercap"},
+};
+
+// Looks at the host's own /proc or /sys, which shows the same names and has them at hand; in a
+// fresh one each look makes a new inode.
+static void survey(const char *step, const char *path, struct masked *masked, unsigned count) {
+  int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) report_and_exit(step, path);
+  for (unsigned i = 0; i < count; i++) {
+    struct stat found;
+    if (fstatat(directory, masked[i].name, &found, AT_SYMLINK_NOFOLLOW) == 0) {
+      masked[i].kind = S_ISDIR(found.st_mode) ? A_DIRECTORY : A_FILE;
+    } else if (errno != ENOENT) {
+      report_and_exit(step, masked[i].name);
+    }
+  }
+  close(directory);
+}
+
+static struct covers {
+  int file;
+  int directory;
+} covers = {-1, -1};
+
+static void cover_all(const char *step, int mount, const struct masked *masked, unsigned count) {
+  for (unsigned i = 0; i < count; i++) {
+    // A clone that is closed unattached would cost the kernel a grace period.
+    if (masked[i].kind == ABSENT) continue;
+    int cover = mount_clone(masked[i].kind == A_FILE ? covers.file : covers.directory, "");
+    if (cover < 0 || mount_attach_at(cover, mount, masked[i].name) != 0) {
+      report_and_exit(step, masked[i].name);
+    }
+    close(cover);
+  }
+}
+
+void system_prepare_proc(struct op *op) {
+  survey("proc", "/proc", proc_masked, LENGTH(proc_masked));
+  op->fd = mount_new("proc", op->target, "proc", NULL, 0,
+                     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+void system_prepare_sys(struct op *op) {
+  survey("sys", "/sys", sys_masked, LENGTH(sys_masked));
+  op->fd = mount_new("sys", op->target, "sysfs", NULL, 0,
+                     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                         MOUNT_ATTR_NOEXEC);
+}
+
+void system_attach_proc(int base, const struct plan *plan, const struct op *op) {
+  mount_attach(base, plan, op);
+  cover_all("proc", op->fd, proc_masked, LENGTH(proc_masked));
+  int sys = mount_clone(op->fd, "sys");
+  if (sys < 0 ||
+      mount_set(sys, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1) != 0 ||
+      mount_attach_at(sys, op->fd, "sys") != 0) {
+    report_and_exit("proc", "sys");
+  }
+  if (boot_id >= 0 && mount_attach_at(boot_id, sys, "kernel/random/boot_id") != 0) {
+    report_and_exit("boot-id", "kernel/random/boot_id");
+  }
+}
+
+// ---- the job's cgroups below /sys --------------------------------------------------------------
+
+// The directories of these hierarchies become the job's view of the tree: within its cgroup
+// namespace they look like roots. Programs size themselves by the memory and the processors that
+// they read there; nothing else is worth a mount of each job.
+static const char *const shown_hierarchies[] = {"cpu", "cpu,cpuacct", "memory"};
+
+static const char sys_cgroup[] = "fs/cgroup";
+static int cgroup_trees[CGROUP_LIMIT];
+
+// The name of a v1 hierarchy that is shown, where hosts mount them side by side, or NULL.
+static const char *shown_name(const struct cgroup *cgroup) {
+  static const char mounts[] = "/sys/fs/cgroup/";
+  if (cgroup->kind != CGROUP_V1) return NULL;
+  if (strncmp(cgroup->path, mounts, sizeof mounts - 1) != 0) return NULL;
+  const char *begin = cgroup->path + sizeof mounts - 1;
+  size_t length = strcspn(begin, "/");
+  for (unsigned i = 0; i < LENGTH(shown_hierarchies); i++) {
+    const char *name = shown_hierarchies[i];
+    if (strlen(name) == length && memcmp(name, begin, length) == 0) return name;
+  }
+  return NULL;
+}
+
+// The host's mounts can only be cloned before its mount namespace is left.
+void system_clone_cgroups(const struct plan *plan) {
+  const uint64_t attributes =
+      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  for (unsigned i = 0; i < plan->cgroup_count; i++) {
+    const struct cgroup *cgroup = &plan->cgroups[i];
+    cgroup_trees[i] = -1;
+    if (cgroup->kind != CGROUP_V2 && shown_name(cgroup) == NULL) continue;
+    cgroup_trees[i] = mount_clone(AT_FDCWD, cgroup->path);
+    if (cgroup_trees[i] < 0 || mount_set(cgroup_trees[i], attributes, -1) != 0) {
+      report_and_exit("sys", cgroup->path);
+    }
+  }
+}
+
+// Part of the shared root, where /sys will cover it: a shelf for v1 hierarchies, so that no job
+// needs a file system for that.
+void system_make_shelf(int base, const struct plan *plan) {
+  for (unsigned i = plan->root_op_count; i < plan->op_count; i++) {
+    for (unsigned k = 0; plan->ops[i].kind == OP_SYS && k < plan->cgroup_count; k++) {
+      const char *name = shown_name(&plan->cgroups[k]);
+      if (name == NULL) continue;
+      char path[PATH_ROOM];
+      snprintf(path, sizeof path, "%s/%s/%s", plan->ops[i].target, sys_cgroup, name);
+      int directory = root_directory(base, path, 0755, plan->ids_first);
+      if (directory < 0) report_and_exit("sys", path);
+      close(directory);
+    }
+  }
+}
+
+void system_attach_sys(int base, const struct plan *plan, const struct op *op) {
+  char path[PATH_ROOM];
+  snprintf(path, sizeof path, "%s/%s", op->target, sys_cgroup);
+  int shelf = root_open(base, path, O_PATH | O_DIRECTORY);
+  mount_attach(base, plan, op);
+  cover_all("sys", op->fd, sys_masked, LENGTH(sys_masked));
+
+  int tree = shelf < 0 ? -1 : mount_clone(shelf, "");
+  if (tree >= 0 && mount_attach_at(tree, op->fd, sys_cgroup) != 0) {
+    report_and_exit("sys", sys_cgroup);
+  }
+  for (unsigned i = 0; i < plan->cgroup_count; i++) {
+    if (cgroup_trees[i] < 0) continue;
+    bool is_v2 = plan->cgroups[i].kind == CGROUP_V2;
+    int at = is_v2 ? op->fd : tree;
+    const char *name = is_v2 ? sys_cgroup : shown_name(&plan->cgroups[i]);
+    if (at >= 0 && mount_attach_at(cgroup_trees[i], at, name) == 0) continue;
+    // A root that was first built for a job without this hierarchy has no place for it.
+    if (at < 0 || (!is_v2 && errno == ENOENT)) continue;
+    report_and_exit("sys", plan->cgroups[i].path);
+  }
+}
+
+// ---- first things ------------------------------------------------------------------------------
+
+void system_attach_first(int base, const struct plan *plan) {
+  int dev = root_open(base, plan->dev_target, O_PATH | O_DIRECTORY);
+  if (dev < 0) report_and_exit("dev", plan->dev_target);
+  covers.file = openat(dev, "null", O_PATH | O_CLOEXEC);
+  // The bare directory that lies below the job's own pts.
+  covers.directory = openat(dev, "pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (covers.file < 0 || covers.directory < 0 || mount_attach_at(pts_mount, dev, "pts") != 0) {
+    report_and_exit("dev", plan->dev_target);
+  }
+  close(dev);
+  attach_run(base, plan);
+}
