@@ -80,8 +80,6 @@ export interface Job {
   /** Bytes of output kept, and bytes that were dropped (each drop is marked in the log). */
   readonly logBytes: number;
   readonly logDroppedBytes: number;
-  /** Sequence number of the last event of this job. */
-  readonly sequence: number;
 }
 
 /** Who asked. Comes from the client's certificate. */

@@ -79,6 +79,7 @@ export class Jobs {
   readonly #queue: string[] = [];
   readonly #due: Due;
   #running = 0;
+  #stopped = false;
 
   constructor(parts: JobsParts) {
     this.#parts = parts;
@@ -105,7 +106,6 @@ export class Jobs {
       usage: undefined,
       logBytes: 0,
       logDroppedBytes: 0,
-      sequence: 0,
     };
     const active = await this.#add(job, staged, who);
     // The row is made safe while the sandbox is being made; the answer waits for both.
@@ -273,15 +273,17 @@ export class Jobs {
     this.#next();
   }
 
-  /** Lets go of everything; jobs run on. */
+  /** Records nothing more; jobs run on, and the next daemon learns what became of them. */
   stopWatching(): void {
+    this.#stopped = true;
     this.#due.stop();
+    this.#parts.store.flush();
   }
 
   /** The launcher says that a job has ended. */
   ended(id: string, end: End): void {
     const active = this.#active.get(id);
-    if (active === undefined) return;
+    if (active === undefined || this.#stopped) return;
     if (active.launched) void this.#settle(active, outcomeOf(end, active.job.spec), end, false);
     else active.earlyEnd = end;
   }
@@ -289,7 +291,7 @@ export class Jobs {
   /** The launcher says that a job's keeper was killed, and the job with it. */
   gone(id: string): void {
     const active = this.#active.get(id);
-    if (active === undefined) return;
+    if (active === undefined || this.#stopped) return;
     void this.#settle(active, { how: 'lost', why: 'KEEPER_LOST' }, undefined, true);
   }
 
@@ -300,9 +302,9 @@ export class Jobs {
     const idRange = starts ? resources.takeIdRange() : undefined;
     const row = { job, idRange, bootId: starts ? bootId : '' };
     try {
-      const added = store.add(row, who.name);
-      this.#say(added);
-      return this.#enter({ ...row, job: added }, staged);
+      store.add(row, who.name);
+      this.#say(job);
+      return this.#enter(row, staged);
     } catch (cause) {
       if (staged !== undefined) await uploads.release(job.id);
       await resources.release(job.id, idRange, false);
@@ -455,10 +457,10 @@ export class Jobs {
     };
     try {
       const row = { job: ended, idRange: undefined, bootId: active.bootId };
-      const recorded = store.change(row, ended.endedAtMs, who);
+      store.change(row, ended.endedAtMs, who);
       await Promise.all([store.durable(), resources.release(id, active.idRange, orphaned)]);
       // Nobody has seen the end before it was safe.
-      active.job = recorded;
+      active.job = ended;
       this.#active.delete(id);
     } catch (error) {
       // It stays in memory, and a later daemon finds it in the log's end record.
@@ -474,12 +476,12 @@ export class Jobs {
   }
 
   #change(active: Active, change: Partial<Job>, who: string): void {
-    const job = { ...active.job, ...change };
-    active.job = this.#parts.store.change(
-      { job, idRange: active.idRange, bootId: active.bootId },
-      this.#parts.clock.now(),
-      who,
-    );
+    const { store, clock } = this.#parts;
+    active.job = { ...active.job, ...change };
+    const row = { job: active.job, idRange: active.idRange, bootId: active.bootId };
+    // That a job runs can be asked of its keeper; everything else only the row knows.
+    if (active.job.status === 'RUNNING') store.changeSoon(row, clock.now(), who);
+    else store.change(row, clock.now(), who);
     this.#say(active.job);
   }
 

@@ -24,7 +24,7 @@ export interface JobQuery {
 }
 
 const COLUMNS = `id, status, spec, secrets, waits_for, created_at_ms, started_at_ms, ended_at_ms,
-  outcome, usage, log_bytes, log_dropped, id_range, boot_id, sequence`;
+  outcome, usage, log_bytes, log_dropped, id_range, boot_id`;
 
 export class JobStore {
   readonly #db: Db;
@@ -36,23 +36,25 @@ export class JobStore {
   readonly #open;
   readonly #delete;
   readonly #finished;
+  /** Changes that go with the next transaction. */
+  readonly #soon: (() => void)[] = [];
 
   constructor(db: Db) {
     this.#db = db;
     this.#insert = db.prepare(
-      `INSERT INTO jobs (id, name, status, spec, secrets, waits_for, created_at_ms, start_at_ms, id_range, boot_id, sequence)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO jobs (id, name, status, spec, secrets, waits_for, created_at_ms, start_at_ms, id_range, boot_id)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#update = db.prepare(
       `UPDATE jobs SET status = ?, waits_for = ?, started_at_ms = ?, ended_at_ms = ?, outcome = ?, usage = ?,
-         log_bytes = ?, log_dropped = ?, id_range = ?, boot_id = ?, sequence = ? WHERE id = ?`,
+         log_bytes = ?, log_dropped = ?, id_range = ?, boot_id = ? WHERE id = ?`,
     );
     this.#event = db.prepare('INSERT INTO events (at_ms, job_id, what, who) VALUES (?, ?, ?, ?)');
     this.#get = db.prepare(`SELECT ${COLUMNS} FROM jobs WHERE id = ?`);
     this.#prefix = db.prepare('SELECT id FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2');
     this.#open = db.prepare(
       `SELECT ${COLUMNS} FROM jobs WHERE status IN ('PENDING', 'SCHEDULED', 'INITIALIZING', 'RUNNING')
-       ORDER BY created_at_ms, sequence`,
+       ORDER BY created_at_ms, rowid`,
     );
     this.#delete = db.prepare('DELETE FROM jobs WHERE id = ?');
     this.#finished = db.prepare(
@@ -60,11 +62,11 @@ export class JobStore {
     );
   }
 
-  /** Adds a job with its first event. Returns it with the event's sequence number. */
-  add(row: JobRow, who: string): Job {
-    return this.#db.transaction(() => {
-      const job = { ...row.job, sequence: this.#append(row.job.createdAtMs, row.job, who) };
-      const { secretEnvironment, ...spec } = job.spec;
+  /** Adds a job with its first event. */
+  add({ job, idRange, bootId }: JobRow, who: string): void {
+    const { secretEnvironment, ...spec } = job.spec;
+    this.#write(() => {
+      this.#event.run(job.createdAtMs, job.id, job.status, who);
       this.#insert.run(
         job.id,
         job.spec.name,
@@ -74,38 +76,28 @@ export class JobStore {
         job.waitsFor,
         job.createdAtMs,
         job.spec.startAtMs,
-        row.idRange ?? null,
-        row.bootId,
-        job.sequence,
+        idRange ?? null,
+        bootId,
       );
-      return job;
     });
   }
 
   /** Records a new state of a job with its event. */
-  change(row: JobRow, atMs: number, who: string): Job {
-    return this.#db.transaction(() => {
-      const job = { ...row.job, sequence: this.#append(atMs, row.job, who) };
-      this.#update.run(
-        job.status,
-        job.waitsFor,
-        job.startedAtMs,
-        job.endedAtMs,
-        job.outcome === undefined ? null : JSON.stringify(job.outcome),
-        job.usage === undefined ? null : JSON.stringify(job.usage),
-        job.logBytes,
-        job.logDroppedBytes,
-        row.idRange ?? null,
-        row.bootId,
-        job.sequence,
-        job.id,
-      );
-      return job;
-    });
+  change(row: JobRow, atMs: number, who: string): void {
+    this.#write(() => this.#apply(row, atMs, who));
+  }
+
+  /**
+   * The same, in the transaction of whatever is written next, or at the end of this turn of the event loop:
+   * for a state that a daemon started after a crash finds out by itself.
+   */
+  changeSoon(row: JobRow, atMs: number, who: string): void {
+    if (this.#soon.length === 0) setImmediate(() => this.flush());
+    this.#soon.push(() => this.#apply(row, atMs, who));
   }
 
   remove(id: string, atMs: number, who: string): void {
-    this.#db.transaction(() => {
+    this.#write(() => {
       this.#event.run(atMs, id, 'DELETED', who);
       this.#delete.run(id);
     });
@@ -133,6 +125,7 @@ export class JobStore {
 
   /** Newest first. */
   query(query: JobQuery): Job[] {
+    this.flush();
     const where: string[] = [];
     const values: (string | number)[] = [];
     if (query.statuses !== undefined && query.statuses.length > 0) {
@@ -159,8 +152,34 @@ export class JobStore {
     return this.#db.durable();
   }
 
-  #append(atMs: number, job: Job, who: string): number {
-    return Number(this.#event.run(atMs, job.id, job.status, who).lastInsertRowid);
+  /** Writes what waits. */
+  flush(): void {
+    if (this.#soon.length > 0) this.#write(() => {});
+  }
+
+  #apply({ job, idRange, bootId }: JobRow, atMs: number, who: string): void {
+    this.#event.run(atMs, job.id, job.status, who);
+    this.#update.run(
+      job.status,
+      job.waitsFor,
+      job.startedAtMs,
+      job.endedAtMs,
+      job.outcome === undefined ? null : JSON.stringify(job.outcome),
+      job.usage === undefined ? null : JSON.stringify(job.usage),
+      job.logBytes,
+      job.logDroppedBytes,
+      idRange ?? null,
+      bootId,
+      job.id,
+    );
+  }
+
+  #write(body: () => void): void {
+    const soon = this.#soon.splice(0);
+    this.#db.transaction(() => {
+      for (const each of soon) each();
+      body();
+    });
   }
 }
 
@@ -185,7 +204,6 @@ function fromRow(row: Record<string, unknown>): JobRow {
       usage: json('usage') as Usage | undefined,
       logBytes: number('log_bytes'),
       logDroppedBytes: number('log_dropped'),
-      sequence: number('sequence'),
     },
     idRange: row['id_range'] === null ? undefined : number('id_range'),
     bootId: text('boot_id'),

@@ -17,9 +17,8 @@ CREATE TABLE jobs (
   log_bytes       INTEGER NOT NULL DEFAULT 0,
   log_dropped     INTEGER NOT NULL DEFAULT 0,
   id_range        INTEGER,                   -- first host id of its user namespace, while it holds one
-  boot_id         TEXT NOT NULL DEFAULT '',  -- the boot in which it was started
-  sequence        INTEGER NOT NULL           -- its last event
-) STRICT, WITHOUT ROWID;
+  boot_id         TEXT NOT NULL DEFAULT ''   -- the boot in which it was started
+) STRICT;
 
 CREATE INDEX jobs_newest ON jobs (created_at_ms DESC, id DESC);
 CREATE INDEX jobs_open ON jobs (status) WHERE status IN ('PENDING', 'SCHEDULED', 'INITIALIZING', 'RUNNING');
