@@ -1,0 +1,314 @@
+// One connection to a daemon: gRPC over HTTP/2 over mutual TLS, with nothing but Node's own modules.
+//
+// The order of steps matters for the start-up time: the handshake is begun first, and HTTP/2 is
+// loaded (4 ms) while the daemon answers it.
+
+import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
+import tls from 'node:tls';
+import { JobletError } from '../shared/errors.ts';
+import { checkCertificates } from './certificates.ts';
+import { connectionError } from './connection-error.ts';
+import { Frames, frame } from './framing.ts';
+import type { Method } from './methods.ts';
+import type { Node } from './nodes-file.ts';
+import { CallError, errorOfStatus } from './status.ts';
+
+/** The name in every daemon's certificate, wherever it is reached. */
+const SERVER_NAME = 'joblet';
+
+/** How often an open call asks whether the daemon is still there, and how long it waits. */
+const KEEPALIVE_MS = 30_000;
+const KEEPALIVE_TIMEOUT_MS = 10_000;
+
+/** How long connecting may take, all told. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** Bytes that may be on their way for one stream, and for all: a slow reader stops the daemon. */
+const STREAM_WINDOW_BYTES = 1024 * 1024;
+const SESSION_WINDOW_BYTES = 4 * 1024 * 1024;
+
+export interface CallOptions {
+  /** Ends the call when aborted; the call then fails with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Fails the call after this time; the daemon is told as well. */
+  readonly deadlineMs?: number | undefined;
+}
+
+export interface Connection {
+  /** One request, one answer. */
+  unary<I, O>(method: Method<I, O>, message: I, options?: CallOptions): Promise<O>;
+  /** One request, many answers; they are read from the network as fast as they are taken. */
+  serverStream<I, O>(method: Method<I, O>, message: I, options?: CallOptions): AsyncIterable<O>;
+  /** Many requests, one answer, which may come before the last request was sent. */
+  clientStream<I, O>(
+    method: Method<I, O>,
+    messages: AsyncIterable<I> | Iterable<I>,
+    options?: CallOptions,
+  ): Promise<O>;
+  close(): void;
+}
+
+/**
+ * Begins a connection. Certificates are checked here; that nobody answers is learned by the first
+ * call.
+ * @throws JobletError unauthenticated or invalid, for certificates that cannot work
+ */
+export function connect(node: Node): Connection {
+  checkCertificates(node, Date.now());
+  return new Http2Connection(node);
+}
+
+class Http2Connection implements Connection {
+  readonly #socket: tls.TLSSocket;
+  readonly #session: Promise<ClientHttp2Session>;
+  /** Why the connection broke: what its calls report is only that it did. */
+  #broken: JobletError | undefined;
+  readonly #explain: (error: unknown) => JobletError;
+
+  constructor(node: Node) {
+    let secured = false;
+    let heard = false;
+    this.#explain = (error) => {
+      const code = (error as { code?: string } | undefined)?.code;
+      const silent = secured && !heard && (error === undefined || code === 'ECONNRESET');
+      return this.#broken ?? connectionError(silent ? { code: 'SILENT_REFUSAL' } : error, node);
+    };
+    this.#socket = openSocket(node);
+    const late = setTimeout(() => {
+      this.#socket.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }));
+    }, CONNECT_TIMEOUT_MS);
+    this.#socket.once('secureConnect', () => {
+      secured = true;
+      clearTimeout(late);
+    });
+    this.#socket.once('close', () => clearTimeout(late));
+    this.#session = new Promise((resolve, reject) => {
+      this.#socket.on('error', (error) => {
+        this.#broken ??= this.#explain(error);
+        reject(this.#broken);
+      });
+      this.#socket.once('connect', () => {
+        const { connect } = process.getBuiltinModule('node:http2');
+        const session = connect(`https://${SERVER_NAME}`, {
+          createConnection: () => this.#socket,
+          settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
+        });
+        session.once('remoteSettings', () => {
+          heard = true;
+        });
+        session.on('error', (error) => {
+          this.#broken ??= this.#explain(error);
+        });
+        session.once('connect', () => {
+          session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+          keepAlive(session);
+          resolve(session);
+        });
+      });
+    });
+    // Whoever calls hears of it; a connection that nobody used must not end the process.
+    this.#session.catch(() => {});
+  }
+
+  async unary<I, O>(method: Method<I, O>, message: I, options: CallOptions = {}): Promise<O> {
+    return this.clientStream(method, [message], options);
+  }
+
+  async clientStream<I, O>(
+    method: Method<I, O>,
+    messages: AsyncIterable<I> | Iterable<I>,
+    options: CallOptions = {},
+  ): Promise<O> {
+    const call = await this.#call(method.path, options);
+    const sending = send(call.stream, method, messages);
+    // A failure to read the source of messages ends the call; a failure to send shows up as its end.
+    sending.catch((error: unknown) => call.fail(error));
+    let answer: O | undefined;
+    for await (const bytes of call.messages()) answer = method.decode(bytes);
+    if (answer === undefined) throw this.#explain(undefined);
+    return answer;
+  }
+
+  serverStream<I, O>(
+    method: Method<I, O>,
+    message: I,
+    options: CallOptions = {},
+  ): AsyncIterable<O> {
+    // The request leaves now, not when the first answer is asked for.
+    const calling = this.#call(method.path, options).then((call) => {
+      call.stream.end(frame(method.encode(message)));
+      return call;
+    });
+    calling.catch(() => {});
+    return (async function* () {
+      for await (const bytes of (await calling).messages()) yield method.decode(bytes);
+    })();
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  async #call(path: string, options: CallOptions): Promise<Call> {
+    options.signal?.throwIfAborted();
+    const session = await this.#session;
+    return new Call(session, path, this.#explain, options);
+  }
+}
+
+function openSocket(node: Node): tls.TLSSocket {
+  const socket = tls.connect({
+    // Asking Node whether `localhost` is an IPv6 address compiles a regular expression of 5 ms.
+    host: node.host === 'localhost' ? '127.0.0.1' : node.host,
+    port: node.port,
+    ca: node.ca,
+    cert: node.cert,
+    key: node.key,
+    minVersion: 'TLSv1.3',
+    ALPNProtocols: ['h2'],
+    checkServerIdentity: (_host, certificate) => {
+      const names = certificate.subjectaltname?.split(', ') ?? [];
+      return names.includes(`DNS:${SERVER_NAME}`)
+        ? undefined
+        : new JobletError(
+            'unauthenticated',
+            `${node.host}:${node.port} has a certificate of our CA, but not one of a daemon: it lacks the name '${SERVER_NAME}'; ` +
+              'have the server certificate made again with `joblet certs`',
+          );
+    },
+  });
+  // As an option it would be held against the same regular expression.
+  (socket as tls.TLSSocket & { setServername(name: string): void }).setServername(SERVER_NAME);
+  return socket;
+}
+
+function keepAlive(session: ClientHttp2Session): void {
+  const timer = setInterval(() => {
+    const silence = setTimeout(() => {
+      session.destroy(
+        new CallError('UNAVAILABLE', `the daemon has not answered for ${KEEPALIVE_TIMEOUT_MS} ms`),
+      );
+    }, KEEPALIVE_TIMEOUT_MS);
+    session.ping(() => clearTimeout(silence));
+  }, KEEPALIVE_MS);
+  timer.unref();
+  session.once('close', () => clearInterval(timer));
+}
+
+async function send<I, O>(
+  stream: ClientHttp2Stream,
+  method: Method<I, O>,
+  messages: AsyncIterable<I> | Iterable<I>,
+): Promise<void> {
+  for await (const message of messages) {
+    if (stream.closed || stream.destroyed) return;
+    if (!stream.write(frame(method.encode(message)))) await writable(stream);
+  }
+  stream.end();
+}
+
+/** Resolves when the stream takes more, or will never again. */
+function writable(stream: ClientHttp2Stream): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stream.off('drain', done).off('close', done);
+      resolve();
+    };
+    stream.on('drain', done).on('close', done);
+  });
+}
+
+/** One call: a stream, what its headers and trailers said, and why it ended early, if it did. */
+class Call {
+  readonly stream: ClientHttp2Stream;
+  #status: string | undefined;
+  #message: string | undefined;
+  #failure: unknown;
+  readonly #explain: (error: unknown) => JobletError;
+  readonly #done: (() => void)[] = [];
+
+  constructor(
+    session: ClientHttp2Session,
+    path: string,
+    explain: (error: unknown) => JobletError,
+    options: CallOptions,
+  ) {
+    this.#explain = explain;
+    const { deadlineMs, signal } = options;
+    this.stream = session.request({
+      ':method': 'POST',
+      ':path': path,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      ...(deadlineMs === undefined ? {} : { 'grpc-timeout': `${deadlineMs}m` }),
+    });
+    this.stream.on('response', (headers) => {
+      if (headers[':status'] !== 200) {
+        this.fail(
+          new CallError(
+            'UNAVAILABLE',
+            `HTTP status ${headers[':status']}: this is no Joblet daemon`,
+          ),
+        );
+      }
+      this.#read(headers);
+    });
+    this.stream.on('trailers', (headers) => this.#read(headers));
+    this.stream.on('error', (error) => {
+      this.#failure ??= explain(error);
+    });
+    this.#limit(deadlineMs, signal);
+  }
+
+  /** Ends the call; whoever reads it gets `reason`. */
+  fail(reason: unknown): void {
+    this.#failure ??= reason;
+    this.stream.close(process.getBuiltinModule('node:http2').constants.NGHTTP2_CANCEL);
+  }
+
+  /** The messages of the answer; throws what the call failed with. */
+  async *messages(): AsyncGenerator<Buffer, void> {
+    const frames = new Frames();
+    let finished = false;
+    try {
+      for await (const piece of this.stream) yield* frames.push(piece);
+      finished = true;
+    } catch (error) {
+      this.#failure ??= this.#explain(error);
+    } finally {
+      for (const undo of this.#done) undo();
+      // Taken only in part: the daemon need not send the rest.
+      if (!finished) this.fail(undefined);
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#status === undefined || frames.torn) throw this.#explain(undefined);
+    const failure = errorOfStatus(this.#status, this.#message);
+    if (failure !== undefined) throw failure;
+  }
+
+  #read(headers: Readonly<Record<string, string | string[] | number | undefined>>): void {
+    const status = headers['grpc-status'];
+    const message = headers['grpc-message'];
+    if (status !== undefined) this.#status = String(status);
+    if (message !== undefined) this.#message = String(message);
+  }
+
+  #limit(deadlineMs: number | undefined, signal: AbortSignal | undefined): void {
+    if (deadlineMs !== undefined) {
+      const timer = setTimeout(() => {
+        this.fail(
+          new CallError(
+            'DEADLINE_EXCEEDED',
+            `the daemon did not answer within ${deadlineMs / 1000} s; it may be busy, try again`,
+          ),
+        );
+      }, deadlineMs);
+      this.#done.push(() => clearTimeout(timer));
+    }
+    if (signal !== undefined) {
+      const abort = () => this.fail(signal.reason);
+      signal.addEventListener('abort', abort, { once: true });
+      this.#done.push(() => signal.removeEventListener('abort', abort));
+    }
+  }
+}

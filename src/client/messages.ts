@@ -1,0 +1,271 @@
+// The messages the client sends and reads, as tables for wire.ts. What the fields mean is written in
+// proto/joblet; wire.test.ts holds each table against the generated code.
+
+import type { Input, Message, Shape } from './wire.ts';
+
+export const EmptyRequest = {} as const satisfies Shape;
+
+export const FileUpload = {
+  path: [1, 'string'],
+  content: [2, 'bytes'],
+  mode: [3, 'uint32'],
+  isDirectory: [4, 'bool'],
+} as const satisfies Shape;
+
+// Fields that only the server may set are left out.
+export const RunJobRequest = {
+  name: [1, 'string'],
+  command: [2, 'string'],
+  args: [3, 'string', 'list'],
+  maxCpu: [4, 'int32'],
+  cpuCores: [5, 'string'],
+  maxMemory: [6, 'int32'],
+  maxIoBps: [7, 'int32'],
+  uploads: [8, FileUpload, 'list'],
+  schedule: [9, 'string'],
+  network: [10, 'string'],
+  volumes: [11, 'string', 'list'],
+  runtime: [12, 'string'],
+  workDir: [13, 'string'],
+  environment: [14, 'string', 'map'],
+  secretEnvironment: [18, 'string', 'map'],
+  gpuCount: [19, 'int32'],
+  gpuMemoryMb: [20, 'int32'],
+  timeoutMs: [100, 'int64'],
+  maxProcesses: [101, 'int32'],
+  stdin: [102, 'bool'],
+  noInit: [103, 'bool'],
+  allow: [104, 'string', 'list'],
+  workBytes: [105, 'int64'],
+  uploadId: [106, 'string'],
+  graceMs: [107, 'int64'],
+} as const satisfies Shape;
+
+export const RunJobResponse = {
+  jobUuid: [1, 'string'],
+  status: [2, 'string'],
+  command: [3, 'string'],
+  args: [4, 'string', 'list'],
+  maxCpu: [5, 'int32'],
+  cpuCores: [6, 'string'],
+  maxMemory: [7, 'int32'],
+  maxIoBps: [8, 'int32'],
+  startTime: [9, 'string'],
+  endTime: [10, 'string'],
+  exitCode: [11, 'int32'],
+  scheduledTime: [12, 'string'],
+  reason: [100, 'string'],
+  message: [101, 'string'],
+  name: [102, 'string'],
+  nodeId: [103, 'string'],
+  createdTime: [104, 'string'],
+  signal: [105, 'int32'],
+  network: [106, 'string'],
+  networkNote: [107, 'string'],
+} as const satisfies Shape;
+
+export const GetJobStatusRequest = {
+  uuid: [1, 'string'],
+} as const satisfies Shape;
+
+export const GetJobStatusResponse = {
+  uuid: [1, 'string'],
+  name: [2, 'string'],
+  command: [3, 'string'],
+  args: [4, 'string', 'list'],
+  maxCpu: [5, 'int32'],
+  cpuCores: [6, 'string'],
+  maxMemory: [7, 'int32'],
+  maxIoBps: [8, 'int32'],
+  status: [9, 'string'],
+  startTime: [10, 'string'],
+  endTime: [11, 'string'],
+  exitCode: [12, 'int32'],
+  scheduledTime: [13, 'string'],
+  environment: [14, 'string', 'map'],
+  secretEnvironment: [15, 'string', 'map'],
+  network: [16, 'string'],
+  volumes: [17, 'string', 'list'],
+  runtime: [18, 'string'],
+  workDir: [19, 'string'],
+  uploads: [20, 'string', 'list'],
+  dependencies: [21, 'string', 'list'],
+  workflowUuid: [22, 'string'],
+  gpuIndices: [23, 'int32', 'list'],
+  gpuCount: [24, 'int32'],
+  gpuMemoryMb: [25, 'int32'],
+  nodeId: [26, 'string'],
+  reason: [100, 'string'],
+  message: [101, 'string'],
+  createdTime: [102, 'string'],
+  timeoutMs: [103, 'int64'],
+  maxProcesses: [104, 'int32'],
+  signal: [105, 'int32'],
+  memoryPeakBytes: [106, 'int64'],
+  cpuUsec: [107, 'int64'],
+  oomKills: [108, 'int32'],
+  noInit: [109, 'bool'],
+  allow: [110, 'string', 'list'],
+  logBytes: [111, 'int64'],
+  logDroppedBytes: [112, 'int64'],
+  limitsInForce: [113, 'string', 'list'],
+  networkNote: [114, 'string'],
+  waitsFor: [115, 'string'],
+  workBytes: [116, 'int64'],
+  graceMs: [117, 'int64'],
+  stdin: [118, 'bool'],
+} as const satisfies Shape;
+
+export const StopJobRequest = {
+  uuid: [1, 'string'],
+  graceMs: [100, 'int64'],
+  force: [101, 'bool'],
+} as const satisfies Shape;
+
+export const StopJobResponse = {
+  uuid: [1, 'string'],
+  status: [2, 'string'],
+  endTime: [3, 'string'],
+  exitCode: [4, 'int32'],
+  reason: [100, 'string'],
+  message: [101, 'string'],
+} as const satisfies Shape;
+
+export const CancelJobRequest = {
+  uuid: [1, 'string'],
+} as const satisfies Shape;
+
+export const CancelJobResponse = {
+  uuid: [1, 'string'],
+  status: [2, 'string'],
+} as const satisfies Shape;
+
+export const DeleteJobRequest = {
+  uuid: [1, 'string'],
+} as const satisfies Shape;
+
+export const DeleteJobResponse = {
+  uuid: [1, 'string'],
+  success: [2, 'bool'],
+  message: [3, 'string'],
+} as const satisfies Shape;
+
+export const DeleteAllJobsRequest = {} as const satisfies Shape;
+
+export const DeleteAllJobsResponse = {
+  success: [1, 'bool'],
+  message: [2, 'string'],
+  deletedCount: [3, 'int32'],
+  skippedCount: [4, 'int32'],
+} as const satisfies Shape;
+
+export const GetJobLogsRequest = {
+  uuid: [1, 'string'],
+  position: [100, 'uint64'],
+  noFollow: [101, 'bool'],
+  streams: [102, 'string', 'list'],
+  tailLines: [103, 'uint32'],
+} as const satisfies Shape;
+
+export const DataChunk = {
+  payload: [1, 'bytes'],
+  position: [100, 'uint64'],
+  stream: [101, 'string'],
+  timeNs: [102, 'int64'],
+  droppedBytes: [103, 'uint64'],
+  gapReason: [104, 'string'],
+} as const satisfies Shape;
+
+export const Job = {
+  uuid: [1, 'string'],
+  name: [2, 'string'],
+  command: [3, 'string'],
+  args: [4, 'string', 'list'],
+  maxCpu: [5, 'int32'],
+  cpuCores: [6, 'string'],
+  maxMemory: [7, 'int32'],
+  maxIoBps: [8, 'int32'],
+  status: [9, 'string'],
+  startTime: [10, 'string'],
+  endTime: [11, 'string'],
+  exitCode: [12, 'int32'],
+  scheduledTime: [13, 'string'],
+  runtime: [14, 'string'],
+  environment: [15, 'string', 'map'],
+  secretEnvironment: [16, 'string', 'map'],
+  gpuIndices: [17, 'int32', 'list'],
+  gpuCount: [18, 'int32'],
+  gpuMemoryMb: [19, 'int32'],
+  nodeId: [20, 'string'],
+  reason: [100, 'string'],
+  message: [101, 'string'],
+  createdTime: [102, 'string'],
+  signal: [103, 'int32'],
+} as const satisfies Shape;
+
+export const QueryJobsRequest = {
+  statuses: [1, 'string', 'list'],
+  limit: [2, 'int32'],
+  name: [3, 'string'],
+  pageToken: [4, 'string'],
+} as const satisfies Shape;
+
+export const QueryJobsResponse = {
+  jobs: [1, Job, 'list'],
+  nextPageToken: [2, 'string'],
+} as const satisfies Shape;
+
+export const WaitJobRequest = {
+  uuid: [1, 'string'],
+} as const satisfies Shape;
+
+export const SendJobInputRequest = {
+  uuid: [1, 'string'],
+  data: [2, 'bytes'],
+  end: [3, 'bool'],
+} as const satisfies Shape;
+
+export const SendJobInputResponse = {
+  acceptedBytes: [1, 'int64'],
+} as const satisfies Shape;
+
+export const FileHeader = {
+  path: [1, 'string'],
+  mode: [2, 'uint32'],
+  isDirectory: [3, 'bool'],
+  size: [4, 'int64'],
+} as const satisfies Shape;
+
+export const UploadFilesRequest = {
+  header: [1, FileHeader],
+  data: [2, 'bytes'],
+} as const satisfies Shape;
+
+export const UploadFilesResponse = {
+  uploadId: [1, 'string'],
+  files: [2, 'int32'],
+  bytes: [3, 'int64'],
+} as const satisfies Shape;
+
+export const ServerVersionInfo = {
+  version: [1, 'string'],
+  gitCommit: [2, 'string'],
+  gitTag: [3, 'string'],
+  buildDate: [4, 'string'],
+  component: [5, 'string'],
+  goVersion: [6, 'string'],
+  platform: [7, 'string'],
+  protoCommit: [8, 'string'],
+  protoTag: [9, 'string'],
+} as const satisfies Shape;
+export type JobRequest = Input<typeof RunJobRequest>;
+export type JobStarted = Message<typeof RunJobResponse>;
+export type JobDetail = Message<typeof GetJobStatusResponse>;
+export type JobSummary = Message<typeof Job>;
+export type JobStopped = Message<typeof StopJobResponse>;
+export type LogRequest = Input<typeof GetJobLogsRequest>;
+export type LogChunk = Message<typeof DataChunk>;
+export type Upload = Input<typeof FileUpload>;
+export type UploadPart = Input<typeof UploadFilesRequest>;
+export type JobInput = Input<typeof SendJobInputRequest>;
+export type ServerVersion = Message<typeof ServerVersionInfo>;

@@ -1,0 +1,57 @@
+// The calls the client makes: where each goes, and how its messages become bytes.
+
+import * as m from './messages.ts';
+import { decode, encode, type Input, type Message, type Shape } from './wire.ts';
+
+/** One method of the API. */
+export interface Method<I, O> {
+  /** `/package.Service/Method` */
+  readonly path: string;
+  readonly encode: (message: I) => Uint8Array;
+  readonly decode: (bytes: Uint8Array) => O;
+}
+
+function method<I extends Shape, O extends Shape>(
+  path: string,
+  request: I,
+  response: O,
+): Method<Input<I>, Message<O>> {
+  return {
+    path: `/joblet.${path}`,
+    encode: (message) => encode(request, message),
+    decode: (bytes) => decode(response, bytes),
+  };
+}
+
+export const runJob = method('JobService/RunJob', m.RunJobRequest, m.RunJobResponse);
+export const getJobStatus = method(
+  'JobService/GetJobStatus',
+  m.GetJobStatusRequest,
+  m.GetJobStatusResponse,
+);
+export const waitJob = method('JobService/WaitJob', m.WaitJobRequest, m.GetJobStatusResponse);
+export const queryJobs = method('JobService/QueryJobs', m.QueryJobsRequest, m.QueryJobsResponse);
+export const getJobLogs = method('JobService/GetJobLogs', m.GetJobLogsRequest, m.DataChunk);
+export const stopJob = method('JobService/StopJob', m.StopJobRequest, m.StopJobResponse);
+export const cancelJob = method('JobService/CancelJob', m.CancelJobRequest, m.CancelJobResponse);
+export const deleteJob = method('JobService/DeleteJob', m.DeleteJobRequest, m.DeleteJobResponse);
+export const deleteAllJobs = method(
+  'JobService/DeleteAllJobs',
+  m.DeleteAllJobsRequest,
+  m.DeleteAllJobsResponse,
+);
+export const sendJobInput = method(
+  'JobService/SendJobInput',
+  m.SendJobInputRequest,
+  m.SendJobInputResponse,
+);
+export const uploadFiles = method(
+  'JobService/UploadFiles',
+  m.UploadFilesRequest,
+  m.UploadFilesResponse,
+);
+export const getServerVersion = method(
+  'MonitoringService/GetServerVersion',
+  m.EmptyRequest,
+  m.ServerVersionInfo,
+);
