@@ -18,6 +18,8 @@ export type ErrorKind = (typeof errorKinds)[number];
 export interface ErrorOptions {
   /** What the error is about: a field path, a job id, a file:line:column. */
   readonly about?: string;
+  /** Everything that is wrong, when it is more than one thing. */
+  readonly problems?: readonly Problem[];
   /** The error below this one, kept for the daemon's log and never sent to a client. */
   readonly cause?: unknown;
 }
@@ -26,12 +28,14 @@ export interface ErrorOptions {
 export class JobletError extends Error {
   readonly kind: ErrorKind;
   readonly about: string | undefined;
+  readonly problems: readonly Problem[];
 
   constructor(kind: ErrorKind, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'JobletError';
     this.kind = kind;
     this.about = options.about;
+    this.problems = options.problems ?? [];
   }
 }
 
@@ -46,7 +50,10 @@ export interface Problem {
 export function invalid(problems: readonly Problem[]): JobletError {
   const [first] = problems;
   const text = problems.map((p) => (p.field ? `${p.field}: ${p.message}` : p.message)).join('; ');
-  return new JobletError('invalid', text, first?.field ? { about: first.field } : {});
+  return new JobletError('invalid', text, {
+    problems,
+    ...(first?.field && { about: first.field }),
+  });
 }
 
 /** The message of anything that was thrown. */

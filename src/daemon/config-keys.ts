@@ -1,0 +1,471 @@
+// Every key of joblet-config.yml: its kind, its default and its meaning, in the spelling of the file;
+// and every key that other versions knew and that this one refuses, with the reason.
+
+import { X509Certificate } from 'node:crypto';
+import { z } from 'zod';
+import { messageOf } from '../shared/errors.ts';
+import { formatBytes, formatDuration, parseBytes, parseDuration } from '../shared/units.ts';
+
+/** How a value is checked, and how it is written for people. */
+interface Kind<T> {
+  readonly schema: z.ZodType<T>;
+  /** Undefined is not shown. */
+  format(value: T): unknown;
+}
+
+export interface Key<T> {
+  readonly kind: Kind<T>;
+  readonly preset: T;
+  readonly meaning: string;
+}
+
+const MB = 1024 ** 2;
+const GB = 1024 ** 3;
+const MAX_PORT = 65_535;
+/** Longer than anybody's job, short enough for arithmetic in nanoseconds. */
+const MAX_DURATION_MS = 365 * 24 * 3600 * 1000;
+const MAX_TEXT_CHARS = 1024;
+const MAX_LIST = 256;
+
+const same = <T>(value: T): T => value;
+
+function integer(min: number, max: number): Kind<number> {
+  const error = `must be a whole number from ${min} to ${max}`;
+  return { schema: z.int({ error }).min(min, { error }).max(max, { error }), format: same };
+}
+
+/** A value with a unit: what `parse` refuses becomes the problem. */
+function measured(
+  read: (value: unknown) => number,
+  min: number,
+  max: number,
+  format: (value: number) => string,
+): Kind<number> {
+  const schema = z.unknown().transform((value, context) => {
+    try {
+      const result = read(value);
+      if (result >= min && result <= max) return result;
+      context.addIssue(`must be from ${format(min)} to ${format(max)}`);
+    } catch (error) {
+      context.addIssue(messageOf(error));
+    }
+    return z.NEVER;
+  });
+  return { schema, format };
+}
+
+/** A size; a bare number counts `unitBytes` each. */
+function size(min: number, max: number, unitBytes = 1): Kind<number> {
+  return measured(
+    (value) =>
+      Number.isInteger(value) ? (value as number) * unitBytes : parseBytes(textOf(value)),
+    min,
+    max,
+    formatBytes,
+  );
+}
+
+function duration(minMs: number, maxMs = MAX_DURATION_MS): Kind<number> {
+  return measured((value) => parseDuration(textOf(value)), minMs, maxMs, formatDuration);
+}
+
+/** What was written, for a message; structures are no values. */
+function textOf(value: unknown): string {
+  return typeof value === 'object' ? '' : String(value);
+}
+
+function text(pattern: RegExp, error: string): Kind<string> {
+  return {
+    schema: z.string({ error }).max(MAX_TEXT_CHARS, { error }).regex(pattern, { error }),
+    format: same,
+  };
+}
+
+function choice<const T extends string>(...words: readonly [T, ...T[]]): Kind<T> {
+  const error = `must be one of ${words.join(', ')}`;
+  const schema = z.preprocess(
+    (value) => words.find((word) => word.toLowerCase() === String(value).toLowerCase()),
+    z.enum(words, { error }),
+  ) as unknown as z.ZodType<T>;
+  return { schema, format: same };
+}
+
+const flag: Kind<boolean> = { schema: z.boolean({ error: 'must be true or false' }), format: same };
+
+const absolute = text(/^\/[^\0]*$/, 'must be an absolute path');
+
+function listOf(item: Kind<string>): Kind<readonly string[]> {
+  const schema = z.array(item.schema, { error: 'must be a list' }).max(MAX_LIST, {
+    error: `must have at most ${MAX_LIST} entries`,
+  });
+  return { schema, format: same };
+}
+
+/** PEM text; empty means that it is read from `certs/` beside the file. */
+function pem(pattern: RegExp, read: (value: string) => unknown, what: string): Kind<string> {
+  const schema = z.string({ error: `must be the PEM text of ${what}` }).refine(
+    (value) => {
+      if (!pattern.test(value)) return false;
+      try {
+        read(value);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    { error: `must be the PEM text of ${what}` },
+  );
+  return { schema, format: () => undefined };
+}
+
+const certificate = pem(
+  /BEGIN CERTIFICATE/,
+  (value) => new X509Certificate(value),
+  'a certificate',
+);
+const privateKey = pem(/BEGIN [A-Z ]*PRIVATE KEY/, same, 'a private key');
+
+const required = ['memory', 'cpu', 'io', 'pids', 'cpuset'] as const;
+const controllers: Kind<readonly string[]> = {
+  schema: z
+    .array(
+      z.enum([...required, 'devices'], { error: `must be one of ${required.join(', ')}, devices` }),
+    )
+    .refine((list) => required.every((name) => list.includes(name)), {
+      error: `must hold all of ${required.join(', ')}, because each of them keeps a limit`,
+    }),
+  format: same,
+};
+
+const key = <T>(kind: Kind<T>, preset: NoInfer<T>, meaning: string): Key<T> => ({
+  kind,
+  preset,
+  meaning,
+});
+
+/** Where the limits of one kind lie, as an operator sets them; 0 sets no bound. */
+const bound = (kind: Kind<number>, what: string) => key(kind, 0, `${what}; 0 is no bound`);
+
+const cpu = integer(0, 1_000_000);
+const memory = size(0, 1024 * 1024 * GB, MB);
+const io = size(0, 1024 * GB);
+
+export const sections = {
+  server: {
+    address: key(
+      text(/^[^\s/]+$/, 'must be a host name or an address'),
+      '0.0.0.0',
+      'Address to listen on',
+    ),
+    port: key(integer(0, MAX_PORT), 50_051, 'Port to listen on; 0 takes any free one'),
+    nodeId: key(
+      text(/^[A-Za-z0-9._-]{0,64}$/, 'must be a UUID or another short word'),
+      '',
+      'Name of this node, shown with every job it ran',
+    ),
+  },
+  security: {
+    serverCert: key(
+      certificate,
+      '',
+      'Certificate of the server, PEM; else certs/server-cert.pem beside this file',
+    ),
+    serverKey: key(privateKey, '', 'Private key of the server, PEM; else certs/server-key.pem'),
+    caCert: key(
+      certificate,
+      '',
+      'Certificate of the authority that signs clients, PEM; else certs/ca-cert.pem',
+    ),
+    revokedFile: key(
+      { schema: absolute.schema, format: (value) => value || undefined },
+      '',
+      'File of revoked serial numbers; else `revoked` beside this file',
+    ),
+  },
+  joblet: {
+    defaultCpuLimit: key(
+      cpu,
+      100,
+      'CPU of a job that names none, percent of one core; 0 is unlimited',
+    ),
+    defaultMemoryLimit: key(
+      memory,
+      512 * MB,
+      'Memory of a job that names none, in MB; 0 is unlimited',
+    ),
+    defaultIoLimit: key(
+      io,
+      0,
+      'Disk bandwidth of a job that names none, bytes a second; 0 is unlimited',
+    ),
+    defaultProcessLimit: key(
+      integer(0, 4_194_304),
+      1024,
+      'Processes and threads of a job that names no limit; 0 is unlimited',
+    ),
+    minCpuLimit: bound(cpu, 'Least CPU that a job may ask for, percent'),
+    maxCpuLimit: bound(cpu, 'Most CPU that a job may ask for, percent'),
+    minMemoryLimit: bound(memory, 'Least memory that a job may ask for, in MB'),
+    maxMemoryLimit: bound(memory, 'Most memory that a job may ask for, in MB'),
+    minIoLimit: bound(io, 'Least disk bandwidth that a job may ask for, bytes a second'),
+    maxIoLimit: bound(io, 'Most disk bandwidth that a job may ask for, bytes a second'),
+    maxConcurrentJobs: key(
+      integer(0, 100_000),
+      100,
+      'Jobs that run at once, the others wait; 0 is unlimited',
+    ),
+    jobTimeout: key(duration(0), 0, 'Time that a job may run when it names none; 0 is unlimited'),
+    cleanupTimeout: key(
+      duration(0, 600_000),
+      5000,
+      'Time that open calls get to finish when the daemon stops',
+    ),
+    idRangeFirst: key(
+      integer(65_536, 0xffff_0000),
+      0x2000_0000,
+      'First host user id that jobs are mapped to',
+    ),
+    idRanges: key(
+      integer(1, 65_534),
+      4096,
+      'How many ranges of 65536 ids there are: one for each running job',
+    ),
+    validateCommands: key(flag, false, 'Refuse commands that hold shell characters'),
+  },
+  cgroup: {
+    baseDir: key(
+      absolute,
+      '/sys/fs/cgroup/joblet.slice/joblet.service',
+      'Parent of the cgroups of jobs; with v1 controllers the same name under each',
+    ),
+    enableControllers: key(controllers, [...required], 'Controllers that have to be there'),
+    cleanupTimeout: key(
+      duration(0, 3_600_000),
+      100,
+      'Time between SIGTERM and SIGKILL when a job is stopped',
+    ),
+  },
+  filesystem: {
+    baseDir: key(
+      absolute,
+      '/opt/joblet/jobs',
+      'Directory for what jobs bring along, until they have ended',
+    ),
+    workspaceDir: key(
+      {
+        schema: z.literal('/work', { error: 'must be /work: programs rely on the name' }),
+        format: same,
+      },
+      '/work',
+      'Work directory inside a job',
+    ),
+    tmpBytes: key(size(MB, 64 * GB), 64 * MB, "Size of a job's /tmp"),
+    shmBytes: key(size(MB, 64 * GB), 64 * MB, "Size of a job's /dev/shm"),
+    allowedMounts: key(
+      listOf(absolute),
+      [
+        '/usr',
+        '/bin',
+        '/sbin',
+        '/lib',
+        '/lib32',
+        '/lib64',
+        '/libx32',
+        '/etc/alternatives',
+        '/etc/ssl/certs',
+        '/etc/ssl/openssl.cnf',
+        '/etc/pki/ca-trust/extracted',
+        '/etc/ca-certificates',
+        '/etc/ld.so.cache',
+        '/etc/localtime',
+      ],
+      'Host paths that a job without a runtime sees, read-only; those that do not exist are left out',
+    ),
+  },
+  volumes: {
+    default_disk_quota_bytes: key(
+      size(4096, 1024 * GB),
+      MB,
+      'Size of the work directory of a job that brings nothing along',
+    ),
+  },
+  grpc: {
+    maxRecvMsgSize: key(size(4096, GB), 128 * MB, 'Largest message taken, bytes'),
+    maxSendMsgSize: key(size(4096, GB), 128 * MB, 'Largest message sent, bytes'),
+    maxHeaderListSize: key(
+      size(4096, 16 * MB),
+      64 * 1024,
+      'Largest set of headers of a call, bytes',
+    ),
+    keepAliveTime: key(
+      duration(1000),
+      30_000,
+      'Quiet time after which a client is asked whether it lives',
+    ),
+    keepAliveTimeout: key(duration(100), 10_000, 'Time it has to answer that'),
+    maxConcurrentStreams: key(integer(1, 100_000), 1000, 'Calls at once on one connection'),
+    connectionTimeout: key(
+      duration(100, 600_000),
+      10_000,
+      'Time that a new connection has for its handshake',
+    ),
+    maxConnectionIdle: key(
+      duration(0),
+      300_000,
+      'Time after which a connection without calls is closed; 0 is never',
+    ),
+    maxConnectionAge: key(duration(0), 0, 'Age at which a connection is closed; 0 is never'),
+    maxConnectionAgeGrace: key(duration(0), 30_000, 'Time that its calls then have to finish'),
+  },
+  logging: {
+    level: key(
+      choice('DEBUG', 'INFO', 'WARN', 'ERROR'),
+      'INFO',
+      'Least important lines that are written: DEBUG, INFO, WARN or ERROR',
+    ),
+    format: key(choice('text', 'json'), 'text', 'text or json'),
+    output: key(
+      text(/^(stdout|stderr|\/[^\0]+)$/, 'must be stdout, stderr or an absolute path'),
+      'stdout',
+      'stdout, stderr or an absolute path',
+    ),
+  },
+  network: {
+    default_network: key(
+      choice('isolated', 'none'),
+      'isolated',
+      'Network of a job that names none: isolated or none',
+    ),
+  },
+  state: {
+    path: key(absolute, '/opt/joblet/state', 'Directory of the database'),
+  },
+  logs: {
+    directory: key(absolute, '/opt/joblet/logs', "Directory of the jobs' output"),
+    segmentBytes: key(size(64 * 1024, GB), 8 * MB, 'Size at which a log goes on in the next file'),
+    quotaBytes: key(
+      size(64 * 1024, 1024 * GB),
+      GB,
+      'Output kept of one job; what comes after it is dropped and marked',
+    ),
+  },
+  run: {
+    directory: key(absolute, '/opt/joblet/run', 'Directory of the pid file and of sockets'),
+  },
+  uploads: {
+    maxBytes: key(size(0, 1024 * GB), 10 * GB, 'Most bytes that one job may bring along'),
+    maxFiles: key(integer(0, 10_000_000), 100_000, 'Most files that one job may bring along'),
+  },
+} as const;
+
+type Sections = typeof sections;
+
+/** The values of all keys, in the spelling of the file. */
+export type Values = {
+  readonly [S in keyof Sections]: {
+    readonly [K in keyof Sections[S]]: Sections[S][K] extends Key<infer T> ? T : never;
+  };
+};
+
+export const valuesSchema = z.strictObject(
+  Object.fromEntries(
+    Object.entries(sections).map(([name, section]) => {
+      const shape = Object.entries(section as Record<string, Key<unknown>>).map(
+        ([word, { kind, preset }]) => [word, kind.schema.default(preset as never)] as const,
+      );
+      return [name, z.strictObject(Object.fromEntries(shape)).prefault({})];
+    }),
+  ),
+) as unknown as z.ZodType<Values>;
+
+interface Refusal {
+  /** Why the key is not offered, as the end of a sentence. */
+  readonly because: string;
+  /** The one value that says what is so anyway, and is therefore accepted. */
+  readonly only?: unknown;
+}
+
+const later = { because: 'it arrives with a later version' } as const;
+const always = { because: 'it cannot be switched off', only: true } as const;
+const oneDaemon = { because: 'there is one daemon, and nothing between daemons to set' } as const;
+
+/** Keys of other versions, the longest path first where one lies in another. */
+export const refusals: Readonly<Record<string, Refusal>> = {
+  'server.mode': { because: 'the init process of a job is a program of its own', only: 'server' },
+  'server.timeout': { because: 'each client sets the deadline of its calls' },
+  'server.tls': { because: 'TLS 1.3 with client certificates is always on' },
+  'server.minTlsVersion': { because: 'TLS 1.3 is always asked for', only: '1.3' },
+  'security.require_client_cert': always,
+  'security.verify_client_cert': always,
+  'security.enable_rbac': always,
+  'security.default_role': { because: 'a client whose certificate names no role is refused' },
+  'security.audit': later,
+  'joblet.allowedCommands': { because: 'a program that is allowed can start any other' },
+  'joblet.preserveFailedJobs': { because: 'what a failed job leaves is its log and its status' },
+  'joblet.isolation': { because: 'every job is isolated in the same, complete way' },
+  'cgroup.namespaceMount': { because: 'the mount is found by itself', only: '/sys/fs/cgroup' },
+  'cgroup.version': { because: 'the version is found by itself' },
+  'cgroup.accounting': always,
+  'filesystem.tmpDir': {
+    because: "a job's /tmp is its own memory; its size is filesystem.tmpBytes",
+  },
+  'filesystem.blockDevices': { because: 'no job gets a block device', only: false },
+  'filesystem.workspace': { because: 'the size of /work is volumes.default_disk_quota_bytes' },
+  'filesystem.enable_chroot': always,
+  'filesystem.readonly_rootfs': always,
+  'network.enabled': { because: 'a job without network asks for the network none', only: true },
+  'network.state_dir': later,
+  'network.storage': later,
+  'network.networks': later,
+  'network.allow_custom_networks': { ...later, only: false },
+  'network.max_custom_networks': { ...later, only: 0 },
+  'network.dns': later,
+  'network.traffic_control': later,
+  'gpu.enabled': { ...later, only: false },
+  gpu: later,
+  buffers: { because: 'readers are fed from the log files, and there is no buffer to set' },
+  'ipc.enabled': { because: 'output is always kept', only: true },
+  ipc: oneDaemon,
+  'volumes.base_path': later,
+  volume: later,
+  'monitoring.enabled': { ...later, only: false },
+  monitoring: later,
+  job_metrics: later,
+  telemetry: later,
+  runtime: later,
+  'state.backend': { because: 'jobs are kept in SQLite in state.path', only: 'sqlite' },
+  'state.socket': oneDaemon,
+  'state.buffer_size': oneDaemon,
+  'state.reconnect_delay': oneDaemon,
+  'state.pool_size': oneDaemon,
+  'state.storage': { because: 'jobs are kept in SQLite in state.path' },
+  persist: { because: 'output is kept in files; their place is logs.directory' },
+  'logging.outputs': { because: 'there is one output, logging.output' },
+  'logging.components': { because: 'there is one level, logging.level' },
+  process: { because: 'a job is user 0 of a user namespace of its own' },
+};
+
+interface Override {
+  /** The key that the variable sets. */
+  readonly path: readonly [string, string];
+  readonly isNumber?: true;
+}
+
+/** Environment variables that go before the file. */
+export const overrides: Readonly<Record<string, Override>> = {
+  JOBLET_SERVER_ADDRESS: { path: ['server', 'address'] },
+  JOBLET_SERVER_PORT: { path: ['server', 'port'], isNumber: true },
+  JOBLET_NODE_ID: { path: ['server', 'nodeId'] },
+  JOBLET_MODE: { path: ['server', 'mode'] },
+  JOBLET_MAX_JOBS: { path: ['joblet', 'maxConcurrentJobs'], isNumber: true },
+  JOBLET_LOG_LEVEL: { path: ['logging', 'level'] },
+  JOBLET_LOG_FORMAT: { path: ['logging', 'format'] },
+  JOBLET_DEFAULT_DISK_QUOTA_BYTES: { path: ['volumes', 'default_disk_quota_bytes'] },
+  JOBLET_VOLUMES_BASE_PATH: { path: ['volumes', 'base_path'] },
+  JOBLET_BRIDGE_NETWORK_CIDR: { path: ['network', 'networks'] },
+  JOBLET_DEFAULT_NETWORK_CIDR: { path: ['network', 'networks'] },
+  RUNTIME_MANAGER_PATH: { path: ['runtime', 'base_path'] },
+};
+
+/** Turned isolation off elsewhere. Here nothing does, and nobody shall believe that it did. */
+export const FORBIDDEN_VARIABLE = 'JOBLET_CI_MODE';

@@ -1,0 +1,305 @@
+// The daemon's configuration: joblet-config.yml, checked as a whole, every problem with its line and
+// column. The keys themselves, with defaults and limits, are in config-keys.ts.
+
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { invalid, JobletError, messageOf, type Problem } from '../shared/errors.ts';
+import { nearest } from '../shared/nearest.ts';
+import {
+  FORBIDDEN_VARIABLE,
+  overrides,
+  refusals,
+  sections,
+  type Values,
+  valuesSchema,
+} from './config-keys.ts';
+import { type Part, type Path, parseConfigText } from './config-text.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What the parts of the daemon read: times in milliseconds, sizes in bytes. */
+export type Config = Readonly<ReturnType<typeof toConfig>>;
+
+/** Where the file is looked for when nobody names it; the first that exists is taken. */
+export const searchPaths = [
+  '/opt/joblet/config/joblet-config.yml',
+  'config/joblet-config.yml',
+  'joblet-config.yml',
+  '/etc/joblet/joblet-config.yml',
+  '/opt/joblet/joblet-config.yml',
+] as const;
+
+const VERSION = 3;
+const MAX_FILE_BYTES = 1024 ** 2;
+
+/**
+ * Reads and checks a configuration, with certificates from `certs/` beside it where it holds none.
+ * Throws `not-found` without a file, and `invalid` with every problem it has.
+ */
+export function loadConfig(file: string | undefined, environment: Environment): Config {
+  const read = readConfig(file, environment);
+  return withCertificates(toConfig(read.values, read.file));
+}
+
+/** The same in the spelling of the file, and without a look at `certs/`. */
+export function readConfig(
+  file: string | undefined,
+  environment: Environment,
+): { readonly file: string; readonly values: Values } {
+  const found = findConfig(file, environment);
+  let text: string;
+  try {
+    text = readFileSync(found, 'utf8');
+  } catch (cause) {
+    const message = `the configuration ${found} cannot be read: ${messageOf(cause)}`;
+    throw new JobletError('not-found', message, { about: found, cause });
+  }
+  return { file: found, values: parseValues(text, found, environment) };
+}
+
+/** The file that counts: the named one, else JOBLET_CONFIG_PATH, else the first that exists. */
+function findConfig(file: string | undefined, environment: Environment): string {
+  const named = file ?? environment['JOBLET_CONFIG_PATH'];
+  const found = named || searchPaths.find((candidate) => existsSync(candidate));
+  if (found !== undefined) return path.resolve(found);
+  throw new JobletError(
+    'not-found',
+    `no configuration was found in ${searchPaths.join(', ')}; make one with \`joblet certs init\`, or name it with --config`,
+  );
+}
+
+/**
+ * Checks the text of a configuration. Certificates that it does not hold stay empty. Throws `invalid`
+ * with all problems; the field of each is `file:line:column`, or the variable that was wrong.
+ */
+export function parseConfig(text: string, file: string, environment: Environment = {}): Config {
+  return toConfig(parseValues(text, file, environment), file);
+}
+
+function parseValues(text: string, file: string, environment: Environment): Values {
+  if (Buffer.byteLength(text) > MAX_FILE_BYTES) {
+    throw invalid([{ field: file, message: `is larger than ${MAX_FILE_BYTES} bytes` }]);
+  }
+  const { root, placeOf } = parseConfigText(text, file);
+  const problems: Problem[] = [];
+  const tree = toTree(root);
+  const fromEnvironment = applyOverrides(tree, environment, problems);
+  const report: Report = (at, part, message) => {
+    const field = fromEnvironment.get(at.slice(0, 2).join('.')) ?? placeOf(at, part);
+    problems.push({ field, message: `${at.join('.')}: ${message}` });
+  };
+
+  if (tree === undefined) {
+    throw invalid([
+      ...problems,
+      { field: placeOf([], 'value'), message: 'must be a map of sections' },
+    ]);
+  }
+  const { version = VERSION, ...rest } = tree;
+  if (Math.floor(Number(version)) !== VERSION) {
+    report(['version'], 'value', `must be "${VERSION}.0", the version of this layout`);
+  }
+  dropRefused(rest, report);
+  const result = valuesSchema.safeParse(rest);
+  for (const issue of result.error?.issues ?? []) {
+    if (issue.code === 'unrecognized_keys') {
+      for (const word of issue.keys) {
+        report([...issue.path, word], 'key', unknownKey(issue.path, word));
+      }
+    } else {
+      report(issue.path, 'value', issue.message);
+    }
+  }
+  if (result.success) checkTogether(result.data, report);
+  if (!result.success || problems.length > 0) throw invalid(problems);
+  return result.data;
+}
+
+/** Two levels of plain maps, sections without content being empty; undefined for anything else. */
+function toTree(value: unknown): Record<string, unknown> | undefined {
+  if (value === null || value === undefined) return {};
+  if (!isRecord(value)) return undefined;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, section]) => [
+      name,
+      section === null ? {} : isRecord(section) ? { ...section } : section,
+    ]),
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Sets what the environment says; the answer maps each key to the variable that set it. */
+function applyOverrides(
+  tree: Record<string, unknown> | undefined,
+  environment: Environment,
+  problems: Problem[],
+): Map<string, string> {
+  const set = new Map<string, string>();
+  const forbidden = environment[FORBIDDEN_VARIABLE] ?? '';
+  if (!['', '0', 'false'].includes(forbidden)) {
+    const message = 'isolation is never off; unset this variable';
+    problems.push({ field: FORBIDDEN_VARIABLE, message });
+  }
+  for (const [variable, override] of Object.entries(overrides)) {
+    const text = environment[variable] ?? '';
+    if (text === '' || tree === undefined) continue;
+    const [name, word] = override.path;
+    // A section that only the environment speaks of has no place in the file.
+    if (!Object.hasOwn(tree, name)) set.set(name, variable);
+    tree[name] ??= {};
+    const section = tree[name];
+    if (!isRecord(section)) continue;
+    section[word] = override.isNumber && /^\d+$/.test(text) ? Number(text) : text;
+    set.set(override.path.join('.'), variable);
+  }
+  return set;
+}
+
+type Report = (at: Path, part: Part, message: string) => void;
+
+/** Takes the keys of other versions out, reporting those that ask for what is not so. */
+function dropRefused(tree: Record<string, unknown>, report: Report): void {
+  for (const [dotted, { because, only }] of Object.entries(refusals)) {
+    const [name = '', word] = dotted.split('.');
+    const holder = word === undefined ? tree : tree[name];
+    const last = word ?? name;
+    if (!isRecord(holder) || !Object.hasOwn(holder, last)) continue;
+    const value = holder[last];
+    delete holder[last];
+    const isEmptied = word === undefined && isRecord(value) && Object.keys(value).length === 0;
+    if (isEmptied || (only !== undefined && String(value) === String(only))) continue;
+    const otherwise = only === undefined ? '' : `, and only ${String(only)} is accepted`;
+    report(dotted.split('.'), 'key', `is not offered because ${because}${otherwise}; remove it`);
+  }
+}
+
+/** What is wrong with a key that nobody knows. */
+function unknownKey(section: Path, word: string): string {
+  const known = section.length === 0 ? Object.keys(sections) : Object.keys(sectionOf(section));
+  const guess = nearest(word, known);
+  if (guess !== undefined) return `is not known; did you mean ${guess}?`;
+  return `is not known; known here are ${known.join(', ')}`;
+}
+
+function sectionOf([name]: Path): object {
+  return Object.hasOwn(sections, String(name)) ? sections[name as keyof typeof sections] : {};
+}
+
+const ID_LIMIT = 2 ** 32 - 1;
+const IDS_PER_RANGE = 65_536;
+
+const bounds = [
+  ['minCpuLimit', 'maxCpuLimit'],
+  ['minMemoryLimit', 'maxMemoryLimit'],
+  ['minIoLimit', 'maxIoLimit'],
+] as const;
+
+/** Problems that lie between keys. */
+function checkTogether({ joblet }: Values, report: Report): void {
+  for (const [least, most] of bounds) {
+    if (joblet[most] !== 0 && joblet[least] > joblet[most]) {
+      report(['joblet', least], 'value', `is more than joblet.${most}; no job could meet both`);
+    }
+  }
+  if (joblet.idRangeFirst + joblet.idRanges * IDS_PER_RANGE > ID_LIMIT) {
+    const message = `${joblet.idRanges} ranges from ${joblet.idRangeFirst} go past the last id of the kernel; use fewer`;
+    report(['joblet', 'idRanges'], 'value', message);
+  }
+}
+
+/** From the spelling of the file to the spelling of the code. */
+function toConfig(values: Values, file: string) {
+  const { server, security, joblet, cgroup, filesystem, volumes, grpc, logging } = values;
+  return {
+    /** The file all this was read from. */
+    file,
+    server,
+    security: {
+      ...security,
+      revokedFile: security.revokedFile || path.join(path.dirname(file), 'revoked'),
+    },
+    joblet: {
+      defaultCpuLimitPercent: joblet.defaultCpuLimit,
+      defaultMemoryLimitBytes: joblet.defaultMemoryLimit,
+      defaultIoLimitBps: joblet.defaultIoLimit,
+      defaultProcessLimit: joblet.defaultProcessLimit,
+      minCpuLimitPercent: joblet.minCpuLimit,
+      maxCpuLimitPercent: joblet.maxCpuLimit,
+      minMemoryLimitBytes: joblet.minMemoryLimit,
+      maxMemoryLimitBytes: joblet.maxMemoryLimit,
+      minIoLimitBps: joblet.minIoLimit,
+      maxIoLimitBps: joblet.maxIoLimit,
+      maxConcurrentJobs: joblet.maxConcurrentJobs,
+      jobTimeoutMs: joblet.jobTimeout,
+      cleanupTimeoutMs: joblet.cleanupTimeout,
+      graceMs: cgroup.cleanupTimeout,
+      idRangeFirst: joblet.idRangeFirst,
+      idRanges: joblet.idRanges,
+      validateCommands: joblet.validateCommands,
+    },
+    cgroup: { baseDir: cgroup.baseDir, enableControllers: cgroup.enableControllers },
+    filesystem: {
+      baseDir: filesystem.baseDir,
+      workspaceDir: filesystem.workspaceDir,
+      tmpBytes: filesystem.tmpBytes,
+      shmBytes: filesystem.shmBytes,
+      workBytes: volumes.default_disk_quota_bytes,
+      allowedMounts: filesystem.allowedMounts,
+    },
+    grpc: {
+      maxRecvBytes: grpc.maxRecvMsgSize,
+      maxSendBytes: grpc.maxSendMsgSize,
+      maxHeaderBytes: grpc.maxHeaderListSize,
+      keepAliveMs: grpc.keepAliveTime,
+      keepAliveTimeoutMs: grpc.keepAliveTimeout,
+      maxConcurrentStreams: grpc.maxConcurrentStreams,
+      connectionTimeoutMs: grpc.connectionTimeout,
+      maxConnectionIdleMs: grpc.maxConnectionIdle,
+      maxConnectionAgeMs: grpc.maxConnectionAge,
+      maxConnectionAgeGraceMs: grpc.maxConnectionAgeGrace,
+    },
+    logging,
+    network: { defaultNetwork: values.network.default_network },
+    state: values.state,
+    logs: values.logs,
+    run: values.run,
+    uploads: { directory: filesystem.baseDir, ...values.uploads },
+  } as const;
+}
+
+const certificateFiles = {
+  serverCert: 'server-cert.pem',
+  serverKey: 'server-key.pem',
+  caCert: 'ca-cert.pem',
+} as const;
+
+/** Fills in what lies in `certs/`, and checks that the key belongs to the certificate. */
+function withCertificates(config: Config): Config {
+  const problems: Problem[] = [];
+  const security = { ...config.security };
+  for (const [word, name] of Object.entries(certificateFiles)) {
+    const part = word as keyof typeof certificateFiles;
+    if (security[part] !== '') continue;
+    const beside = path.join(path.dirname(config.file), 'certs', name);
+    try {
+      security[part] = readFileSync(beside, 'utf8');
+    } catch (error) {
+      const message = `security.${part} is missing, and ${beside} cannot be read (${messageOf(error)}); make certificates with \`joblet certs init\``;
+      problems.push({ field: config.file, message });
+    }
+  }
+  if (problems.length > 0) throw invalid(problems);
+  try {
+    const certificate = new X509Certificate(security.serverCert);
+    const isPair = certificate.checkPrivateKey(createPrivateKey(security.serverKey));
+    if (!isPair) throw new Error('the key belongs to another certificate');
+  } catch (error) {
+    const message = `security.serverCert and security.serverKey are no pair: ${messageOf(error)}`;
+    throw invalid([{ field: config.file, message }]);
+  }
+  return { ...config, security };
+}
