@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { createLog, type Fields, type Level, logTo } from './log.ts';
+
+function capture(format: 'text' | 'json', level: Level = 'DEBUG') {
+  const lines: string[] = [];
+  const log = logTo(
+    (line) => lines.push(line),
+    { level, format },
+    () => new Date(1705314600123),
+  );
+  return { log, lines };
+}
+
+test('a text line is time, level, message and fields (S4-45)', () => {
+  const { log, lines } = capture('text');
+  log.info('job started successfully', {
+    jobId: 'f47ac10b',
+    pid: 12345,
+    command: 'python3 script.py',
+    duration: '50ms',
+    note: undefined,
+  });
+  log.warn('slow client');
+  assert.deepEqual(lines, [
+    '[2024-01-15T10:30:00Z] [INFO] job started successfully | jobId=f47ac10b pid=12345 command="python3 script.py" duration=50ms\n',
+    '[2024-01-15T10:30:00Z] [WARN] slow client\n',
+  ]);
+});
+
+test('a JSON line holds the same facts', () => {
+  const { log, lines } = capture('json');
+  log.error('no', { bytes: 7n, ok: false });
+  assert.deepEqual(JSON.parse(lines[0] ?? ''), {
+    time: '2024-01-15T10:30:00.123Z',
+    level: 'ERROR',
+    message: 'no',
+    bytes: '7',
+    ok: false,
+  });
+});
+
+test('lines below the level are not written, and the level can change (S4-45)', () => {
+  const { log, lines } = capture('text', 'WARN');
+  log.info('one');
+  log.warn('two');
+  log.setLevel('DEBUG');
+  log.debug('three');
+  assert.deepEqual(
+    lines.map((line) => line.match(/\] (\w+)\n/)?.[1]),
+    ['two', 'three'],
+  );
+});
+
+test('whatever a client chose, a line stays one line without control characters', () => {
+  const field: fc.Arbitrary<string> = fc.string({ unit: 'binary' });
+  fc.assert(
+    fc.property(field, field, (message, value) => {
+      for (const format of ['text', 'json'] as const) {
+        const { log, lines } = capture(format);
+        log.info(message, { value } satisfies Fields);
+        const line = lines.join('');
+        assert.match(line, /^\P{C}+\n$/u);
+        if (format === 'json') JSON.parse(line);
+      }
+    }),
+  );
+});
+
+test('a long value is cut', () => {
+  const { log, lines } = capture('text');
+  log.info('x', { value: 'y'.repeat(100_000) });
+  assert.ok((lines[0] ?? '').length < 3000);
+});
+
+test('a log goes to the end of a file when its output is a path', (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'joblet-log-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const output = path.join(directory, 'joblet.log');
+  for (const message of ['one', 'two']) {
+    createLog({ level: 'INFO', format: 'text', output }).info(message);
+  }
+  assert.match(readFileSync(output, 'utf8'), /^\[.*\] \[INFO\] one\n\[.*\] \[INFO\] two\n$/);
+});
