@@ -1,0 +1,122 @@
+// What a daemon has on the host: cgroups, mounts, processes, files, descriptors. Two snapshots are
+// compared, so everything in them is sorted and free of numbers that change by themselves.
+
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+
+export interface Snapshot {
+  /** Directories below the daemon's cgroup base, in every hierarchy. */
+  readonly cgroups: readonly string[];
+  /** Mount points that name the daemon's directory, and loop devices that stand on its files. */
+  readonly mounts: readonly string[];
+  /** Names of the processes below the daemon, of those in its cgroups, and of orphaned keepers. */
+  readonly processes: readonly string[];
+  /** Everything below the daemon's directory. */
+  readonly files: readonly string[];
+  /** How many descriptors the daemon holds. */
+  readonly descriptors: number;
+}
+
+const CGROUPS = '/sys/fs/cgroup';
+
+export function takeSnapshot(pid: number, cgroupName: string, directory: string): Snapshot {
+  return {
+    cgroups: cgroupBases(cgroupName).flatMap(directoriesBelow).toSorted(),
+    mounts: [...mountsOf(directory), ...loopsOf(directory)].toSorted(),
+    processes: descendants(pid).toSorted(),
+    files: readdirSync(directory, { recursive: true, encoding: 'utf8' }).toSorted(),
+    descriptors: readdirSync(`/proc/${pid}/fd`).length,
+  };
+}
+
+/** Kills what is left in the cgroups of a daemon's jobs and waits until it is dead. */
+export async function killAll(cgroupName: string): Promise<void> {
+  for (const base of cgroupBases(cgroupName)) {
+    const kill = path.join(base, 'cgroup.kill');
+    if (!existsSync(kill)) continue;
+    writeFileSync(kill, '1');
+    await emptied(path.join(base, 'cgroup.events'));
+  }
+}
+
+/** Removes a daemon's cgroups; they have to be empty. */
+export function removeCgroups(cgroupName: string): void {
+  for (const base of cgroupBases(cgroupName)) {
+    // What lies deeper comes first.
+    for (const directory of [...directoriesBelow(base).toReversed(), base]) rmdirSync(directory);
+  }
+}
+
+/** The daemon's own directory in each hierarchy, on v1, hybrid and v2 hosts. */
+function cgroupBases(cgroupName: string): string[] {
+  const places = [CGROUPS, ...readdirSync(CGROUPS).map((name) => path.join(CGROUPS, name))];
+  const bases = places.map((place) => path.join(place, cgroupName)).filter((at) => existsSync(at));
+  return bases;
+}
+
+function directoriesBelow(base: string): string[] {
+  return readdirSync(base, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .toSorted();
+}
+
+async function emptied(eventsFile: string): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const look = () => {
+    if (/^populated 0$/m.test(readFileSync(eventsFile, 'utf8'))) resolve();
+  };
+  const watcher = watch(eventsFile, look);
+  look();
+  await promise;
+  watcher.close();
+}
+
+function mountsOf(directory: string): string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(directory))
+    .map((line) => line.split(' ')[4] ?? '');
+}
+
+function loopsOf(directory: string): string[] {
+  return readdirSync('/sys/block')
+    .map((name) => `/sys/block/${name}/loop/backing_file`)
+    .filter((file) => existsSync(file))
+    .map((file) => readFileSync(file, 'utf8').trim())
+    .filter((backing) => backing.startsWith(directory));
+}
+
+/** Names of all processes below one, and theirs. */
+function descendants(pid: number): string[] {
+  let children: string;
+  try {
+    children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  } catch {
+    // It ended while it was being looked at.
+    return [];
+  }
+  return children
+    .split(' ')
+    .filter((text) => text !== '')
+    .flatMap((text) => [nameOf(Number(text)), ...descendants(Number(text))])
+    .filter((name) => name !== '');
+}
+
+function nameOf(pid: number): string {
+  try {
+    // The name of a kernel thread or of a process that is gone has no program behind it.
+    readlinkSync(`/proc/${pid}/exe`);
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
