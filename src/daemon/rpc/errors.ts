@@ -17,6 +17,9 @@ const codeOf = {
   unsupported: codes.UNIMPLEMENTED,
 } as const satisfies Record<ErrorKind, codes>;
 
+/** The status of a call that went well. */
+export const okStatus = { code: codes.OK, details: '', metadata: null };
+
 export interface RpcStatus {
   readonly code: codes;
   readonly details: string;

@@ -1,0 +1,53 @@
+// The certificates that the daemon stands on, and what has been revoked; both are files, and both
+// may change while it runs.
+
+import { type FSWatcher, readFileSync, watch } from 'node:fs';
+import path from 'node:path';
+
+export interface Credentials {
+  /** PEM text. */
+  readonly serverCert: string;
+  readonly serverKey: string;
+  readonly caCert: string;
+  /** Serial numbers in capital hexadecimal digits. */
+  readonly revoked: ReadonlySet<string>;
+}
+
+/** Lies beside the configuration file; one serial number a line, then what it was. */
+export const REVOKED_FILE = 'revoked';
+
+/** The serial numbers in a file of revoked certificates; `#` begins a comment. */
+export function parseRevoked(text: string): Set<string> {
+  const serials = new Set<string>();
+  for (const line of text.split('\n')) {
+    const [word = ''] = line.trim().split(/\s/, 1);
+    if (word !== '' && !word.startsWith('#')) serials.add(word.toUpperCase());
+  }
+  return serials;
+}
+
+/** What is revoked according to the file in `directory`; nothing when there is none. */
+export function readRevoked(directory: string): Set<string> {
+  try {
+    return parseRevoked(readFileSync(path.join(directory, REVOKED_FILE), 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Set();
+    throw error;
+  }
+}
+
+/**
+ * Calls `onChange` whenever one of `names` in `directory` was written or replaced. The directory is
+ * watched, not the files: a file that is replaced is another file.
+ */
+export function watchFiles(
+  directory: string,
+  names: readonly string[],
+  onChange: () => void,
+): FSWatcher {
+  const watcher = watch(directory, { persistent: false }, (_event, name) => {
+    // Some systems do not say which file it was.
+    if (name === null || names.includes(name)) onChange();
+  });
+  return watcher;
+}

@@ -1,0 +1,255 @@
+// TLS connections on their way to grpc-js. Whose a connection is, is decided once, when it has been
+// made; after that each of its calls costs a look into a table.
+//
+//   tls.Server -> admit -> one injector per certificate -> grpc-js
+//                   └----> one injector that refuses every call, with the reason
+//
+// A connection that is not let in is not just closed: its client would be told nothing by TLS. Its
+// calls are answered with the reason, their bodies unread, and it is cut off soon.
+
+import { constants } from 'node:crypto';
+import { createServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
+import {
+  type ConnectionInjector,
+  experimental,
+  type Server,
+  ServerCredentials,
+  type ServerInterceptor,
+} from '@grpc/grpc-js';
+import { JobletError } from '../../shared/errors.ts';
+import type { Credentials } from '../credentials.ts';
+import { type Admission, admit, withdrawal } from './admission.ts';
+import { AdmittedCall, RefusedCall } from './admitted-call.ts';
+import { statusOf } from './errors.ts';
+import { type Caller, identityOf, refusal } from './roles.ts';
+
+export interface ConnectionLimits {
+  readonly maxConnections: number;
+  /** A connection that has not proved who it is within this is cut off. */
+  readonly handshakeMs: number;
+}
+
+/** Told of each call that was not let in. */
+export type OnRefused = (refused: {
+  readonly path: string;
+  readonly peer: string;
+  readonly caller: Caller | undefined;
+  readonly error: JobletError;
+}) => void;
+
+/** How long a connection that may call nothing is kept, so that its client can be told why. */
+const REFUSED_MS = 10_000;
+const REFUSED_AT_ONCE = 64;
+
+/** Injectors that are kept for certificates that come again. */
+const IDLE_ENTRIES = 256;
+
+interface Entry {
+  readonly injector: ConnectionInjector;
+  readonly admission: Admission | undefined;
+  connections: number;
+}
+
+export class Connections {
+  /** Calls that are under way. */
+  readonly open = new Set<AdmittedCall>();
+  readonly #grpc: Server;
+  readonly #onRefused: OnRefused;
+  readonly #tls: TlsServer;
+  readonly #sockets = new Map<TLSSocket, Entry>();
+  /** By certificate, or by the reason of a refusal. */
+  readonly #entries = new Map<string, Entry>();
+  #credentials: Credentials;
+  #refusedNow = 0;
+  #stopping: JobletError | undefined;
+  #onEmpty: () => void = () => {};
+
+  constructor(
+    grpc: Server,
+    credentials: Credentials,
+    limits: ConnectionLimits,
+    onRefused: OnRefused,
+  ) {
+    this.#grpc = grpc;
+    this.#credentials = credentials;
+    this.#onRefused = onRefused;
+    this.#tls = createServer(
+      {
+        ...contextOf(credentials),
+        requestCert: true,
+        // We refuse ourselves, with a reason that reaches the client.
+        rejectUnauthorized: false,
+        ALPNProtocols: ['h2'],
+        handshakeTimeout: limits.handshakeMs,
+        noDelay: true,
+      },
+      (socket) => this.#accept(socket),
+    );
+    this.#tls.maxConnections = limits.maxConnections;
+  }
+
+  /** Resolves with the port. */
+  listen(address: string, port: number): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.#tls.once('error', (cause: NodeJS.ErrnoException) => {
+      reject(
+        new JobletError(
+          'unavailable',
+          `cannot listen on ${address}:${port}: ${cause.code ?? cause.message}; ` +
+            'is another daemon running there? (server.address, server.port)',
+          { cause },
+        ),
+      );
+    });
+    this.#tls.listen({ host: address, port }, () => {
+      const bound = this.#tls.address();
+      resolve(typeof bound === 'object' && bound !== null ? bound.port : port);
+    });
+    return promise;
+  }
+
+  /** From now on these count. Connections that they would not let in are closed. */
+  update(credentials: Credentials): void {
+    const sameAuthority = credentials.caCert === this.#credentials.caCert;
+    this.#credentials = credentials;
+    this.#tls.setSecureContext(contextOf(credentials));
+    for (const [key, entry] of this.#entries) {
+      if (sameAuthority && !this.#isWithdrawn(entry)) continue;
+      this.#entries.delete(key);
+      for (const [socket, { injector }] of this.#sockets) {
+        if (injector === entry.injector) socket.destroy();
+      }
+      entry.injector.destroy();
+    }
+  }
+
+  /** Accepts nothing more: no connection, and no call on those that stand. */
+  refuseNew(reason: JobletError): void {
+    this.#stopping = reason;
+    this.#tls.close();
+  }
+
+  /** Lets every connection end with its last call. Resolves when all have, or after `ms`. */
+  async drain(ms: number): Promise<void> {
+    for (const { injector } of this.#entries.values()) injector.destroy();
+    this.#entries.clear();
+    if (this.#sockets.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onEmpty = resolve;
+    const timer = setTimeout(resolve, ms);
+    await promise;
+    clearTimeout(timer);
+  }
+
+  /** Closes every connection that still stands. */
+  destroy(): void {
+    for (const socket of this.#sockets.keys()) socket.destroy();
+  }
+
+  #accept(socket: TLSSocket): void {
+    // What goes wrong on it is seen by its calls; here it only must not end the daemon.
+    socket.on('error', () => {});
+    if (socket.alpnProtocol !== 'h2') {
+      socket.destroy();
+      return;
+    }
+    let entry: Entry;
+    try {
+      const certificate = socket.getPeerCertificate();
+      const { authorized, authorizationError } = socket;
+      const peer = { authorized, authorizationError, certificate };
+      const admission = admit(peer, this.#credentials.revoked);
+      entry = this.#entry(certificate.fingerprint256, admission, this.#gate(admission));
+    } catch (error) {
+      if (!(error instanceof JobletError) || this.#refusedNow >= REFUSED_AT_ONCE) {
+        socket.destroy();
+        return;
+      }
+      entry = this.#entry(error.message, undefined, this.#wall(error));
+      this.#cutOffSoon(socket);
+    }
+    this.#sockets.set(socket, entry);
+    entry.connections += 1;
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      entry.connections -= 1;
+      if (this.#sockets.size === 0) this.#onEmpty();
+      this.#forgetIdle();
+    });
+    entry.injector.injectConnection(socket);
+  }
+
+  #entry(key: string, admission: Admission | undefined, gate: ServerInterceptor): Entry {
+    const known = this.#entries.get(key);
+    if (known !== undefined) return known;
+    const credentials = experimental.createServerCredentialsWithInterceptors(
+      ServerCredentials.createInsecure(),
+      [gate],
+    );
+    const injector = this.#grpc.createConnectionInjector(credentials);
+    const entry = { injector, admission, connections: 0 };
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  #forgetIdle(): void {
+    if (this.#entries.size <= IDLE_ENTRIES) return;
+    for (const [key, entry] of this.#entries) {
+      if (entry.connections > 0) continue;
+      this.#entries.delete(key);
+      entry.injector.destroy();
+      return;
+    }
+  }
+
+  #isWithdrawn({ admission }: Entry): boolean {
+    if (admission === undefined) return true;
+    return withdrawal(admission, Date.now(), this.#credentials.revoked) !== undefined;
+  }
+
+  /** Decides on each call of a certificate that was let in, before its body is read. */
+  #gate(admission: Admission): ServerInterceptor {
+    const { caller } = admission;
+    const identity = identityOf(caller);
+    return ({ path }, call) => {
+      const error =
+        this.#stopping ??
+        withdrawal(admission, Date.now(), this.#credentials.revoked) ??
+        refusal(caller, path);
+      if (error === undefined) return new AdmittedCall(call, identity, this.open);
+      this.#onRefused({ path, peer: call.getPeer(), caller, error });
+      call.sendStatus(statusOf(error));
+      return new RefusedCall(call);
+    };
+  }
+
+  /** Answers every call of a connection that was not let in. */
+  #wall(error: JobletError): ServerInterceptor {
+    return ({ path }, call) => {
+      this.#onRefused({ path, peer: call.getPeer(), caller: undefined, error });
+      call.sendStatus(statusOf(error));
+      return new RefusedCall(call);
+    };
+  }
+
+  #cutOffSoon(socket: TLSSocket): void {
+    this.#refusedNow += 1;
+    const timer = setTimeout(() => socket.destroy(), REFUSED_MS);
+    timer.unref();
+    socket.once('close', () => {
+      clearTimeout(timer);
+      this.#refusedNow -= 1;
+    });
+  }
+}
+
+function contextOf({ serverCert, serverKey, caCert }: Credentials) {
+  return {
+    cert: serverCert,
+    key: serverKey,
+    ca: caCert,
+    minVersion: 'TLSv1.3',
+    // A resumed session would not look at the client's certificate again.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  } as const;
+}

@@ -1,0 +1,86 @@
+// One gRPC server: its services, its connections, and how it stops.
+
+import type { DescService } from '@bufbuild/protobuf';
+import { Server } from '@grpc/grpc-js';
+import { JobletError } from '../../shared/errors.ts';
+import type { Credentials } from '../credentials.ts';
+import { type ConnectionLimits, Connections, type OnRefused } from './connections.ts';
+import { type Handlers, type Journal, serve } from './handlers.ts';
+import { Health } from './health.ts';
+import { addReflection } from './reflection.ts';
+
+export interface GrpcLimits extends ConnectionLimits {
+  /** Bytes of one message, also after it has been decompressed. */
+  readonly maxReceiveBytes: number;
+  readonly maxSendBytes: number;
+  /** Calls at once on one connection. */
+  readonly maxConcurrentStreams: number;
+  readonly keepAliveMs: number;
+  readonly keepAliveTimeoutMs: number;
+  /** How long calls may take to end when the server stops. */
+  readonly stopMs: number;
+}
+
+/** Memory of one connection for headers and for answers that its client does not take. */
+const SESSION_MEMORY_MB = 64;
+
+export class GrpcServer {
+  readonly #server: Server;
+  readonly #connections: Connections;
+  readonly #journal: Journal;
+  readonly #health = new Health();
+  readonly #services: DescService[] = [];
+  readonly #stopMs: number;
+
+  constructor(
+    credentials: Credentials,
+    limits: GrpcLimits,
+    reports: { readonly journal: Journal; readonly onRefused: OnRefused },
+  ) {
+    this.#server = new Server({
+      'grpc.max_receive_message_length': limits.maxReceiveBytes,
+      'grpc.max_send_message_length': limits.maxSendBytes,
+      'grpc.max_concurrent_streams': limits.maxConcurrentStreams,
+      'grpc.keepalive_time_ms': limits.keepAliveMs,
+      'grpc.keepalive_timeout_ms': limits.keepAliveTimeoutMs,
+      'grpc-node.max_session_memory': SESSION_MEMORY_MB,
+      // Book-keeping for each call and connection that nothing of ours reads.
+      'grpc.enable_channelz': 0,
+    });
+    this.#connections = new Connections(this.#server, credentials, limits, reports.onRefused);
+    this.#journal = reports.journal;
+    this.#stopMs = limits.stopMs;
+  }
+
+  /** Adds a service; methods without a handler answer that they come later. */
+  add<S extends DescService>(service: S, handlers: Handlers<S>): void {
+    serve(this.#server, service, handlers, this.#journal);
+    this.#services.push(service);
+  }
+
+  /** Answers calls from now on. Port 0 takes any; resolves with the port. */
+  async listen(address: string, port: number): Promise<number> {
+    this.#health.addTo(this.#server, this.#services);
+    addReflection(this.#server, this.#services);
+    return this.#connections.listen(address, port);
+  }
+
+  /** From now on these certificates count. */
+  update(credentials: Credentials): void {
+    this.#connections.update(credentials);
+  }
+
+  /**
+   * Stops: nothing new is accepted, those who follow are told to come back, short calls are let end.
+   * What has not ended then is cut off.
+   */
+  async stop(): Promise<void> {
+    const reason = new JobletError('unavailable', 'the daemon is stopping; try again soon');
+    this.#connections.refuseNew(reason);
+    this.#health.stop();
+    for (const call of this.#connections.open) call.stop(reason);
+    await this.#connections.drain(this.#stopMs);
+    this.#connections.destroy();
+    this.#server.forceShutdown();
+  }
+}

@@ -1,0 +1,337 @@
+// Joins handlers to grpc-js. A handler is a plain async function for one answer, or an async
+// generator for many; what it throws, also in the middle of a stream, becomes a status here.
+
+import type { Message, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMethod,
+  type DescService,
+  fromBinary,
+  toBinary,
+} from '@bufbuild/protobuf';
+import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
+import type {
+  handleClientStreamingCall,
+  handleServerStreamingCall,
+  handleUnaryCall,
+  Server,
+  ServerWritableStream,
+} from '@grpc/grpc-js';
+import { JobletError } from '../../shared/errors.ts';
+import type { Identity } from '../jobs/job.ts';
+import { type AdmittedCall, admittedCall } from './admitted-call.ts';
+import { CanceledCall, type RpcStatus, statusOf } from './errors.ts';
+
+/** A call as its handler sees it. */
+export interface Call {
+  readonly identity: Identity;
+  /** Where the caller is, as `address:port`. */
+  readonly peer: string;
+  /** Aborted when nobody waits for the answer any more, or the daemon stops. */
+  readonly signal: AbortSignal;
+}
+
+type Handler<M extends Pick<DescMethod, 'methodKind' | 'input' | 'output'>> = M extends {
+  methodKind: 'unary';
+}
+  ? (request: MessageShape<M['input']>, call: Call) => Promise<MessageInitShape<M['output']>>
+  : M extends { methodKind: 'server_streaming' }
+    ? (
+        request: MessageShape<M['input']>,
+        call: Call,
+      ) => AsyncIterable<MessageInitShape<M['output']>>
+    : M extends { methodKind: 'client_streaming' }
+      ? (
+          requests: AsyncIterable<MessageShape<M['input']>>,
+          call: Call,
+        ) => Promise<MessageInitShape<M['output']>>
+      : never;
+
+/** Handlers of a service, by the names of its methods; those that are missing come later. */
+export type Handlers<S> =
+  S extends GenService<infer Methods extends GenServiceMethods>
+    ? { readonly [K in keyof Methods]?: Handler<Methods[K]> }
+    : never;
+
+/** What is said about each call when it has ended. */
+export interface CallRecord {
+  readonly path: string;
+  readonly call: Call;
+  /** Undefined when it went well. */
+  readonly status: RpcStatus | undefined;
+  readonly durationMs: number;
+}
+export type Journal = (record: CallRecord) => void;
+
+/** Bytes of answers that one stream may have under way; a reader that is slower is waited for. */
+const STREAM_WINDOW_BYTES = 256 * 1024;
+
+/** One message of a stream of requests: there may be many of them under way at once. */
+const STREAM_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/** A reader that takes nothing for so long is cut off; it can go on where it was. */
+const STALL_MS = 5 * 60_000;
+
+// Requests carry nothing on to anybody, so fields that we do not know need not be kept.
+const readOptions = { readUnknownFields: false } as const;
+
+/** Serves all methods of a service; a method without a handler says that it comes later. */
+export function serve<S extends DescService>(
+  server: Server,
+  service: S,
+  handlers: Handlers<S>,
+  journal: Journal,
+): void {
+  const known = handlers as Readonly<Record<string, AnyHandler | undefined>>;
+  for (const method of service.methods) {
+    const path = `/${service.typeName}/${method.name}`;
+    const route = { path, method, handler: known[method.localName] ?? later(method), journal };
+    const [type, handle] = adapt(route);
+    server.register(
+      path,
+      handle as handleUnaryCall<unknown, unknown>,
+      passOn,
+      readerOf(method),
+      type,
+    );
+  }
+}
+
+type AnyMessage = Message;
+// biome-ignore lint/suspicious/noExplicitAny: the types have been checked where handlers are written
+type AnyHandler = (request: any, call: Call) => any;
+
+interface Route {
+  readonly path: string;
+  readonly method: DescMethod;
+  readonly handler: AnyHandler;
+  readonly journal: Journal;
+}
+
+/** A request, or what is wrong with its bytes. */
+type Read = AnyMessage | JobletError;
+
+function adapt(route: Route): [type: string, handle: unknown] {
+  switch (route.method.methodKind) {
+    case 'unary':
+      return ['unary', unary(route)];
+    case 'server_streaming':
+      return ['serverStream', serverStream(route)];
+    case 'client_streaming':
+      return ['clientStream', clientStream(route)];
+    case 'bidi_streaming':
+      throw new Error(`${route.path}: streams in both directions are not served`);
+  }
+}
+
+function unary(route: Route): handleUnaryCall<Read, Buffer> {
+  return async (grpcCall, respond) => {
+    const call = new LiveCall(grpcCall);
+    try {
+      const answer = await route.handler(whole(grpcCall.request), call);
+      call.answer(bytesOf(route.method, answer));
+      call.succeed(route);
+    } catch (error) {
+      respond(call.fail(route, error));
+    }
+  };
+}
+
+function clientStream(route: Route): handleClientStreamingCall<Read, Buffer> {
+  return async (grpcCall, respond) => {
+    const call = new LiveCall(grpcCall);
+    // A daemon that stops waits for no more of the stream.
+    call.signal.addEventListener('abort', () => grpcCall.destroy());
+    async function* requests() {
+      for await (const request of grpcCall) yield whole(request as Read);
+    }
+    try {
+      const answer = await route.handler(requests(), call);
+      call.answer(bytesOf(route.method, answer));
+      call.succeed(route);
+    } catch (error) {
+      respond(call.fail(route, error));
+    }
+  };
+}
+
+function serverStream(route: Route): handleServerStreamingCall<Read, Buffer> {
+  return async (grpcCall) => {
+    const call = new LiveCall(grpcCall);
+    try {
+      const writer = new StreamWriter(grpcCall);
+      for await (const answer of route.handler(whole(grpcCall.request), call)) {
+        await writer.write(bytesOf(route.method, answer));
+        if (call.isOver) throw new CanceledCall();
+      }
+      call.failIfStopped();
+      call.succeed(route);
+      grpcCall.end();
+    } catch (error) {
+      const status = call.fail(route, error);
+      if (!grpcCall.cancelled) grpcCall.emit('error', status);
+    }
+  };
+}
+
+/** Waits for the reader when enough is under way to it. */
+class StreamWriter {
+  readonly #stream: ServerWritableStream<Read, Buffer>;
+  #underWayBytes = 0;
+  #wake: (() => void) | undefined;
+
+  constructor(stream: ServerWritableStream<Read, Buffer>) {
+    this.#stream = stream;
+    stream.once('cancelled', () => this.#wake?.());
+  }
+
+  async write(bytes: Buffer): Promise<void> {
+    if (this.#stream.cancelled) return;
+    this.#underWayBytes += bytes.length;
+    this.#stream.write(bytes, () => {
+      this.#underWayBytes -= bytes.length;
+      if (this.#underWayBytes <= STREAM_WINDOW_BYTES) this.#wake?.();
+    });
+    if (this.#underWayBytes <= STREAM_WINDOW_BYTES) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const stalled = setTimeout(() => {
+      reject(
+        new JobletError(
+          'exhausted',
+          `the reader took nothing for ${STALL_MS / 60_000} minutes; read on from the last position`,
+        ),
+      );
+    }, STALL_MS);
+    stalled.unref();
+    this.#wake = resolve;
+    try {
+      await promise;
+    } finally {
+      clearTimeout(stalled);
+      this.#wake = undefined;
+    }
+  }
+}
+
+interface GrpcCall {
+  readonly cancelled: boolean;
+  getPeer(): string;
+  getAuthContext(): ReturnType<AdmittedCall['getAuthContext']>;
+  once(event: 'cancelled', listener: () => void): unknown;
+}
+
+class LiveCall implements Call {
+  readonly identity: Identity;
+  readonly #grpc: GrpcCall;
+  readonly #admitted: AdmittedCall;
+  readonly #startedMs = performance.now();
+  #controller: AbortController | undefined;
+  #stopped: JobletError | undefined;
+
+  constructor(grpc: GrpcCall) {
+    const admitted = admittedCall(grpc);
+    this.#grpc = grpc;
+    this.#admitted = admitted;
+    this.identity = admitted.identity;
+    admitted.onStop = (reason) => {
+      this.#stopped = reason;
+      this.#controller?.abort(reason);
+    };
+  }
+
+  get peer(): string {
+    return this.#grpc.getPeer();
+  }
+
+  /** Nobody reads any more. */
+  get isOver(): boolean {
+    return this.#grpc.cancelled;
+  }
+
+  /** Most handlers do not ask, so it is made for those that do. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController();
+      this.#controller = controller;
+      if (this.#stopped !== undefined) controller.abort(this.#stopped);
+      else if (this.#grpc.cancelled) controller.abort(new CanceledCall());
+      else this.#grpc.once('cancelled', () => controller.abort(new CanceledCall()));
+    }
+    return this.#controller.signal;
+  }
+
+  /** Sends the only answer. */
+  answer(bytes: Buffer): void {
+    this.#admitted.answer(bytes);
+  }
+
+  /** A stream that ended because the daemon stops has not ended well. */
+  failIfStopped(): void {
+    if (this.#stopped !== undefined) throw this.#stopped;
+  }
+
+  /** Says that the call went well. */
+  succeed({ path, journal }: Route): void {
+    journal({ path, call: this, status: undefined, durationMs: this.#durationMs() });
+  }
+
+  /** Says that the call failed; answers what to tell the client. */
+  fail({ path, journal }: Route, error: unknown): RpcStatus {
+    const status = statusOf(this.#causeOf(error));
+    journal({ path, call: this, status, durationMs: this.#durationMs() });
+    return status;
+  }
+
+  #durationMs(): number {
+    return performance.now() - this.#startedMs;
+  }
+
+  /** What a handler meets after its client has gone, or while the daemon stops, is due to that. */
+  #causeOf(error: unknown): unknown {
+    if (this.isOver) return new CanceledCall();
+    if (error instanceof JobletError) return error;
+    return this.#stopped ?? error;
+  }
+}
+
+function whole(request: Read): AnyMessage {
+  if (request instanceof JobletError) throw request;
+  return request;
+}
+
+function readerOf(method: DescMethod): (bytes: Buffer) => Read {
+  const { input } = method;
+  const isStream = method.methodKind === 'client_streaming';
+  return (bytes) => {
+    if (isStream && bytes.length > STREAM_MESSAGE_BYTES) {
+      return new JobletError(
+        'exhausted',
+        `a message of this stream holds at most ${STREAM_MESSAGE_BYTES} bytes; send smaller parts`,
+      );
+    }
+    try {
+      return fromBinary(input, bytes, readOptions);
+    } catch (cause) {
+      return new JobletError('invalid', `the request is no ${input.typeName}`, { cause });
+    }
+  };
+}
+
+function bytesOf({ output }: DescMethod, answer: MessageInitShape<typeof output>): Buffer {
+  const bytes = toBinary(output, create(output, answer));
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function passOn(bytes: unknown): Buffer {
+  return bytes as Buffer;
+}
+
+function later(method: DescMethod): AnyHandler {
+  const error = () =>
+    new JobletError('unsupported', `${method.name} arrives with a later version of Joblet`);
+  if (method.methodKind !== 'server_streaming') return () => Promise.reject(error());
+  // biome-ignore lint/correctness/useYield: it has nothing to give but its failure
+  return async function* () {
+    throw error();
+  };
+}
