@@ -376,12 +376,13 @@ export class Jobs {
     let launched: Launched;
     try {
       const work = await resources.takeWork(id, spec.limits, active.staged);
+      const disks = work.kind === 'disk' ? [...this.#parts.disks, work.device] : this.#parts.disks;
       const plan = makePlan(spec, {
         id,
         root: this.#parts.root,
         work,
         idRange: active.idRange ?? 0,
-        cgroups: cgroupPlan(this.#parts.cgroups, id, spec.limits, this.#parts.disks, spec.init),
+        cgroups: cgroupPlan(this.#parts.cgroups, id, spec.limits, disks, spec.init),
         logDirectory: logs.directoryOf(id),
         logSegmentBytes: config.logSegmentBytes,
         logQuotaBytes: config.logQuotaBytes,

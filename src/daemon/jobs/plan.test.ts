@@ -87,7 +87,10 @@ test('the sandbox is the same whatever the environment says', () => {
 });
 
 test('a work directory on disk is bound, one in memory is made and filled', () => {
-  const disk = makePlan(spec, { ...facts, work: { kind: 'disk', directory: '/w/1' } });
+  const disk = makePlan(spec, {
+    ...facts,
+    work: { kind: 'disk', directory: '/w/1', device: '7:1' },
+  });
   assert.ok(disk.join(' ').includes('bind-rw /w/1 /work'));
   const memory = makePlan(spec, {
     ...facts,

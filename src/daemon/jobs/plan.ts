@@ -8,7 +8,7 @@ import type { StoredSpec } from './job.ts';
 /** Where the work directory comes from. */
 export type WorkSource =
   | { readonly kind: 'memory'; readonly bytes: number; readonly copyFrom: string }
-  | { readonly kind: 'disk'; readonly directory: string };
+  | { readonly kind: 'disk'; readonly directory: string; readonly device: string };
 
 export interface PlanFacts {
   readonly id: string;

@@ -63,8 +63,17 @@ export class Resources {
       return { kind: 'memory', bytes, copyFrom: staged.directory };
     }
     this.#onDisk.add(id);
-    const directory = await makeWorkImage(this.#workDirectory, id, bytes, staged.directory);
-    return { kind: 'disk', directory };
+    // v1 controllers do not count what the kernel writes back later to the job that wrote it, so a
+    // job with an I/O limit writes at once there.
+    const synchronous = this.#cgroups.kind === 'v1' && limits.ioBps > 0;
+    const image = await makeWorkImage(
+      this.#workDirectory,
+      id,
+      bytes,
+      staged.directory,
+      synchronous,
+    );
+    return { kind: 'disk', ...image };
   }
 
   /** Marks the range of a job that an earlier daemon started. */

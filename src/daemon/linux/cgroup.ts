@@ -184,7 +184,11 @@ function missing(controller: string): JobletError {
   );
 }
 
-/** Whole disks as `major:minor`; loop and memory devices are backed by these or by nothing. */
+/**
+ * Whole disks as `major:minor`. Loop devices are not among them: the one that a job's own work
+ * directory is mounted from is added for that job, since what a job writes there reaches the disk
+ * behind it in the name of the kernel.
+ */
 export function listDisks(): string[] {
   return readdirSync('/sys/block')
     .filter((name) => !/^(loop|ram|zram|fd|sr)\d/.test(name))
