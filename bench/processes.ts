@@ -1,0 +1,17 @@
+// Reads the process table: who is whose child, and what memory it takes.
+
+import { readFileSync } from 'node:fs';
+
+/** Processes whose parent is `pid`. */
+export function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .split(' ')
+    .filter((text) => text !== '')
+    .map(Number);
+}
+
+/** Proportional set size in kB. */
+export function pssKb(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  return Number(/^Pss:\s+(\d+)/m.exec(text)?.[1]);
+}

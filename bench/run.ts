@@ -1,0 +1,88 @@
+// node bench/run.ts [trial...] [--rounds N] [--seconds N] [--idle-jobs N] [--no-save]
+//
+// Runs trials one after the other, each in its own process, and writes what they measured to
+// bench/results/. Needs root, as a daemon of its own is started for them.
+
+import { execFileSync, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { loadOfLastMinute, machineFacts, waitForQuiet } from './machine.ts';
+import { formatResults, type Measured } from './report.ts';
+import type { TrialOptions, TrialResult } from './trial.ts';
+
+const HERE = import.meta.dirname;
+const WAIT_FOR_QUIET_SECONDS = 60;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '200' },
+    seconds: { type: 'string', default: '30' },
+    'idle-jobs': { type: 'string', default: '200' },
+    'no-save': { type: 'boolean', default: false },
+  },
+});
+
+const known = readdirSync(path.join(HERE, 'trials')).map((file) => path.basename(file, '.ts'));
+const unknown = positionals.filter((name) => !known.includes(name));
+if (unknown.length > 0) {
+  process.stderr.write(`Error: no trial ${unknown.join(', ')}; there are ${known.join(', ')}\n`);
+  process.exit(2);
+}
+if (process.getuid?.() !== 0) {
+  process.stderr.write('Error: the bench starts a daemon, which needs root; run it with sudo\n');
+  process.exit(1);
+}
+
+const options: TrialOptions = {
+  rounds: Number(values.rounds),
+  seconds: Number(values.seconds),
+  idleJobs: Number(values['idle-jobs']),
+};
+
+const measured: Measured[] = [];
+let failed = false;
+for (const trial of positionals.length > 0 ? positionals : known) {
+  const busyBefore = await waitForQuiet(WAIT_FOR_QUIET_SECONDS);
+  process.stderr.write(
+    `${trial}: others use ${Math.round(busyBefore * 100)} % of the processors,` +
+      ` load ${loadOfLastMinute().toFixed(2)}\n`,
+  );
+  const found = await inOwnProcess(trial, options);
+  if (found === undefined) failed = true;
+  else measured.push({ trial, busyBefore, ...found });
+}
+
+const commit = execFileSync('git', ['rev-parse', '--short=8', 'HEAD'], {
+  cwd: HERE,
+  encoding: 'utf8',
+}).trim();
+const date = new Date().toISOString().slice(0, 10);
+const results = { date, commit, machine: machineFacts(), measured };
+process.stdout.write(formatResults(results));
+if (!values['no-save'] && measured.length > 0) {
+  const base = path.join(HERE, 'results', `${date}-${commit}`);
+  mkdirSync(path.dirname(base), { recursive: true });
+  writeFileSync(`${base}.json`, `${JSON.stringify(results, undefined, 2)}\n`);
+  writeFileSync(`${base}.md`, formatResults(results));
+  process.stderr.write(`written to ${base}.md and .json\n`);
+}
+process.exitCode = failed ? 1 : 0;
+
+interface Found {
+  readonly title: string;
+  readonly result: TrialResult;
+}
+
+async function inOwnProcess(trial: string, asked: TrialOptions): Promise<Found | undefined> {
+  const child = fork(path.join(HERE, 'one-trial.ts'), [trial, JSON.stringify(asked)]);
+  let found: Found | undefined;
+  child.on('message', (message) => {
+    found = message as Found;
+  });
+  await once(child, 'close');
+  if (found === undefined) process.stderr.write(`${trial}: failed\n`);
+  return found;
+}

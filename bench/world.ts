@@ -1,0 +1,93 @@
+// What every trial needs: a daemon of its own, a connection to it, and the peers.
+
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { JobRequest } from '../src/client/messages.ts';
+import { getJobLogs, getServerVersion, runJob, stopJob, waitJob } from '../src/client/methods.ts';
+import { startDaemon } from '../test/harness.ts';
+import { openWorkshop, type Workshop } from './peers.ts';
+
+/** Every limit is set, so that none of the work is left out. */
+export const BENCH_LIMITS = {
+  maxCpu: 100,
+  maxMemory: 256,
+  maxIoBps: 100 << 20,
+  maxProcesses: 64,
+} as const satisfies JobRequest;
+
+const ROOT = path.join(import.meta.dirname, '..');
+const BUNDLED_RNX = path.join(ROOT, 'dist/rnx.mjs');
+const RNX = path.join(ROOT, 'src/cli/main.ts');
+
+export interface World {
+  readonly workshop: Workshop;
+  readonly daemonPid: number;
+  /** A command that prints the monotonic clock; jobs see it under this path. */
+  readonly stamp: string;
+  /** argv of the client, with the daemon's nodes file. */
+  readonly rnx: readonly string[];
+  /** A call that does nothing. */
+  emptyCall(): Promise<void>;
+  /** Starts a job; answers its id when the command runs. */
+  run(command: string, limits: JobRequest, args?: readonly string[]): Promise<string>;
+  /** Waits for a job's end and fails unless it was a good one. */
+  ended(uuid: string): Promise<void>;
+  /** The first number in a job's output. */
+  printed(uuid: string): Promise<number>;
+  kill(uuid: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts a daemon for this trial alone. */
+export async function openWorld(): Promise<World> {
+  const workshop = openWorkshop();
+  const daemon = await startDaemon({
+    joblet: { maxConcurrentJobs: 0 },
+    filesystem: { allowedMounts: [...hostPaths, workshop.commands] },
+    logging: { level: 'WARN' },
+  }).catch((error: unknown) => {
+    workshop.remove();
+    throw error;
+  });
+  const api = daemon.as('admin');
+  return {
+    workshop,
+    daemonPid: daemon.pid,
+    stamp: path.join(workshop.commands, 'stamp'),
+    rnx: [
+      process.execPath,
+      existsSync(BUNDLED_RNX) ? BUNDLED_RNX : RNX,
+      '--config',
+      daemon.nodesFile('admin'),
+    ],
+    async emptyCall() {
+      await api.unary(getServerVersion, {});
+    },
+    async run(command, limits, args = []) {
+      const { jobUuid, status, message } = await api.unary(runJob, { ...limits, command, args });
+      if (status === 'FAILED') throw new Error(`${command}: ${message}`);
+      return jobUuid;
+    },
+    async ended(uuid) {
+      const { status, message } = await api.unary(waitJob, { uuid });
+      if (status !== 'COMPLETED') throw new Error(`job ${uuid} is ${status}: ${message}`);
+    },
+    async printed(uuid) {
+      let text = '';
+      for await (const { payload } of api.serverStream(getJobLogs, { uuid })) {
+        text += Buffer.from(payload).toString();
+      }
+      return Number(text);
+    },
+    async kill(uuid) {
+      await api.unary(stopJob, { uuid, force: true });
+    },
+    async close() {
+      await daemon.stop();
+      workshop.remove();
+    },
+  };
+}
+
+/** What a job needs of the host to run dynamic programs. */
+const hostPaths = ['/usr', '/bin', '/sbin', '/lib', '/lib64', '/etc/ld.so.cache'] as const;
