@@ -25,9 +25,13 @@ export const testLimits: GrpcLimits = {
   handshakeMs: 10_000,
   maxReceiveBytes: 8 * 1024 * 1024,
   maxSendBytes: 8 * 1024 * 1024,
+  maxHeaderBytes: 64 * 1024,
   maxConcurrentStreams: 100,
   keepAliveMs: 60_000,
   keepAliveTimeoutMs: 10_000,
+  maxConnectionIdleMs: 0,
+  maxConnectionAgeMs: 0,
+  maxConnectionAgeGraceMs: 30_000,
   stopMs: 5_000,
 };
 

@@ -2,7 +2,6 @@
 // may change while it runs.
 
 import { type FSWatcher, readFileSync, watch } from 'node:fs';
-import path from 'node:path';
 
 export interface Credentials {
   /** PEM text. */
@@ -13,10 +12,7 @@ export interface Credentials {
   readonly revoked: ReadonlySet<string>;
 }
 
-/** Lies beside the configuration file; one serial number a line, then what it was. */
-export const REVOKED_FILE = 'revoked';
-
-/** The serial numbers in a file of revoked certificates; `#` begins a comment. */
+/** The serial numbers of a file: one a line, then what it was; `#` begins a comment. */
 export function parseRevoked(text: string): Set<string> {
   const serials = new Set<string>();
   for (const line of text.split('\n')) {
@@ -26,10 +22,10 @@ export function parseRevoked(text: string): Set<string> {
   return serials;
 }
 
-/** What is revoked according to the file in `directory`; nothing when there is none. */
-export function readRevoked(directory: string): Set<string> {
+/** What is revoked according to a file; nothing when there is none. */
+export function readRevoked(file: string): Set<string> {
   try {
-    return parseRevoked(readFileSync(path.join(directory, REVOKED_FILE), 'utf8'));
+    return parseRevoked(readFileSync(file, 'utf8'));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Set();
     throw error;

@@ -8,7 +8,9 @@ import {
 } from '@grpc/grpc-js';
 import type { JobletError } from '../../shared/errors.ts';
 import type { Identity } from '../jobs/job.ts';
+import type { Admission } from './admission.ts';
 import { okStatus, statusOf } from './errors.ts';
+import { identityOf } from './roles.ts';
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type Status = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
@@ -16,20 +18,26 @@ type AuthContext = ReturnType<ServerInterceptingCallInterface['getAuthContext']>
 
 export class AdmittedCall extends ServerInterceptingCall {
   readonly identity: Identity;
+  readonly admission: Admission;
   /** Set by a handler that can end the call itself, with what it has to clear away. */
   onStop: ((reason: JobletError) => void) | undefined;
   readonly #next: ServerInterceptingCallInterface;
   readonly #open: Set<AdmittedCall>;
 
   /** Is in `open` for as long as it lasts. */
-  constructor(next: ServerInterceptingCallInterface, identity: Identity, open: Set<AdmittedCall>) {
+  constructor(
+    next: ServerInterceptingCallInterface,
+    admission: Admission,
+    open: Set<AdmittedCall>,
+  ) {
     super(next);
     this.#next = next;
     this.#open = open;
-    this.identity = identity;
+    this.admission = admission;
+    this.identity = identityOf(admission.caller);
   }
 
-  /** Ends the call because the daemon stops. */
+  /** Ends the call, because the daemon stops or the caller's certificate was revoked. */
   stop(reason: JobletError): void {
     if (this.onStop !== undefined) this.onStop(reason);
     else this.#next.sendStatus(statusOf(reason));

@@ -21,7 +21,7 @@ import type { Credentials } from '../credentials.ts';
 import { type Admission, admit, withdrawal } from './admission.ts';
 import { AdmittedCall, RefusedCall } from './admitted-call.ts';
 import { statusOf } from './errors.ts';
-import { type Caller, identityOf, refusal } from './roles.ts';
+import { type Caller, refusal } from './roles.ts';
 
 export interface ConnectionLimits {
   readonly maxConnections: number;
@@ -46,7 +46,6 @@ const IDLE_ENTRIES = 256;
 
 interface Entry {
   readonly injector: ConnectionInjector;
-  readonly admission: Admission | undefined;
   connections: number;
 }
 
@@ -108,19 +107,22 @@ export class Connections {
     return promise;
   }
 
-  /** From now on these count. Connections that they would not let in are closed. */
+  /**
+   * From now on these count. What a revoked certificate has under way is ended, with the reason; a
+   * new authority leaves no connection standing.
+   */
   update(credentials: Credentials): void {
-    const sameAuthority = credentials.caCert === this.#credentials.caCert;
+    const isSameAuthority = credentials.caCert === this.#credentials.caCert;
     this.#credentials = credentials;
     this.#tls.setSecureContext(contextOf(credentials));
-    for (const [key, entry] of this.#entries) {
-      if (sameAuthority && !this.#isWithdrawn(entry)) continue;
-      this.#entries.delete(key);
-      for (const [socket, { injector }] of this.#sockets) {
-        if (injector === entry.injector) socket.destroy();
-      }
-      entry.injector.destroy();
+    for (const call of this.open) {
+      const reason = withdrawal(call.admission, Date.now(), credentials.revoked);
+      if (reason !== undefined) call.stop(reason);
     }
+    if (isSameAuthority) return;
+    for (const { injector } of this.#entries.values()) injector.destroy();
+    this.#entries.clear();
+    this.destroy();
   }
 
   /** Accepts nothing more: no connection, and no call on those that stand. */
@@ -159,13 +161,13 @@ export class Connections {
       const { authorized, authorizationError } = socket;
       const peer = { authorized, authorizationError, certificate };
       const admission = admit(peer, this.#credentials.revoked);
-      entry = this.#entry(certificate.fingerprint256, admission, this.#gate(admission));
+      entry = this.#entry(certificate.fingerprint256, this.#gate(admission));
     } catch (error) {
       if (!(error instanceof JobletError) || this.#refusedNow >= REFUSED_AT_ONCE) {
         socket.destroy();
         return;
       }
-      entry = this.#entry(error.message, undefined, this.#wall(error));
+      entry = this.#entry(error.message, this.#wall(error));
       this.#cutOffSoon(socket);
     }
     this.#sockets.set(socket, entry);
@@ -179,7 +181,7 @@ export class Connections {
     entry.injector.injectConnection(socket);
   }
 
-  #entry(key: string, admission: Admission | undefined, gate: ServerInterceptor): Entry {
+  #entry(key: string, gate: ServerInterceptor): Entry {
     const known = this.#entries.get(key);
     if (known !== undefined) return known;
     const credentials = experimental.createServerCredentialsWithInterceptors(
@@ -187,7 +189,7 @@ export class Connections {
       [gate],
     );
     const injector = this.#grpc.createConnectionInjector(credentials);
-    const entry = { injector, admission, connections: 0 };
+    const entry = { injector, connections: 0 };
     this.#entries.set(key, entry);
     return entry;
   }
@@ -202,21 +204,15 @@ export class Connections {
     }
   }
 
-  #isWithdrawn({ admission }: Entry): boolean {
-    if (admission === undefined) return true;
-    return withdrawal(admission, Date.now(), this.#credentials.revoked) !== undefined;
-  }
-
   /** Decides on each call of a certificate that was let in, before its body is read. */
   #gate(admission: Admission): ServerInterceptor {
     const { caller } = admission;
-    const identity = identityOf(caller);
     return ({ path }, call) => {
       const error =
         this.#stopping ??
         withdrawal(admission, Date.now(), this.#credentials.revoked) ??
         refusal(caller, path);
-      if (error === undefined) return new AdmittedCall(call, identity, this.open);
+      if (error === undefined) return new AdmittedCall(call, admission, this.open);
       this.#onRefused({ path, peer: call.getPeer(), caller, error });
       call.sendStatus(statusOf(error));
       return new RefusedCall(call);

@@ -13,10 +13,16 @@ export interface GrpcLimits extends ConnectionLimits {
   /** Bytes of one message, also after it has been decompressed. */
   readonly maxReceiveBytes: number;
   readonly maxSendBytes: number;
+  /** Bytes of the headers of one call. */
+  readonly maxHeaderBytes: number;
   /** Calls at once on one connection. */
   readonly maxConcurrentStreams: number;
   readonly keepAliveMs: number;
   readonly keepAliveTimeoutMs: number;
+  /** A connection without calls is closed after this, and any at this age; 0 is never. */
+  readonly maxConnectionIdleMs: number;
+  readonly maxConnectionAgeMs: number;
+  readonly maxConnectionAgeGraceMs: number;
   /** How long calls may take to end when the server stops. */
   readonly stopMs: number;
 }
@@ -40,13 +46,20 @@ export class GrpcServer {
     this.#server = new Server({
       'grpc.max_receive_message_length': limits.maxReceiveBytes,
       'grpc.max_send_message_length': limits.maxSendBytes,
-      'grpc.max_concurrent_streams': limits.maxConcurrentStreams,
       'grpc.keepalive_time_ms': limits.keepAliveMs,
       'grpc.keepalive_timeout_ms': limits.keepAliveTimeoutMs,
+      ...unlessZero('grpc.max_connection_idle_ms', limits.maxConnectionIdleMs),
+      ...unlessZero('grpc.max_connection_age_ms', limits.maxConnectionAgeMs),
+      'grpc.max_connection_age_grace_ms': limits.maxConnectionAgeGraceMs,
       'grpc-node.max_session_memory': SESSION_MEMORY_MB,
       // Book-keeping for each call and connection that nothing of ours reads.
       'grpc.enable_channelz': 0,
     });
+    // grpc-js has an option for one of these only.
+    this.#server['commonServerOptions'].settings = {
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      maxHeaderListSize: limits.maxHeaderBytes,
+    };
     this.#connections = new Connections(this.#server, credentials, limits, reports.onRefused);
     this.#journal = reports.journal;
     this.#stopMs = limits.stopMs;
@@ -83,4 +96,8 @@ export class GrpcServer {
     this.#connections.destroy();
     this.#server.forceShutdown();
   }
+}
+
+function unlessZero(option: string, value: number): Record<string, number> {
+  return value === 0 ? {} : { [option]: value };
 }

@@ -94,15 +94,15 @@ export type DataChunk = Message<"joblet.DataChunk"> & {
   position: bigint;
 
   /**
-   * Where the piece comes from: `stdout`, `stderr`, or `gap` for output that was dropped. Empty when
-   * the request named none of the extended fields and pieces may have been joined.
+   * Where the piece comes from: `stdout`, `stderr`, or `gap` for output that was dropped.
    *
    * @generated from field: string stream = 101;
    */
   stream: string;
 
   /**
-   * When the piece arrived, in nanoseconds since 1970.
+   * When the piece arrived, in nanoseconds since 1970. Pieces that wait together may come as one, with
+   * the time of the first, unless the request asks for any of its extended fields.
    *
    * @generated from field: int64 time_ns = 102;
    */

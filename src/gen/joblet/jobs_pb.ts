@@ -238,7 +238,7 @@ export const JobSchema: GenMessage<Job> = /*@__PURE__*/
  */
 export type RunJobRequest = Message<"joblet.RunJobRequest"> & {
   /**
-   * A name of the caller's choice: letters, digits, `.`, `_` and `-`, up to 128. Need not be unique.
+   * A name of the caller's choice: letters, digits, `.`, `_` and `-`, up to 63. Need not be unique.
    *
    * @generated from field: string name = 1;
    */
@@ -246,7 +246,7 @@ export type RunJobRequest = Message<"joblet.RunJobRequest"> & {
 
   /**
    * The program: a path, or a name that is looked up in the job's PATH. When `args` is empty and
-   * this holds white space or shell characters, it runs as `sh -c`.
+   * this holds white space or shell characters, it runs as, and is shown as, `sh -c`.
    *
    * @generated from field: string command = 2;
    */
@@ -379,8 +379,8 @@ export type RunJobRequest = Message<"joblet.RunJobRequest"> & {
   gpuMemoryMb: number;
 
   /**
-   * Ends the job, as STOPPED with reason TIMEOUT, so many milliseconds after the request; 0 takes
-   * the default.
+   * Ends the job, as STOPPED with reason TIMEOUT, so many milliseconds after its start was
+   * requested; 0 takes the default, which is also the most that a node may allow.
    *
    * @generated from field: int64 timeout_ms = 100;
    */

@@ -1,0 +1,415 @@
+// From a RunJobRequest to a JobSpec: every wish checked, every default filled in. All problems are
+// collected, so that one answer names them all, and nothing has been created by then.
+
+import path from 'node:path/posix';
+import type { RunJobRequest } from '../../gen/joblet/jobs_pb.ts';
+import { invalid, type Problem } from '../../shared/errors.ts';
+import { checkName } from '../../shared/names.ts';
+import { formatBytes, formatDuration } from '../../shared/units.ts';
+import { pathProblem } from '../../shared/upload-path.ts';
+import { type JobSpec, type Limits, type Opening, openings, type Upload } from '../jobs/job.ts';
+
+/** What a request may carry; a message that came over the wire is more than that. */
+export type JobRequest = Omit<RunJobRequest, '$typeName' | '$unknown'>;
+
+/** What this host has to give. */
+export interface Host {
+  readonly cores: number;
+  readonly memoryBytes: number;
+}
+
+/** What the operator of this node has set. 0 is no limit, everywhere. */
+export interface JobPolicy {
+  readonly defaultCpuLimitPercent: number;
+  readonly defaultMemoryLimitBytes: number;
+  readonly defaultIoLimitBps: number;
+  readonly defaultProcessLimit: number;
+  readonly minCpuLimitPercent: number;
+  readonly maxCpuLimitPercent: number;
+  readonly minMemoryLimitBytes: number;
+  readonly maxMemoryLimitBytes: number;
+  readonly minIoLimitBps: number;
+  readonly maxIoLimitBps: number;
+  /** The longest time that a job may run, and the timeout of one that names none. */
+  readonly jobTimeoutMs: number;
+  readonly graceMs: number;
+  /** Refuse commands that a shell would read as more than a word. */
+  readonly validateCommands: boolean;
+  readonly defaultNetwork: string;
+  readonly maxUploadBytes: number;
+  readonly maxUploadFiles: number;
+}
+
+const MB = 1024 * 1024;
+
+/** What makes a lone command a shell line: white space, and what a shell gives a meaning to. */
+const SHELL = /[\s|&;<>()$`\\"'*?[\]{}~#!]/;
+
+/** The kernel takes no longer argument, and no longer NAME=VALUE. */
+const ARGUMENT_BYTES = 128 * 1024 - 1;
+/** All arguments and variables together, so that a launch plan holds them. */
+const PROGRAM_BYTES = 768 * 1024;
+const VALUE_BYTES = 32_768;
+const VARIABLES = 1024;
+const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const MAX_PROCESSES = 4_194_304;
+const MAX_GRACE_MS = 3_600_000;
+const YEAR_MS = 365 * 24 * 3_600_000;
+const MIN_WORK_BYTES = 4096;
+const MAX_WORK_BYTES = 1024 ** 4;
+const WORK = '/work';
+const PATH_BYTES = 1024;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const RFC3339 = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2})$/i;
+
+/** Networks that exist now. */
+const networks = ['none', 'isolated'] as const;
+
+/** Reads a request. Throws `invalid` with everything that is wrong with it. */
+export function toJobSpec(
+  request: JobRequest,
+  host: Host,
+  policy: JobPolicy,
+  nowMs: number,
+): JobSpec {
+  const problems: Problem[] = [];
+  const report: Report = (field, message) => problems.push({ field, message });
+  const spec: JobSpec = {
+    name: readName(request.name, report),
+    ...readProgram(request, policy, report),
+    limits: readLimits(request, host, policy, report),
+    uploads: readUploads(request.uploads, policy, report),
+    uploadId: readUploadId(request.uploadId, report),
+    startAtMs: readSchedule(request.schedule, nowMs, report),
+    network: readNetwork(request.network || policy.defaultNetwork, report),
+    volumes: [],
+    runtime: '',
+    workDir: readWorkDir(request.workDir, report),
+    ...readEnvironment(request, report),
+    timeoutMs: readTimeout(request.timeoutMs, policy, report),
+    graceMs: readGrace(request.graceMs, report) || policy.graceMs,
+    stdin: request.stdin,
+    init: !request.noInit,
+    allow: readAllow(request.allow, report),
+    workflowUuid: '',
+  };
+  checkProgramBytes(spec, report);
+  refuseWhatIsNotThere(request, report);
+  if (problems.length > 0) throw invalid(problems);
+  return spec;
+}
+
+type Report = (field: string, message: string) => void;
+
+function readName(name: string, report: Report): string {
+  const problem = name === '' ? undefined : checkName(name);
+  if (problem !== undefined) report('name', problem);
+  return name;
+}
+
+function readProgram(
+  { command, args }: JobRequest,
+  policy: JobPolicy,
+  report: Report,
+): Pick<JobSpec, 'command' | 'args'> {
+  if (command.trim() === '') report('command', 'must specify a command to run');
+  if (policy.validateCommands && SHELL.test(command)) {
+    report('command', 'invalid command: command contains dangerous characters');
+  }
+  for (const [field, text] of [['command', command], ...args.map(nth('args'))] as const) {
+    if (text.includes('\0')) report(field, 'holds a NUL character');
+    const bytes = Buffer.byteLength(text);
+    if (bytes > ARGUMENT_BYTES) report(field, `has ${bytes} bytes of at most ${ARGUMENT_BYTES}`);
+  }
+  if (args.length === 0 && SHELL.test(command)) return { command: 'sh', args: ['-c', command] };
+  return { command, args };
+}
+
+/** Pairs each element with the way to name it. */
+function nth(field: string): <T>(value: T, index: number) => readonly [string, T] {
+  return (value, index) => [`${field}[${index}]`, value];
+}
+
+function readLimits(request: JobRequest, host: Host, policy: JobPolicy, report: Report): Limits {
+  return {
+    cpuPercent: readCpu(request.maxCpu, host, policy, report),
+    memoryBytes: readMemory(request.maxMemory, host, policy, report),
+    ioBps: readIo(request.maxIoBps, policy, report),
+    cpuCores: readCores(request.cpuCores.trim(), host, report),
+    processes: readProcesses(request.maxProcesses, policy, report),
+    workBytes: readWorkBytes(Number(request.workBytes), report),
+  };
+}
+
+function readCpu(asked: number, host: Host, policy: JobPolicy, report: Report): number {
+  const field = 'max_cpu';
+  const most = 100 * host.cores;
+  if (isNegative(asked, field, report)) return 0;
+  if (asked === 0) return policy.defaultCpuLimitPercent;
+  if (asked > most) {
+    report(field, `is percent of one core: ${asked} is more than the ${most} of this host`);
+  }
+  const { minCpuLimitPercent: min, maxCpuLimitPercent: max } = policy;
+  if (max > 0 && asked > max) report(field, `is at most ${max} on this node (joblet.maxCpuLimit)`);
+  if (asked < min) report(field, `is at least ${min} on this node (joblet.minCpuLimit)`);
+  return asked;
+}
+
+function readMemory(askedMb: number, host: Host, policy: JobPolicy, report: Report): number {
+  const field = 'max_memory';
+  if (isNegative(askedMb, field, report)) return 0;
+  if (askedMb === 0) return policy.defaultMemoryLimitBytes;
+  const asked = askedMb * MB;
+  const { minMemoryLimitBytes: min, maxMemoryLimitBytes: max } = policy;
+  const inMb = (bytes: number) => `${Math.floor(bytes / MB)} MB`;
+  const tooMuch = 'job creation failed: maxMemory exceeds system limits';
+  if (asked > host.memoryBytes) {
+    report(field, `${tooMuch}: ${askedMb} MB asked for, this host has ${inMb(host.memoryBytes)}`);
+  }
+  if (max > 0 && asked > max) {
+    report(field, `${tooMuch}: at most ${inMb(max)} on this node (joblet.maxMemoryLimit)`);
+  }
+  if (asked < min) {
+    report(field, `is at least ${inMb(min)} on this node (joblet.minMemoryLimit)`);
+  }
+  return asked;
+}
+
+function readIo(asked: number, policy: JobPolicy, report: Report): number {
+  const field = 'max_io_bps';
+  if (isNegative(asked, field, report)) return 0;
+  if (asked === 0) return policy.defaultIoLimitBps;
+  const { minIoLimitBps: min, maxIoLimitBps: max } = policy;
+  if (max > 0 && asked > max) report(field, `is at most ${max} on this node (joblet.maxIoLimit)`);
+  if (asked < min) report(field, `is at least ${min} on this node (joblet.minIoLimit)`);
+  return asked;
+}
+
+/** A range `a-b` or a list `a,b,c`, of cores that the host has. */
+function readCores(text: string, host: Host, report: Report): string {
+  if (text === '') return '';
+  const field = 'cpu_cores';
+  const range = /^(\d{1,4})-(\d{1,4})$/.exec(text);
+  if (range === null && !/^\d{1,4}(,\d{1,4})*$/.test(text)) {
+    report(field, `${JSON.stringify(text.slice(0, 64))} is no range like 0-3 and no list like 0,2`);
+    return '';
+  }
+  const cores = (range?.slice(1) ?? text.split(',')).map(Number);
+  const [first = 0, last = first] = cores;
+  if (range !== null && first > last) report(field, `the range ${text} runs backwards`);
+  if (range === null && new Set(cores).size < cores.length) report(field, 'names a core twice');
+  const most = Math.max(...cores);
+  if (most >= host.cores) {
+    report(field, `names core ${most}, and this host has the cores 0 to ${host.cores - 1}`);
+  }
+  return text;
+}
+
+function readProcesses(asked: number, policy: JobPolicy, report: Report): number {
+  const field = 'max_processes';
+  if (isNegative(asked, field, report)) return 0;
+  if (asked > MAX_PROCESSES) report(field, `is at most ${MAX_PROCESSES}`);
+  return asked || policy.defaultProcessLimit;
+}
+
+function readWorkBytes(asked: number, report: Report): number {
+  const field = 'work_bytes';
+  if (isNegative(asked, field, report) || asked === 0) return 0;
+  if (asked < MIN_WORK_BYTES || asked > MAX_WORK_BYTES) {
+    report(field, `is from ${formatBytes(MIN_WORK_BYTES)} to ${formatBytes(MAX_WORK_BYTES)}`);
+  }
+  return asked;
+}
+
+function isNegative(value: number, field: string, report: Report): boolean {
+  if (value < 0) report(field, `is ${value}; it cannot be negative, and 0 takes the default`);
+  return value < 0;
+}
+
+function readUploads(uploads: JobRequest['uploads'], policy: JobPolicy, report: Report): Upload[] {
+  if (uploads.length > policy.maxUploadFiles) {
+    report(
+      'uploads',
+      `are ${uploads.length} of at most ${policy.maxUploadFiles} (uploads.maxFiles)`,
+    );
+    return [];
+  }
+  let bytes = 0;
+  /** Each path with whether it is a folder. */
+  const seen = new Map<string, boolean>();
+  for (const [field, upload] of uploads.map(nth('uploads'))) {
+    bytes += upload.content.length;
+    const problem = pathProblem(upload.path);
+    if (problem !== undefined) report(`${field}.path`, problem);
+    else if (seen.has(upload.path)) report(`${field}.path`, `${upload.path} stands there twice`);
+    seen.set(upload.path, upload.isDirectory);
+    if (upload.isDirectory && upload.content.length > 0) {
+      report(`${field}.content`, `${upload.path} is a folder and cannot have content`);
+    }
+  }
+  for (const [field, upload] of uploads.map(nth('uploads'))) {
+    const above = foldersAbove(upload.path).find((folder) => seen.get(folder) === false);
+    if (above !== undefined) report(`${field}.path`, `${above} is a file and cannot hold it`);
+  }
+  if (bytes > policy.maxUploadBytes) {
+    report('uploads', `are ${bytes} bytes of at most ${policy.maxUploadBytes} (uploads.maxBytes)`);
+  }
+  // Whatever a program in the job may be, it is not set-uid.
+  return uploads.map(({ path, content, mode, isDirectory }) => ({
+    path,
+    content,
+    mode: mode & 0o777,
+    isDirectory,
+  }));
+}
+
+function foldersAbove(file: string): string[] {
+  const parts = file.split('/');
+  return parts.slice(1).map((_, at) => parts.slice(0, at + 1).join('/'));
+}
+
+function readUploadId(id: string, report: Report): string {
+  if (id !== '' && !UUID.test(id)) {
+    report('upload_id', 'is not what UploadFiles answers; send the files again');
+  }
+  return id;
+}
+
+function readSchedule(schedule: string, nowMs: number, report: Report): number {
+  if (schedule === '') return 0;
+  const atMs = parseRfc3339(schedule);
+  if (atMs === undefined) {
+    const shown = JSON.stringify(schedule.slice(0, 64));
+    report('schedule', `${shown} is no time in RFC 3339; write it as 2030-01-31T12:00:00Z`);
+    return 0;
+  }
+  if (atMs > nowMs + YEAR_MS) report('schedule', 'is more than 365 days ahead');
+  return atMs <= nowMs ? 0 : atMs;
+}
+
+/** Milliseconds since 1970 of a time in RFC 3339, or undefined. */
+export function parseRfc3339(text: string): number | undefined {
+  const [, date = '', clock = '', , zone = ''] = RFC3339.exec(text) ?? [];
+  const atMs = Date.parse(text.toUpperCase());
+  // Date.parse turns the 30th of February into the 1st of March.
+  const wall = Date.parse(`${date}T${clock}Z`);
+  if (Number.isNaN(atMs) || Number.isNaN(wall)) return undefined;
+  const isReal = new Date(wall).toISOString().startsWith(`${date}T${clock}`);
+  return isReal && zone !== '' ? atMs : undefined;
+}
+
+function readNetwork(network: string, report: Report): string {
+  if (!networks.some((known) => known === network)) {
+    const shown = JSON.stringify(network.slice(0, 64));
+    report(
+      'network',
+      `${shown} is not there: bridge and own networks arrive with a later version; use ${networks.join(' or ')}`,
+    );
+  }
+  return network;
+}
+
+function readWorkDir(asked: string, report: Report): string {
+  const field = 'work_dir';
+  if (asked.includes('\0')) report(field, 'holds a NUL character');
+  if (Buffer.byteLength(asked) > PATH_BYTES) report(field, `is longer than ${PATH_BYTES} bytes`);
+  const whole = path.resolve(WORK, asked);
+  if (whole !== WORK && !whole.startsWith(`${WORK}/`)) {
+    report(field, `leads out of ${WORK}; give a path below it, or relative to it`);
+  }
+  return whole;
+}
+
+function readEnvironment(
+  { environment, secretEnvironment }: JobRequest,
+  report: Report,
+): Pick<JobSpec, 'environment' | 'secretEnvironment'> {
+  const count = Object.keys(environment).length + Object.keys(secretEnvironment).length;
+  if (count > VARIABLES) report('environment', `has ${count} variables of at most ${VARIABLES}`);
+  const maps = { environment, secret_environment: secretEnvironment };
+  for (const [field, variables] of Object.entries(maps)) {
+    for (const [name, value] of Object.entries(variables)) {
+      const problem = variableProblem(name, value);
+      if (problem !== undefined) report(field, `${JSON.stringify(name.slice(0, 64))} ${problem}`);
+    }
+  }
+  for (const name of Object.keys(secretEnvironment)) {
+    if (!Object.hasOwn(environment, name)) continue;
+    report('secret_environment', `${name} stands in environment too; say which is meant`);
+  }
+  return { environment, secretEnvironment };
+}
+
+/** What is wrong with a variable; its value is not repeated, as it may be a secret. */
+function variableProblem(name: string, value: string): string | undefined {
+  if (!VARIABLE_NAME.test(name)) {
+    return 'is an invalid environment variable name: use letters, digits and _, and no digit first';
+  }
+  if (value.includes('\0')) return 'has a value with a NUL character';
+  const bytes = Buffer.byteLength(value);
+  if (bytes > VALUE_BYTES) return `has a value of ${bytes} bytes of at most ${VALUE_BYTES}`;
+  return undefined;
+}
+
+function readTimeout(asked: bigint, policy: JobPolicy, report: Report): number {
+  const field = 'timeout_ms';
+  const ms = Number(asked);
+  if (isNegative(ms, field, report)) return 0;
+  if (ms > YEAR_MS) report(field, 'is more than 365 days');
+  const most = policy.jobTimeoutMs;
+  if (most > 0 && ms > most) {
+    report(field, `is at most ${formatDuration(most)} on this node (joblet.jobTimeout)`);
+  }
+  return ms || most;
+}
+
+function readGrace(asked: bigint, report: Report): number {
+  const field = 'grace_ms';
+  const ms = Number(asked);
+  if (isNegative(ms, field, report)) return 0;
+  if (ms > MAX_GRACE_MS) report(field, `is at most ${MAX_GRACE_MS}`);
+  return ms;
+}
+
+function readAllow(words: readonly string[], report: Report): Opening[] {
+  for (const [field, word] of words.map(nth('allow'))) {
+    if (openings.some((opening) => opening === word)) continue;
+    const shown = JSON.stringify(word.slice(0, 64));
+    report(field, `${shown} cannot be allowed; there is ${openings.join(' and ')}`);
+  }
+  return openings.filter((opening) => words.includes(opening));
+}
+
+function checkProgramBytes(spec: JobSpec, report: Report): void {
+  let bytes = Buffer.byteLength(spec.command);
+  for (const arg of spec.args) bytes += Buffer.byteLength(arg) + 1;
+  for (const variables of [spec.environment, spec.secretEnvironment]) {
+    for (const [name, value] of Object.entries(variables)) {
+      bytes += name.length + Buffer.byteLength(value) + 2;
+    }
+  }
+  if (bytes <= PROGRAM_BYTES) return;
+  report(
+    'args',
+    `and the environment have ${bytes} bytes of at most ${PROGRAM_BYTES}; upload a file instead`,
+  );
+}
+
+/** What later versions bring, and what only the server says. */
+function refuseWhatIsNotThere(request: JobRequest, report: Report): void {
+  const later = 'arrives with a later version; leave it out';
+  const refused: readonly (readonly [string, boolean, string])[] = [
+    ['volumes', request.volumes.length > 0, later],
+    [
+      'runtime',
+      request.runtime !== '',
+      `runtime not found: ${request.runtime.slice(0, 64)} (runtimes arrive with a later version)`,
+    ],
+    ['gpu_count', request.gpuCount !== 0, later],
+    ['gpu_memory_mb', request.gpuMemoryMb !== 0, later],
+    ['requirements', request.requirements.length > 0, 'belong to workflows; leave them out'],
+    ['workflow_uuid', request.workflowUuid !== '', 'is set by the server; leave it out'],
+    ['job_uuid', request.jobUuid !== '', 'is set by the server; leave it out'],
+  ];
+  for (const [field, isAsked, message] of refused) if (isAsked) report(field, message);
+}

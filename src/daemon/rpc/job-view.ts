@@ -1,0 +1,173 @@
+// From a Job to what clients see of it. Secrets leave the daemon here, masked.
+
+import type { MessageInitShape as Init } from '@bufbuild/protobuf';
+import type {
+  GetJobStatusResponseSchema,
+  JobSchema,
+  RunJobResponseSchema,
+  StopJobResponseSchema,
+} from '../../gen/joblet/jobs_pb.ts';
+import type {
+  GetJobStatusResponseLegacySchema,
+  JobLegacySchema,
+} from '../../gen/joblet/legacy_pb.ts';
+import { type OutcomeView, viewOutcome } from '../../shared/job-state.ts';
+import type { Job } from '../jobs/job.ts';
+
+const MASK = '***';
+const MB = 1024 * 1024;
+const INT32_MAX = 2 ** 31 - 1;
+
+/** A job in lists. */
+export function toJob(job: Job, nodeId: string): Init<typeof JobSchema> {
+  return {
+    uuid: job.id,
+    ...shared(job, nodeId),
+    runtime: job.spec.runtime,
+    ...ending(job),
+    createdTime: rfc3339(job.createdAtMs),
+  };
+}
+
+/** A job in full. */
+export function toStatus(
+  job: Job,
+  nodeId: string,
+  limitsInForce: readonly string[],
+): Init<typeof GetJobStatusResponseSchema> {
+  const { spec, outcome } = job;
+  return {
+    uuid: job.id,
+    ...shared(job, nodeId),
+    network: spec.network,
+    volumes: [...spec.volumes],
+    runtime: spec.runtime,
+    workDir: spec.workDir,
+    uploads: [...spec.uploads],
+    workflowUuid: spec.workflowUuid,
+    ...ending(job),
+    createdTime: rfc3339(job.createdAtMs),
+    timeoutMs: BigInt(spec.timeoutMs),
+    maxProcesses: spec.limits.processes,
+    memoryPeakBytes: BigInt(job.usage?.memoryPeakBytes ?? 0),
+    cpuUsec: BigInt(job.usage?.cpuUsec ?? 0),
+    oomKills: outcome?.how === 'out-of-memory' ? outcome.kills : 0,
+    noInit: !spec.init,
+    allow: [...spec.allow],
+    logBytes: BigInt(job.logBytes),
+    logDroppedBytes: BigInt(job.logDroppedBytes),
+    limitsInForce: [...limitsInForce],
+    networkNote: networkNote(spec.network),
+    waitsFor: job.waitsFor,
+    workBytes: BigInt(spec.limits.workBytes),
+    graceMs: BigInt(spec.graceMs),
+    stdin: spec.stdin,
+  };
+}
+
+/** The answer to RunJob. */
+export function toRunResponse(job: Job, nodeId: string): Init<typeof RunJobResponseSchema> {
+  const { environment: _, secretEnvironment: __, ...rest } = shared(job, nodeId);
+  return {
+    jobUuid: job.id,
+    ...rest,
+    ...ending(job),
+    createdTime: rfc3339(job.createdAtMs),
+    network: job.spec.network,
+    networkNote: networkNote(job.spec.network),
+  };
+}
+
+/** The answer to StopJob. */
+export function toStopResponse(job: Job): Init<typeof StopJobResponseSchema> {
+  const { reason, message } = ending(job);
+  return {
+    uuid: job.id,
+    status: job.status,
+    endTime: rfc3339(job.endedAtMs),
+    exitCode: viewOf(job).exitCode,
+    reason,
+    message,
+  };
+}
+
+/** A job as the first API has it. */
+export function toLegacyJob(job: Job, nodeId: string) {
+  return {
+    id: job.id,
+    ...shared(job, nodeId),
+    runtime: job.spec.runtime,
+  } satisfies Init<typeof JobLegacySchema>;
+}
+
+/** A job in full, as the first API has it. */
+export function toLegacyStatus(
+  job: Job,
+  nodeId: string,
+): Init<typeof GetJobStatusResponseLegacySchema> {
+  const { maxIoBps: _, ...rest } = shared(job, nodeId);
+  return {
+    uuid: job.id,
+    ...rest,
+    maxIoBps: BigInt(job.spec.limits.ioBps),
+    runtime: job.spec.runtime,
+    network: job.spec.network,
+    volumes: [...job.spec.volumes],
+    workDir: job.spec.workDir,
+    uploads: job.spec.uploads.map((path) => ({ path })),
+    workflowUuid: job.spec.workflowUuid,
+  };
+}
+
+/** A time as clients read it; empty when it has not come. */
+export function rfc3339(atMs: number): string {
+  return atMs === 0 ? '' : new Date(atMs).toISOString();
+}
+
+/** The fields that every message about a job has. */
+function shared(job: Job, nodeId: string) {
+  const { spec } = job;
+  return {
+    name: spec.name,
+    command: spec.command,
+    args: [...spec.args],
+    maxCpu: spec.limits.cpuPercent,
+    cpuCores: spec.limits.cpuCores,
+    maxMemory: Math.round(spec.limits.memoryBytes / MB),
+    maxIoBps: Math.min(spec.limits.ioBps, INT32_MAX),
+    status: job.status,
+    startTime: rfc3339(job.startedAtMs),
+    endTime: rfc3339(job.endedAtMs),
+    exitCode: viewOf(job).exitCode,
+    scheduledTime: rfc3339(spec.startAtMs),
+    environment: { ...spec.environment },
+    secretEnvironment: masked(spec.secretEnvironment),
+    nodeId,
+  };
+}
+
+function ending(job: Job): { reason: string; message: string; signal: number } {
+  const { reason, message } = viewOf(job);
+  return { reason, message, signal: job.outcome?.how === 'signaled' ? job.outcome.signal : 0 };
+}
+
+const notEnded: Pick<OutcomeView, 'exitCode' | 'reason' | 'message'> = {
+  exitCode: 0,
+  reason: '',
+  message: '',
+};
+
+function viewOf(job: Job): Pick<OutcomeView, 'exitCode' | 'reason' | 'message'> {
+  return job.outcome === undefined ? notEnded : viewOutcome(job.outcome);
+}
+
+function masked(secrets: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.keys(secrets).map((name) => [name, MASK]));
+}
+
+/** What a network reaches now. */
+function networkNote(network: string): string {
+  return network === 'isolated'
+    ? 'loopback only: the way out arrives with a later version'
+    : 'loopback only';
+}

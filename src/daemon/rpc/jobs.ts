@@ -1,0 +1,263 @@
+// JobService: translates between messages and the jobs of this node, and decides nothing else.
+
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { DataChunkSchema } from '../../gen/joblet/common_pb.ts';
+import type {
+  GetJobLogsRequest,
+  JobService,
+  QueryJobsRequest,
+  SendJobInputRequest,
+  UploadFilesRequest,
+} from '../../gen/joblet/jobs_pb.ts';
+import { invalid, JobletError, type Problem } from '../../shared/errors.ts';
+import { type JobStatus, jobStatuses } from '../../shared/job-state.ts';
+import type { StreamName } from '../../shared/log-record.ts';
+import type { Job } from '../jobs/job.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import type { LogQuery, Logs } from '../jobs/logs.ts';
+import type { JobQuery } from '../jobs/store.ts';
+import type { UploadPart, Uploads } from '../jobs/uploads.ts';
+import type { Call, Handlers } from './handlers.ts';
+import { type Host, type JobPolicy, type JobRequest, toJobSpec } from './job-spec.ts';
+import { toJob, toRunResponse, toStatus, toStopResponse } from './job-view.ts';
+import { eachEntry, joinEntries } from './log-chunks.ts';
+
+export interface JobParts {
+  readonly jobs: Pick<
+    Jobs,
+    | 'run'
+    | 'get'
+    | 'query'
+    | 'stop'
+    | 'cancel'
+    | 'delete'
+    | 'deleteAll'
+    | 'wait'
+    | 'input'
+    | 'limitsInForce'
+  >;
+  readonly logs: Pick<Logs, 'read'>;
+  readonly uploads: Pick<Uploads, 'receive'>;
+  readonly host: Host;
+  readonly policy: JobPolicy;
+  readonly nodeId: string;
+}
+
+/** Jobs in the answer to ListJobs, which has no pages: the newest. */
+export const LIST_LIMIT = 10_000;
+const PAGE_LIMIT = 1000;
+const PAGE_DEFAULT = 100;
+const TAIL_LIMIT = 1_000_000;
+const MAX_GRACE_MS = 3_600_000;
+
+/** Streams that a reader may ask for. */
+const readable: readonly StreamName[] = ['stdout', 'stderr'];
+
+export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
+  const { jobs, uploads, nodeId } = parts;
+  const status = (job: Job) => toStatus(job, nodeId, jobs.limitsInForce(job));
+  return {
+    runJob: async (request, call) => toRunResponse(await startJob(parts, request, call), nodeId),
+
+    getJobStatus: async ({ uuid }) => status(jobs.get(uuid)),
+
+    waitJob: async ({ uuid }, { signal }) => status(await jobs.wait(uuid, signal)),
+
+    listJobs: async () => ({
+      jobs: jobs.query({ limit: LIST_LIMIT }).map((job) => toJob(job, nodeId)),
+    }),
+
+    queryJobs: async (request) => {
+      const query = toJobQuery(request);
+      // One more than asked for tells whether there is another page.
+      const found = jobs.query({ ...query, limit: query.limit + 1 });
+      const page = found.slice(0, query.limit);
+      const last = found.length > page.length ? page.at(-1) : undefined;
+      return {
+        jobs: page.map((job) => toJob(job, nodeId)),
+        nextPageToken: last === undefined ? '' : formatPageToken(last),
+      };
+    },
+
+    stopJob: async ({ uuid, graceMs, force }, { identity }) => {
+      const grace = Number(graceMs);
+      if (grace < 0 || grace > MAX_GRACE_MS) {
+        throw invalid([{ field: 'grace_ms', message: `is from 0 to ${MAX_GRACE_MS}` }]);
+      }
+      // Zero is "as the job was started": that is what clients who do not know the field send.
+      const options = grace === 0 ? { force } : { force, graceMs: grace };
+      return toStopResponse(await jobs.stop(uuid, options, identity));
+    },
+
+    cancelJob: async ({ uuid }, { identity }) => {
+      const job = await jobs.cancel(uuid, identity);
+      return { uuid: job.id, status: job.status };
+    },
+
+    deleteJob: async ({ uuid }, { identity }) => {
+      const { id } = await jobs.delete(uuid, identity);
+      return { uuid: id, success: true, message: `Job ${id} deleted` };
+    },
+
+    deleteAllJobs: async (_request, { identity }) => {
+      const { deleted, skipped } = await jobs.deleteAll(identity);
+      return {
+        success: true,
+        message: `Successfully deleted ${deleted} jobs, skipped ${skipped} running/scheduled jobs`,
+        deletedCount: deleted,
+        skippedCount: skipped,
+      };
+    },
+
+    getJobLogs: (request, call) => readLog(parts, request, call),
+
+    sendJobInput: async (requests, { signal }) => ({
+      acceptedBytes: BigInt(await feed(jobs, requests, signal)),
+    }),
+
+    uploadFiles: async (requests, { identity }) => {
+      const { id, files, bytes } = await uploads.receive(toUploadParts(requests), identity);
+      return { uploadId: id, files, bytes: BigInt(bytes) };
+    },
+  };
+}
+
+/** Starts a job as a request wants it. */
+export function startJob(
+  { jobs, host, policy }: Pick<JobParts, 'jobs' | 'host' | 'policy'>,
+  request: JobRequest,
+  { identity }: Pick<Call, 'identity'>,
+): Promise<Job> {
+  return jobs.run(toJobSpec(request, host, policy, Date.now()), identity);
+}
+
+/** The output of a job as a request wants it. */
+export function readLog(
+  { jobs, logs }: Pick<JobParts, 'jobs' | 'logs'>,
+  request: GetJobLogsRequest,
+  { signal }: Pick<Call, 'signal'>,
+): AsyncIterable<MessageInitShape<typeof DataChunkSchema>> {
+  const query = toLogQuery(request, signal);
+  const entries = logs.read(jobs.get(request.uuid), query);
+  return asksForEntries(request) ? eachEntry(entries) : joinEntries(entries);
+}
+
+function toJobQuery(request: QueryJobsRequest): JobQuery {
+  const problems: Problem[] = [];
+  const { statuses, limit, name, pageToken } = request;
+  for (const word of statuses) {
+    if (isStatus(word)) continue;
+    const shown = JSON.stringify(word.slice(0, 64));
+    problems.push({
+      field: 'statuses',
+      message: `${shown} is no status; there is ${jobStatuses.join(', ')}`,
+    });
+  }
+  if (limit < 0 || limit > PAGE_LIMIT) {
+    problems.push({
+      field: 'limit',
+      message: `is from 1 to ${PAGE_LIMIT}; 0 takes ${PAGE_DEFAULT}`,
+    });
+  }
+  const after = pageToken === '' ? undefined : parsePageToken(pageToken);
+  if (pageToken !== '' && after === undefined) {
+    problems.push({ field: 'page_token', message: 'is not what an earlier answer said' });
+  }
+  if (problems.length > 0) throw invalid(problems);
+  return { statuses: statuses.filter(isStatus), limit: limit || PAGE_DEFAULT, name, ...after };
+}
+
+function isStatus(word: string): word is JobStatus {
+  return jobStatuses.some((status) => status === word);
+}
+
+/** Where a page ended: the creation time and the id of its last job. */
+export function formatPageToken(last: Pick<Job, 'createdAtMs' | 'id'>): string {
+  return `${last.createdAtMs}.${last.id}`;
+}
+
+/** The inverse of formatPageToken; undefined for anything else. */
+export function parsePageToken(
+  token: string,
+): { readonly beforeMs: number; readonly beforeId: string } | undefined {
+  const [, ms, id] = /^(\d{1,15})\.([0-9a-f-]{36})$/.exec(token) ?? [];
+  if (ms === undefined || id === undefined) return undefined;
+  return { beforeMs: Number(ms), beforeId: id };
+}
+
+function toLogQuery(request: GetJobLogsRequest, signal: AbortSignal): LogQuery {
+  const problems: Problem[] = [];
+  const streams = new Set<StreamName>();
+  for (const word of request.streams) {
+    const stream = readable.find((name) => name === word);
+    if (stream !== undefined) streams.add(stream);
+    else problems.push({ field: 'streams', message: `there is ${readable.join(' and ')}` });
+  }
+  const position = Number(request.position);
+  if (!Number.isSafeInteger(position)) {
+    problems.push({ field: 'position', message: 'is further than any log goes' });
+  }
+  if (request.tailLines > TAIL_LIMIT) {
+    problems.push({ field: 'tail_lines', message: `is at most ${TAIL_LIMIT}` });
+  }
+  if (request.tailLines > 0 && position > 0) {
+    problems.push({
+      field: 'tail_lines',
+      message: 'and position are two places to start; give one',
+    });
+  }
+  if (problems.length > 0) throw invalid(problems);
+  return { position, follow: !request.noFollow, streams, tailLines: request.tailLines, signal };
+}
+
+/** Whether the client knows of the fields that tell entries apart. */
+function asksForEntries({ position, noFollow, streams, tailLines }: GetJobLogsRequest): boolean {
+  return position > 0n || noFollow || streams.length > 0 || tailLines > 0;
+}
+
+/** Feeds a job's standard input; answers how many bytes it took. */
+async function feed(
+  jobs: JobParts['jobs'],
+  requests: AsyncIterable<SendJobInputRequest>,
+  signal: AbortSignal,
+): Promise<number> {
+  let target:
+    | { readonly uuid: string; readonly input: Awaited<ReturnType<Jobs['input']>> }
+    | undefined;
+  let acceptedBytes = 0;
+  for await (const { uuid, data, end } of requests) {
+    target ??= { uuid, input: await jobs.input(uuid, signal) };
+    if (uuid !== '' && uuid !== target.uuid) {
+      throw invalid([{ field: 'uuid', message: 'cannot change within one stream' }]);
+    }
+    if (data.length > 0) await target.input.write(data);
+    acceptedBytes += data.length;
+    if (end) {
+      await target.input.end();
+      break;
+    }
+  }
+  if (target === undefined) {
+    throw new JobletError('invalid', 'the stream said nothing: name the job in its first message');
+  }
+  return acceptedBytes;
+}
+
+async function* toUploadParts(
+  requests: AsyncIterable<UploadFilesRequest>,
+): AsyncGenerator<UploadPart> {
+  for await (const { part } of requests) {
+    switch (part.case) {
+      case 'header': {
+        const { path, mode, isDirectory, size } = part.value;
+        yield { header: { path, mode, isDirectory, size: Number(size) } };
+        break;
+      }
+      case 'data':
+        yield { data: part.value };
+        break;
+      case undefined:
+        throw invalid([{ field: 'part', message: 'is missing: send a header or data' }]);
+    }
+  }
+}

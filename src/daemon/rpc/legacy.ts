@@ -1,0 +1,40 @@
+// JobletService, the first API: the same jobs under other field numbers.
+
+import { create } from '@bufbuild/protobuf';
+import { GetJobLogsRequestSchema, RunJobRequestSchema } from '../../gen/joblet/jobs_pb.ts';
+import type { JobletService } from '../../gen/joblet/legacy_pb.ts';
+import type { Handlers } from './handlers.ts';
+import { rfc3339, toLegacyJob, toLegacyStatus } from './job-view.ts';
+import { type JobParts, LIST_LIMIT, readLog, startJob } from './jobs.ts';
+
+export function legacyHandlers(parts: JobParts): Handlers<typeof JobletService> {
+  const { jobs, nodeId } = parts;
+  return {
+    runJob: async ({ command, args, maxCpu, maxMemory, maxIoBps }, call) => {
+      const wish = { command, args, maxCpu, maxMemory, maxIoBps };
+      const job = await startJob(parts, create(RunJobRequestSchema, wish), call);
+      // Clients of this API read a start time in every answer.
+      const startTime = rfc3339(job.startedAtMs || job.createdAtMs);
+      return { ...toLegacyJob(job, nodeId), startTime };
+    },
+
+    getJobStatus: async ({ id }) => toLegacyStatus(jobs.get(id), nodeId),
+
+    stopJob: async ({ id }, { identity }) => {
+      const {
+        id: stopped,
+        status,
+        endTime,
+        exitCode,
+      } = toLegacyJob(await jobs.stop(id, {}, identity), nodeId);
+      return { id: stopped, status, endTime, exitCode };
+    },
+
+    listJobs: async () => ({
+      jobs: jobs.query({ limit: LIST_LIMIT }).map((job) => toLegacyJob(job, nodeId)),
+    }),
+
+    getJobLogs: ({ id }, call) =>
+      readLog(parts, create(GetJobLogsRequestSchema, { uuid: id }), call),
+  };
+}

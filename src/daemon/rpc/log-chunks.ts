@@ -1,0 +1,79 @@
+// Entries of a job's log on their way to a client.
+
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { DataChunkSchema } from '../../gen/joblet/common_pb.ts';
+import type { LogEntry } from '../jobs/logs.ts';
+
+type Chunk = MessageInitShape<typeof DataChunkSchema>;
+
+/** Output bytes in one message, when several entries are joined. */
+const CHUNK_BYTES = 64 * 1024;
+
+/** One entry, one message: for clients that look at times and streams. */
+export async function* eachEntry(entries: AsyncIterable<LogEntry>): AsyncGenerator<Chunk> {
+  for await (const entry of entries) yield toChunk([entry]);
+}
+
+/**
+ * Joins entries of one stream that are there already: a job that writes byte by byte costs its
+ * readers a message for many writes. Nothing is held back to wait for more.
+ */
+export async function* joinEntries(entries: AsyncIterable<LogEntry>): AsyncGenerator<Chunk> {
+  const iterator = entries[Symbol.asyncIterator]();
+  try {
+    let waiting: LogEntry[] = [];
+    let bytes = 0;
+    let next = iterator.next();
+    for (;;) {
+      if (waiting.length > 0 && !(await isReady(next))) {
+        yield toChunk(waiting);
+        waiting = [];
+        bytes = 0;
+      }
+      const { done, value: entry } = await next;
+      const fits =
+        done !== true &&
+        waiting[0]?.stream === entry.stream &&
+        entry.stream !== 'gap' &&
+        bytes + entry.data.length <= CHUNK_BYTES;
+      if (waiting.length > 0 && !fits) {
+        yield toChunk(waiting);
+        waiting = [];
+        bytes = 0;
+      }
+      if (done === true) return;
+      waiting.push(entry);
+      bytes += entry.data.length;
+      next = iterator.next();
+    }
+  } finally {
+    await iterator.return?.();
+  }
+}
+
+/** Whether the next entry comes within this turn of the event loop. */
+async function isReady(next: Promise<unknown>): Promise<boolean> {
+  const turn = Promise.withResolvers<false>();
+  setImmediate(() => turn.resolve(false));
+  return Promise.race([next.then(isThere, isThere), turn.promise]);
+}
+
+function isThere(): true {
+  return true;
+}
+
+/** Entries of one stream, the first of them first; never none. */
+function toChunk(entries: readonly LogEntry[]): Chunk {
+  const [first] = entries;
+  if (first === undefined) return {};
+  const payload =
+    entries.length === 1 ? first.data : Buffer.concat(entries.map((entry) => entry.data));
+  return {
+    payload: payload as Uint8Array<ArrayBuffer>,
+    position: BigInt(first.position),
+    stream: first.stream,
+    timeNs: first.timeNs,
+    droppedBytes: BigInt(first.droppedBytes),
+    gapReason: first.reason,
+  };
+}

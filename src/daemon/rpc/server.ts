@@ -1,0 +1,141 @@
+// The daemon's API as a whole: every service on one port, and certificates that may change while it
+// runs.
+
+import { availableParallelism, totalmem } from 'node:os';
+import path from 'node:path';
+import { JobService } from '../../gen/joblet/jobs_pb.ts';
+import { JobletService } from '../../gen/joblet/legacy_pb.ts';
+import { MonitoringService } from '../../gen/joblet/monitoring_pb.ts';
+import { NetworkService } from '../../gen/joblet/networks_pb.ts';
+import { PersistService } from '../../gen/joblet/persist/persist_pb.ts';
+import { RuntimeService } from '../../gen/joblet/runtimes_pb.ts';
+import { VolumeService } from '../../gen/joblet/volumes_pb.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { type Config, loadConfig } from '../config.ts';
+import { type Credentials, readRevoked, watchFiles } from '../credentials.ts';
+import type { Log } from '../log.ts';
+import { type GrpcLimits, GrpcServer } from './grpc-server.ts';
+import type { CallRecord } from './handlers.ts';
+import type { JobPolicy } from './job-spec.ts';
+import { type JobParts, jobHandlers } from './jobs.ts';
+import { legacyHandlers } from './legacy.ts';
+import { monitoringHandlers } from './monitoring.ts';
+
+export interface RpcParts extends Pick<JobParts, 'jobs' | 'logs' | 'uploads'> {
+  readonly config: Config;
+  readonly log: Log;
+}
+
+export interface Rpc {
+  /** Answers calls from now on. Resolves with the port. */
+  listen(): Promise<number>;
+  /** Answers no more; see GrpcServer.stop. */
+  stop(): Promise<void>;
+  /** Reads certificates and revocations anew; what is wrong with them is logged, and the old ones stay. */
+  reloadCertificates(): void;
+}
+
+/** Connections at once; one holds about 20 kB. */
+const MAX_CONNECTIONS = 10_000;
+
+/** Makes the API of a node. */
+export function createRpc({ jobs, logs, uploads, config, log }: RpcParts): Rpc {
+  const server = new GrpcServer(credentialsOf(config), limitsOf(config), {
+    journal: (record) => writeRecord(log, record),
+    onRefused: ({ path, peer, caller, error }) =>
+      log.warn('call refused', { method: path, peer, who: caller?.name, why: error.message }),
+  });
+  const parts: JobParts = {
+    jobs,
+    logs,
+    uploads,
+    host: { cores: availableParallelism(), memoryBytes: totalmem() },
+    policy: policyOf(config),
+    nodeId: config.server.nodeId,
+  };
+  server.add(JobService, jobHandlers(parts));
+  server.add(JobletService, legacyHandlers(parts));
+  server.add(MonitoringService, monitoringHandlers());
+  server.add(NetworkService, {});
+  server.add(VolumeService, {});
+  server.add(RuntimeService, {});
+  server.add(PersistService, {});
+
+  const reloadCertificates = () => {
+    try {
+      server.update(credentialsOf(loadConfig(config.file, process.env)));
+      log.info('certificates reloaded', { file: config.file });
+    } catch (error) {
+      log.error('certificates could not be reloaded, so the old ones stay', {
+        file: config.file,
+        error: messageOf(error),
+      });
+    }
+  };
+  const watched = [config.file, config.security.revokedFile];
+  const watchers = new Set(watched.map((file) => path.dirname(file)))
+    .values()
+    .map((directory) =>
+      watchFiles(
+        directory,
+        watched
+          .filter((file) => path.dirname(file) === directory)
+          .map((file) => path.basename(file)),
+        reloadCertificates,
+      ),
+    )
+    .toArray();
+  return {
+    listen: () => server.listen(config.server.address, config.server.port),
+    stop: async () => {
+      for (const watcher of watchers) watcher.close();
+      await server.stop();
+    },
+    reloadCertificates,
+  };
+}
+
+function credentialsOf({ security }: Config): Credentials {
+  const { serverCert, serverKey, caCert, revokedFile } = security;
+  return { serverCert, serverKey, caCert, revoked: readRevoked(revokedFile) };
+}
+
+function limitsOf({ grpc, joblet }: Config): GrpcLimits {
+  return {
+    maxConnections: MAX_CONNECTIONS,
+    handshakeMs: grpc.connectionTimeoutMs,
+    maxReceiveBytes: grpc.maxRecvBytes,
+    maxSendBytes: grpc.maxSendBytes,
+    maxHeaderBytes: grpc.maxHeaderBytes,
+    maxConcurrentStreams: grpc.maxConcurrentStreams,
+    keepAliveMs: grpc.keepAliveMs,
+    keepAliveTimeoutMs: grpc.keepAliveTimeoutMs,
+    maxConnectionIdleMs: grpc.maxConnectionIdleMs,
+    maxConnectionAgeMs: grpc.maxConnectionAgeMs,
+    maxConnectionAgeGraceMs: grpc.maxConnectionAgeGraceMs,
+    stopMs: joblet.cleanupTimeoutMs,
+  };
+}
+
+function policyOf({ joblet, network, uploads }: Config): JobPolicy {
+  return {
+    ...joblet,
+    defaultNetwork: network.defaultNetwork,
+    maxUploadBytes: uploads.maxBytes,
+    maxUploadFiles: uploads.maxFiles,
+  };
+}
+
+/** One line for each call: quiet when it went well, loud when it is our fault. */
+function writeRecord(log: Log, { path, call, status, durationMs }: CallRecord): void {
+  const { name, role } = call.identity;
+  const fields = { method: path, who: name, role, ms: Math.round(durationMs * 10) / 10 };
+  if (status === undefined) log.debug('call', fields);
+  else if (status.bug === undefined) {
+    log.info('call failed', { ...fields, peer: call.peer, kind: status.kind, why: status.details });
+  } else {
+    const { reference, error } = status.bug;
+    const stack = error instanceof Error ? error.stack : String(error);
+    log.error('call failed by a fault of ours', { ...fields, peer: call.peer, reference, stack });
+  }
+}
