@@ -7,7 +7,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
 import { pathProblem } from '../../shared/upload-path.ts';
@@ -205,10 +205,11 @@ class TreeWriter {
     this.names.push(header.path);
     this.#name = header.path;
     if (header.isDirectory) {
-      await mkdir(target, { recursive: true, mode: mode === 0 ? DIRECTORY_MODE : mode });
+      await makeDirectory(target);
+      await chmod(target, mode === 0 ? DIRECTORY_MODE : mode);
       return;
     }
-    await mkdir(path.dirname(target), { recursive: true, mode: DIRECTORY_MODE });
+    await makeDirectory(path.dirname(target));
     // Exclusive: two files of one name are a mistake, and nothing that exists is followed.
     this.#file = await open(target, 'wx', mode === 0 ? FILE_MODE : mode).catch(
       (error: NodeJS.ErrnoException) => {
@@ -258,5 +259,14 @@ class TreeWriter {
     await file.datasync();
     this.#file = undefined;
     await file.close();
+  }
+}
+
+/** Makes a folder and those above it; the process's umask must not take away from their mode. */
+async function makeDirectory(target: string): Promise<void> {
+  const first = await mkdir(target, { recursive: true });
+  if (first === undefined) return;
+  for (let at = target; at.length >= first.length; at = path.dirname(at)) {
+    await chmod(at, DIRECTORY_MODE);
   }
 }
