@@ -51,7 +51,7 @@ test('a second daemon on the same state is refused and told why', (t) => {
   const db = new Db(directory);
   assert.throws(() => new Db(directory), {
     kind: 'unavailable',
-    message: /another joblet runs on/,
+    message: /another daemon already runs on/,
   });
   db.close();
 });

@@ -47,7 +47,7 @@ export class Db {
       if (/database is locked/.test(messageOf(error))) {
         throw new JobletError(
           'unavailable',
-          `another joblet runs on ${directory}; stop it first, or give this one a state directory of its own`,
+          `another daemon already runs on ${directory}; stop it first, or give this one a state directory of its own`,
           { about: directory, cause: error },
         );
       }
