@@ -249,15 +249,6 @@ class TreeWriter {
     await rm(this.#root, { recursive: true, force: true });
   }
 
-  /** Makes a directory and those above it; one that is there already is left as it is. */
-  async #makeDirectory(relative: string, mode: number): Promise<void> {
-    if (relative === '.') return;
-    await this.#makeDirectory(path.dirname(relative), DIRECTORY_MODE);
-    const target = path.join(this.#root, relative);
-    const made = await mkdir(target, { recursive: true });
-    if (made !== undefined) await chmod(target, mode);
-  }
-
   async #finish(): Promise<void> {
     const file = this.#file;
     if (file === undefined) return;
