@@ -21,19 +21,23 @@ export interface Snapshot {
   readonly processes: readonly string[];
   /** Everything below the daemon's directory. */
   readonly files: readonly string[];
-  /** How many descriptors the daemon holds. */
-  readonly descriptors: number;
+  /** How many mounts the processes below the daemon see, each in its own namespace. */
+  readonly mountsInside: readonly number[];
+  /** How many descriptors the daemon holds, and then each process below it. */
+  readonly descriptors: readonly number[];
 }
 
 const CGROUPS = '/sys/fs/cgroup';
 
 export function takeSnapshot(pid: number, cgroupName: string, directory: string): Snapshot {
+  const below = descendants(pid);
   return {
     cgroups: cgroupBases(cgroupName).flatMap(directoriesBelow).toSorted(),
     mounts: [...mountsOf(directory), ...loopsOf(directory)].toSorted(),
-    processes: descendants(pid).toSorted(),
+    processes: below.map(nameOf).toSorted(),
     files: readdirSync(directory, { recursive: true, encoding: 'utf8' }).toSorted(),
-    descriptors: readdirSync(`/proc/${pid}/fd`).length,
+    mountsInside: below.map((each) => lines(`/proc/${each}/mountinfo`).length),
+    descriptors: [pid, ...below].map((each) => readdirSync(`/proc/${each}/fd`).length),
   };
 }
 
@@ -81,8 +85,7 @@ async function emptied(eventsFile: string): Promise<void> {
 }
 
 function mountsOf(directory: string): string[] {
-  return readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
+  return lines('/proc/self/mountinfo')
     .filter((line) => line.includes(directory))
     .map((line) => line.split(' ')[4] ?? '');
 }
@@ -95,8 +98,12 @@ function loopsOf(directory: string): string[] {
     .filter((backing) => backing.startsWith(directory));
 }
 
-/** Names of all processes below one, and theirs. */
-function descendants(pid: number): string[] {
+function lines(file: string): string[] {
+  return readFileSync(file, 'utf8').trimEnd().split('\n');
+}
+
+/** All living processes below one, the older before the younger. */
+function descendants(pid: number): number[] {
   let children: string;
   try {
     children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
@@ -107,8 +114,8 @@ function descendants(pid: number): string[] {
   return children
     .split(' ')
     .filter((text) => text !== '')
-    .flatMap((text) => [nameOf(Number(text)), ...descendants(Number(text))])
-    .filter((name) => name !== '');
+    .flatMap((text) => [Number(text), ...descendants(Number(text))])
+    .filter((each) => nameOf(each) !== '');
 }
 
 function nameOf(pid: number): string {
