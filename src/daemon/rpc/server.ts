@@ -1,6 +1,7 @@
 // The daemon's API as a whole: every service on one port, and certificates that may change while it
 // runs.
 
+import { existsSync, type FSWatcher } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
 import { JobService } from '../../gen/joblet/jobs_pb.ts';
@@ -72,19 +73,7 @@ export function createRpc({ jobs, logs, uploads, config, log }: RpcParts): Rpc {
       });
     }
   };
-  const watched = [config.file, config.security.revokedFile];
-  const watchers = new Set(watched.map((file) => path.dirname(file)))
-    .values()
-    .map((directory) =>
-      watchFiles(
-        directory,
-        watched
-          .filter((file) => path.dirname(file) === directory)
-          .map((file) => path.basename(file)),
-        reloadCertificates,
-      ),
-    )
-    .toArray();
+  const watchers = watchCredentials(config, reloadCertificates);
   return {
     listen: () => server.listen(config.server.address, config.server.port),
     stop: async () => {
@@ -93,6 +82,20 @@ export function createRpc({ jobs, logs, uploads, config, log }: RpcParts): Rpc {
     },
     reloadCertificates,
   };
+}
+
+/** Watches every file that the credentials may come from. */
+function watchCredentials({ file, security }: Config, onChange: () => void): FSWatcher[] {
+  const beside = ['server-cert.pem', 'server-key.pem', 'ca-cert.pem'].map((name) =>
+    path.join(path.dirname(file), 'certs', name),
+  );
+  const files = Map.groupBy([file, security.revokedFile, ...beside], path.dirname);
+  return [...files]
+    .filter(([directory]) => existsSync(directory))
+    .map(([directory, paths]) => {
+      const names = paths.map((each) => path.basename(each));
+      return watchFiles(directory, names, onChange);
+    });
 }
 
 function credentialsOf({ security }: Config): Credentials {
