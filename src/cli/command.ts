@@ -1,0 +1,197 @@
+// What a command is, and how its words and flags are read. Commands are data: the parser, the help
+// and the completion all read the same table.
+
+import { JobletError, messageOf } from '../shared/errors.ts';
+import { parseBytes, parseDuration } from '../shared/units.ts';
+import type { Session } from './session.ts';
+
+export interface Flag {
+  /** A switch takes no value; `bytes` is a size, `ms` a duration, `list` a text many times. */
+  readonly kind: 'switch' | 'text' | 'list' | 'integer' | 'bytes' | 'ms';
+  /** One letter, for `-e`. */
+  readonly short?: string;
+  /** What the value is called in the help. */
+  readonly value?: string;
+  /** A switch that is on unless `--flag=false`. */
+  readonly on?: true;
+  /** One line for the help; without it the flag works but is not shown. */
+  readonly help?: string;
+}
+
+export type Flags = Readonly<Record<string, Flag>>;
+
+type ValueOf<F extends Flag> = F['kind'] extends 'switch'
+  ? boolean
+  : F['kind'] extends 'list'
+    ? readonly string[]
+    : F['kind'] extends 'text'
+      ? string | undefined
+      : number | undefined;
+
+/** The flags of a command line; lists and switches are always there. */
+export type Values<F extends Flags> = { readonly [K in keyof F]: ValueOf<F[K]> };
+
+export interface Command<F extends Flags = Flags> {
+  /** The command line in short: `rnx job stop [flags] JOB`. */
+  readonly usage: string;
+  /** One sentence. */
+  readonly summary: string;
+  /** What a newcomer has to know beyond the flags, as lines. */
+  readonly notes?: readonly string[];
+  readonly examples: readonly string[];
+  readonly flags: F;
+  /** How many words it takes, at least and at most. */
+  readonly words: readonly [least: number, most: number];
+  /** What to say when words are missing. */
+  readonly missing?: string;
+  /** The first word and all that follows belong together and are not looked at. */
+  readonly rest?: true;
+  /** The exit code when rnx itself fails, instead of 1. */
+  readonly failureCode?: (values: Values<F>) => number;
+  /** Does the work; resolves to the exit code. */
+  readonly run: (values: Values<F>, words: readonly string[], session: Session) => Promise<number>;
+}
+
+/** Keeps a command's flag types together with its function. */
+export function command<const F extends Flags>(definition: Command<F>): Command {
+  return definition as unknown as Command;
+}
+
+/** Flags that every command takes, before and after its name. */
+export const globalFlags = {
+  config: { kind: 'text', value: 'PATH', help: 'nodes file (rnx-config.yml)' },
+  node: { kind: 'text', value: 'NAME', help: 'node of that file to talk to' },
+  json: { kind: 'switch', help: 'JSON instead of text, for errors too' },
+  help: { kind: 'switch', short: 'h', help: 'this help' },
+  // The first generation chose its daemon by these; see client/nodes-file.ts.
+  server: { kind: 'text', value: 'HOST:PORT' },
+  cert: { kind: 'text', value: 'PATH' },
+  key: { kind: 'text', value: 'PATH' },
+  ca: { kind: 'text', value: 'PATH' },
+} as const satisfies Flags;
+
+export interface Parsed {
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly words: readonly string[];
+  /** What is wrong with the command line; the values are as far as they go. */
+  readonly problem?: JobletError;
+}
+
+/** Where the reading of flags stops: never, or at the first word, which begins somebody else's line. */
+export type Until = 'end' | 'first-word';
+
+/** Reads flags and words. */
+export function parseArgv(argv: readonly string[], flags: Flags, until: Until): Parsed {
+  const values: Record<string, unknown> = {};
+  for (const [name, flag] of Object.entries(flags)) {
+    if (flag.kind === 'switch') values[name] = flag.on === true;
+    else values[name] = flag.kind === 'list' ? [] : undefined;
+  }
+  const words: string[] = [];
+  const rest = [...argv];
+  try {
+    for (let token = rest.shift(); token !== undefined; token = rest.shift()) {
+      if (token === '--') {
+        words.push(...rest);
+        break;
+      }
+      if (!isFlag(token)) {
+        words.push(token);
+        if (until === 'end') continue;
+        words.push(...rest);
+        break;
+      }
+      takeFlag(token, rest, flags, values);
+    }
+  } catch (error) {
+    if (!(error instanceof JobletError)) throw error;
+    return { values, words, problem: error };
+  }
+  return { values, words };
+}
+
+function isFlag(token: string): boolean {
+  return token.startsWith('-') && token !== '-';
+}
+
+function takeFlag(
+  token: string,
+  rest: string[],
+  flags: Flags,
+  values: Record<string, unknown>,
+): void {
+  const [spelled = '', ...after] = token.split('=');
+  const given = after.length > 0 ? after.join('=') : undefined;
+  const name = nameOf(spelled, flags);
+  const flag = name === undefined ? undefined : flags[name];
+  if (name === undefined || flag === undefined) {
+    throw new JobletError(
+      'invalid',
+      `unknown flag: ${spelled}; --help lists the flags, and -- ends them before a word that begins with a dash`,
+    );
+  }
+  if (flag.kind === 'switch') {
+    values[name] = switchValue(spelled, given);
+    return;
+  }
+  const text = given ?? rest.shift();
+  if (text === undefined) {
+    throw new JobletError('invalid', `${spelled} needs a value: ${spelled}=${flag.value}`);
+  }
+  if (flag.kind === 'list') (values[name] as string[]).push(text);
+  else values[name] = readValue(flag.kind, spelled, text);
+}
+
+function nameOf(spelled: string, flags: Flags): string | undefined {
+  if (spelled.startsWith('--')) {
+    const name = spelled.slice(2);
+    return Object.hasOwn(flags, name) ? name : undefined;
+  }
+  return Object.keys(flags).find((name) => `-${flags[name]?.short}` === spelled);
+}
+
+function switchValue(spelled: string, given: string | undefined): boolean {
+  if (given === undefined || given === 'true') return true;
+  if (given === 'false') return false;
+  throw new JobletError('invalid', `${spelled} is on or off: ${spelled}=true or ${spelled}=false`);
+}
+
+const MAX_INTEGER = 2 ** 31 - 1;
+
+function readValue(kind: Flag['kind'], spelled: string, text: string): string | number {
+  if (kind === 'text') return text;
+  if (kind === 'integer') {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value <= MAX_INTEGER) return value;
+    throw new JobletError(
+      'invalid',
+      `${spelled}: ${JSON.stringify(text)} is not a whole number from 0 to ${MAX_INTEGER}`,
+    );
+  }
+  try {
+    return kind === 'ms' ? parseDuration(text) : parseBytes(text);
+  } catch (error) {
+    throw new JobletError('invalid', `${spelled}: ${messageOf(error)}`);
+  }
+}
+
+/** What is wrong with the number of words; undefined when nothing is. */
+export function wordProblem(
+  definition: Command,
+  words: readonly string[],
+): JobletError | undefined {
+  const [least, most] = definition.words;
+  if (words.length < least) {
+    return new JobletError(
+      'invalid',
+      definition.missing ?? `something is missing; usage: ${definition.usage}`,
+    );
+  }
+  if (words.length > most) {
+    return new JobletError(
+      'invalid',
+      `unexpected argument: ${words[most]}; usage: ${definition.usage}`,
+    );
+  }
+  return undefined;
+}

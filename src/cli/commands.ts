@@ -1,0 +1,77 @@
+// All commands by name. Each is loaded only when it is called.
+
+import type { Command } from './command.ts';
+
+export interface Entry {
+  /** For the list of commands; an older spelling has none. */
+  readonly summary?: string;
+  readonly load: () => Promise<Command>;
+}
+
+const run = async () => (await import('./job-run.ts')).jobRun;
+const log = async () => (await import('./job-log.ts')).jobLog;
+const stop = async () => (await import('./job-stop.ts')).jobStop;
+const cancel = async () => (await import('./job-stop.ts')).jobCancel;
+const remove = async () => (await import('./job-delete.ts')).jobDelete;
+const removeAll = async () => (await import('./job-delete.ts')).jobDeleteAll;
+const metrics = async () => (await import('./job-metrics.ts')).jobMetrics;
+
+export const commands: Readonly<Record<string, Entry>> = {
+  'job run': { summary: 'run a command as a job', load: run },
+  'job list': {
+    summary: 'list jobs, the newest first',
+    load: async () => (await import('./job-list.ts')).jobList,
+  },
+  'job status': {
+    summary: 'show everything about a job',
+    load: async () => (await import('./job-status.ts')).jobStatus,
+  },
+  'job log': { summary: 'show the output of a job, and follow it', load: log },
+  'job stop': { summary: 'end a running job', load: stop },
+  'job cancel': { summary: 'take a job off the schedule', load: cancel },
+  'job delete': { summary: 'delete the record and the output of a job', load: remove },
+  'job delete-all': { summary: 'delete all jobs that have ended', load: removeAll },
+  'job metrics': { summary: 'show what a job uses', load: metrics },
+  nodes: {
+    summary: 'list the nodes of the nodes file',
+    load: async () => (await import('./nodes.ts')).nodes,
+  },
+  version: {
+    summary: 'show the versions of rnx and of the daemon',
+    load: async () => (await import('./version.ts')).version,
+  },
+  'config-help': {
+    summary: 'explain the nodes file, with a sample',
+    load: async () => (await import('./config-help.ts')).configHelp,
+  },
+  completion: {
+    summary: 'print a completion script for bash, zsh or fish',
+    load: async () => (await import('./completion.ts')).completion,
+  },
+  // The spellings of the first generation. Where their output was another, it still is.
+  run: { load: run },
+  list: { load: async () => (await import('./job-list.ts')).list },
+  status: { load: async () => (await import('./job-status.ts')).status },
+  log: { load: log },
+  stop: { load: stop },
+  cancel: { load: cancel },
+  delete: { load: remove },
+  'delete-all': { load: removeAll },
+  metrics: { load: metrics },
+};
+
+/** First words that need a second one. */
+export const groups: Readonly<Record<string, string>> = {
+  job: 'Run jobs and look after them.',
+};
+
+/** Commands of later versions. */
+export const laterCommands: readonly string[] = [
+  'workflow',
+  'network',
+  'volume',
+  'runtime',
+  'monitor',
+  'gpu',
+  'admin',
+];

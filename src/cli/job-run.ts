@@ -1,0 +1,210 @@
+// rnx job run: a command becomes a job.
+
+import type { Connection } from '../client/connection.ts';
+import type { JobRequest, JobStarted } from '../client/messages.ts';
+import { runJob, uploadFiles } from '../client/methods.ts';
+import { JobletError } from '../shared/errors.ts';
+import { parseBytes } from '../shared/units.ts';
+import { attend } from './attend.ts';
+import { command, type Values } from './command.ts';
+import { NO_JOB_EXIT_CODE } from './exit-code.ts';
+import { jsonLine, jsonText, roughSize, visible } from './print.ts';
+import { showProgress } from './progress.ts';
+import { type RunContext, startedJson, startedText } from './run-text.ts';
+import { parseSchedule } from './schedule.ts';
+import type { Session } from './session.ts';
+import {
+  collectUploads,
+  fitsRequest,
+  inlineUploads,
+  type LocalFile,
+  totalBytes,
+  uploadParts,
+} from './uploads.ts';
+
+const DEADLINE_MS = 30_000;
+const MB = 2 ** 20;
+
+const flags = {
+  wait: { kind: 'switch', help: 'show its output, end with its exit code' },
+  follow: { kind: 'switch', short: 'f', help: 'the same, with its id; Ctrl-C leaves it running' },
+  interactive: { kind: 'switch', short: 'i', help: 'pass standard input on; implies --wait' },
+  'max-cpu': { kind: 'integer', value: 'PERCENT', help: 'of one core: 50 is half a core, 200 two' },
+  'max-memory': { kind: 'integer', value: 'MB', help: 'memory, swap included' },
+  'max-iobps': { kind: 'integer', value: 'BYTES', help: 'disk I/O per second' },
+  'max-processes': { kind: 'integer', value: 'N', help: 'processes and threads' },
+  'cpu-cores': { kind: 'text', value: 'CORES', help: 'cores to run on: 0-3 or 0,2' },
+  timeout: { kind: 'ms', value: 'TIME', help: 'end it after 90s, 5m, 1h30m' },
+  grace: { kind: 'ms', value: 'TIME', help: 'time between SIGTERM and SIGKILL when it is ended' },
+  env: { kind: 'list', short: 'e', value: 'NAME=VALUE', help: 'environment variable' },
+  'secret-env': { kind: 'list', short: 's', value: 'NAME=VALUE', help: 'the same, never shown' },
+  upload: { kind: 'list', value: 'PATH', help: 'put a file or folder into the work directory' },
+  'upload-dir': { kind: 'list', value: 'PATH', help: 'put what is in a folder there' },
+  workdir: { kind: 'text', value: 'PATH', help: 'where to start, below /work' },
+  'work-size': { kind: 'bytes', value: 'SIZE', help: 'room in the work directory, such as 1GB' },
+  name: { kind: 'text', value: 'NAME', help: 'a name for lists' },
+  schedule: { kind: 'text', value: 'WHEN', help: '1hour, 30min, "2026-12-24 18:00", RFC 3339' },
+  runtime: { kind: 'text', value: 'NAME', help: 'environment to run in, such as python-3.11' },
+  network: { kind: 'text', value: 'NAME', help: 'network to attach to' },
+  volume: { kind: 'list', value: 'NAME[:/PATH][:ro]', help: 'volume to mount' },
+  'no-init': { kind: 'switch', help: 'the command is process 1 itself' },
+  allow: { kind: 'list', value: 'DOOR', help: 'open a door of the sandbox: ptrace, userns' },
+  raw: { kind: 'switch', help: 'on a terminal too, its output byte for byte' },
+  gpu: { kind: 'integer', value: 'N' },
+  'gpu-memory': { kind: 'text', value: 'SIZE' },
+  workflow: { kind: 'text', value: 'FILE' },
+} as const;
+
+type RunValues = Values<typeof flags>;
+
+export const jobRun = command({
+  usage: 'rnx job run [flags] COMMAND [ARG...]',
+  summary: 'Runs a command as an isolated, limited job.',
+  notes: [
+    'Flags stand before the command; all behind it is its own. One quoted word with',
+    'spaces or shell characters runs as a shell line. With --wait Ctrl-C ends the job',
+    'and Ctrl-C again kills it.',
+  ],
+  examples: [
+    'rnx job run --wait echo "Hello, Joblet!"',
+    "rnx job run --max-cpu=50 --upload=data.csv 'sort data.csv | uniq -c'",
+  ],
+  flags,
+  words: [1, Number.POSITIVE_INFINITY],
+  missing: 'must specify a command to run: rnx job run COMMAND [ARG...]',
+  rest: true,
+  failureCode: (values) => (attended(values) ? NO_JOB_EXIT_CODE : 1),
+  run,
+});
+
+/** Whether rnx stays with the job until it ends. */
+function attended(values: RunValues): boolean {
+  return values.wait || values.follow || values.interactive;
+}
+
+async function run(values: RunValues, words: readonly string[], session: Session): Promise<number> {
+  const request = toRequest(values, words, Date.now());
+  const files = collectUploads(values.upload, values['upload-dir']);
+  const connection = await session.connect();
+  const uploads = await sendUploads(files, connection, values, session);
+  const started = await connection.unary(
+    runJob,
+    { ...request, ...uploads },
+    { deadlineMs: session.deadlineMs(DEADLINE_MS) },
+  );
+  const context: RunContext = {
+    command: request.command ?? '',
+    args: request.args ?? [],
+    scheduleInput: values.schedule ?? '',
+    files: files.length,
+    variables: Object.keys(request.environment ?? {}).length,
+    secrets: Object.keys(request.secretEnvironment ?? {}).length,
+  };
+  if (attended(values)) return stay(values, connection, started, context, session);
+  const { out, err, json } = session;
+  await out.write(
+    json ? jsonText(startedJson(started, context)) : startedText(started, context, out),
+  );
+  if (started.reason !== 'NOT_STARTED') return 0;
+  if (!json) await err.write(`Error: ${visible(started.message)}\n`);
+  return 1;
+}
+
+async function stay(
+  values: RunValues,
+  connection: Connection,
+  started: JobStarted,
+  context: RunContext,
+  session: Session,
+): Promise<number> {
+  const { out, err, json } = session;
+  if (values.follow) {
+    // Standard output is the job's; what we have to say ourselves goes beside it.
+    if (json) await out.write(jsonLine(startedJson(started, context)));
+    else await err.write(startedText(started, context, err));
+  }
+  return attend(connection, started, session, {
+    output: json && !values.follow ? 'none' : 'show',
+    interrupt: values.follow ? 'leave' : 'stop',
+    input: values.interactive,
+    raw: values.raw,
+    summary: json ? (ended) => startedJson({ ...started, ...ended }, context) : undefined,
+    announce: values.follow,
+  });
+}
+
+/** Files inside the request, or the id under which they have been sent ahead. */
+async function sendUploads(
+  files: readonly LocalFile[],
+  connection: Connection,
+  values: RunValues,
+  { out, err, json }: Session,
+): Promise<Pick<JobRequest, 'uploads' | 'uploadId'>> {
+  if (files.length === 0) return {};
+  const bytes = totalBytes(files);
+  if (!json) {
+    const beside = attended(values) ? err : out;
+    await beside.write(`Uploading ${files.length} files (${roughSize(bytes)})...\n`);
+  }
+  if (fitsRequest(files)) return { uploads: inlineUploads(files) };
+  const parts = uploadParts(files, showProgress(err, bytes));
+  return { uploadId: (await connection.clientStream(uploadFiles, parts)).uploadId };
+}
+
+/**
+ * What the flags ask for, without its files.
+ * @throws JobletError invalid, naming the flag
+ */
+export function toRequest(values: RunValues, words: readonly string[], nowMs: number): JobRequest {
+  if (values.workflow !== undefined) {
+    throw new JobletError(
+      'unsupported',
+      '--workflow: workflows arrive with a later version of rnx',
+    );
+  }
+  const [first, ...args] = words;
+  if (first === '')
+    throw new JobletError('invalid', 'must specify a command to run, not an empty word');
+  return {
+    command: first,
+    args,
+    name: values.name,
+    maxCpu: values['max-cpu'],
+    maxMemory: values['max-memory'],
+    maxIoBps: values['max-iobps'],
+    maxProcesses: values['max-processes'],
+    cpuCores: values['cpu-cores'],
+    timeoutMs: BigInt(values.timeout ?? 0),
+    graceMs: BigInt(values.grace ?? 0),
+    environment: parseVariables('--env', values.env),
+    secretEnvironment: parseVariables('--secret-env', values['secret-env']),
+    workDir: values.workdir,
+    workBytes: BigInt(values['work-size'] ?? 0),
+    schedule: values.schedule === undefined ? undefined : parseSchedule(values.schedule, nowMs),
+    runtime: values.runtime,
+    network: values.network,
+    volumes: values.volume,
+    noInit: values['no-init'],
+    allow: values.allow.flatMap((doors) => doors.split(',')),
+    stdin: values.interactive,
+    gpuCount: values.gpu,
+    gpuMemoryMb: gpuMemoryMb(values['gpu-memory']),
+  };
+}
+
+function parseVariables(flag: string, texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const at = text.indexOf('=');
+      // The value may be a secret: it is not repeated.
+      if (at < 1) throw new JobletError('invalid', `${flag}: write it as NAME=VALUE`);
+      return [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
+}
+
+/** Plain numbers are MB. */
+function gpuMemoryMb(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  return /^\d+$/.test(text) ? Number(text) : Math.ceil(parseBytes(text) / MB);
+}

@@ -1,0 +1,121 @@
+// rnx job status, and rnx status as the first generation printed it.
+
+import type { JobDetail } from '../client/messages.ts';
+import { getJobStatus } from '../client/methods.ts';
+import { JobletError } from '../shared/errors.ts';
+import { command } from './command.ts';
+import { jsonText, visible } from './print.ts';
+import type { Session } from './session.ts';
+import { statusText } from './status-text.ts';
+
+const DEADLINE_MS = 10_000;
+
+const flags = {
+  // Of the generation that showed workflows here; they arrive with workflows.
+  workflow: { kind: 'switch', short: 'w' },
+  detail: { kind: 'switch', short: 'd' },
+} as const;
+
+const shared = {
+  summary: 'Shows everything about a job: state, times, limits, how it ended.',
+  notes: ['JOB is an id or a beginning of one. Values of secret variables are never shown.'],
+  flags,
+  words: [1, 1],
+  missing: 'which job? Say its id: rnx job status JOB (rnx job list shows them)',
+} as const;
+
+export const jobStatus = command({
+  ...shared,
+  usage: 'rnx job status JOB',
+  examples: ['rnx job status f47ac10b', 'rnx job status f47ac10b --json'],
+  run: async (values, [uuid = ''], session) => {
+    const job = await findJob(uuid, values.workflow, session);
+    await session.out.write(
+      session.json ? jsonText(statusJson(job)) : statusText(job, Date.now(), session.out),
+    );
+    return 0;
+  },
+});
+
+/** The first generation's spelling, with the lines that scripts of its time parse. */
+export const status = command({
+  ...shared,
+  usage: 'rnx status JOB',
+  examples: ['rnx status f47ac10b', 'rnx job status f47ac10b     more about it'],
+  run: async (values, [uuid = ''], session) => {
+    const job = await findJob(uuid, values.workflow, session);
+    await session.out.write(session.json ? jsonText(statusJson(job)) : statusLines(job));
+    return 0;
+  },
+});
+
+async function findJob(uuid: string, workflow: boolean, session: Session): Promise<JobDetail> {
+  if (workflow) {
+    throw new JobletError('unsupported', 'workflows arrive with a later version of rnx');
+  }
+  const connection = await session.connect();
+  const deadlineMs = session.deadlineMs(DEADLINE_MS);
+  return connection.unary(getJobStatus, { uuid }, { deadlineMs });
+}
+
+/** The lines of `rnx status`. */
+export function statusLines(job: JobDetail): string {
+  return [
+    `Id: ${visible(job.uuid)}`,
+    `Command: ${visible([job.command, ...job.args].join(' '))}`,
+    `Status: ${visible(job.status)}`,
+    `Started At: ${visible(job.startTime)}`,
+    `Ended At: ${visible(job.endTime)}`,
+    `MaxCPU: ${job.maxCpu}`,
+    `MaxMemory: ${job.maxMemory}`,
+    `MaxIOBPS: ${job.maxIoBps}`,
+    `ExitCode: ${job.exitCode}\n`,
+  ].join('\n');
+}
+
+/** A job as programs get it. Keys of the published format are always there, empty or not. */
+export function statusJson(job: JobDetail): object {
+  return {
+    uuid: job.uuid,
+    name: job.name,
+    nodeId: job.nodeId,
+    command: job.command,
+    args: job.args,
+    ...(job.maxCpu > 0 ? { maxCPU: job.maxCpu } : {}),
+    ...(job.maxMemory > 0 ? { maxMemory: job.maxMemory } : {}),
+    ...(job.maxIoBps > 0 ? { maxIOBPS: job.maxIoBps } : {}),
+    ...(job.cpuCores !== '' ? { cpuCores: job.cpuCores } : {}),
+    status: job.status,
+    createdTime: job.createdTime,
+    startTime: job.startTime,
+    endTime: job.endTime,
+    exitCode: job.exitCode,
+    signal: job.signal,
+    reason: job.reason,
+    message: job.message,
+    scheduledTime: job.scheduledTime,
+    environment: job.environment,
+    secretEnvironment: job.secretEnvironment,
+    network: job.network,
+    networkNote: job.networkNote,
+    volumes: job.volumes,
+    runtime: job.runtime,
+    workDir: job.workDir,
+    uploads: job.uploads,
+    dependencies: job.dependencies,
+    workflowUuid: job.workflowUuid,
+    timeoutMs: Number(job.timeoutMs),
+    graceMs: Number(job.graceMs),
+    maxProcesses: job.maxProcesses,
+    workBytes: Number(job.workBytes),
+    limitsInForce: job.limitsInForce,
+    noInit: job.noInit,
+    allow: job.allow,
+    waitsFor: job.waitsFor,
+    memoryPeakBytes: Number(job.memoryPeakBytes),
+    cpuUsec: Number(job.cpuUsec),
+    oomKills: job.oomKills,
+    logBytes: Number(job.logBytes),
+    logDroppedBytes: Number(job.logDroppedBytes),
+  };
+}

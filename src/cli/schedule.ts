@@ -1,0 +1,103 @@
+// When a job is to run, as people write it: in a while (`1hour`, `30min`, `1h30m`) or at a time, by
+// their own clock unless they name a zone. The daemon gets RFC 3339 in UTC.
+
+import { JobletError } from '../shared/errors.ts';
+
+const DAY_MS = 86_400_000;
+
+/** How far ahead a job may be scheduled. */
+const FURTHEST_MS = 365 * DAY_MS;
+const NEAREST_MS = 1000;
+
+const unitMs: Readonly<Record<string, number>> = {
+  s: 1000,
+  sec: 1000,
+  secs: 1000,
+  second: 1000,
+  seconds: 1000,
+  m: 60_000,
+  min: 60_000,
+  mins: 60_000,
+  minute: 60_000,
+  minutes: 60_000,
+  h: 3_600_000,
+  hour: 3_600_000,
+  hours: 3_600_000,
+  d: DAY_MS,
+  day: DAY_MS,
+  days: DAY_MS,
+};
+
+const absolute =
+  /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?: ?([Zz]|[+-]\d{2}:?\d{2}))?$/;
+
+/**
+ * The moment a job is to run, RFC 3339 in UTC. A time that has passed is allowed: it means now.
+ * @throws JobletError invalid, with the ways to write it
+ */
+export function parseSchedule(text: string, nowMs: number): string {
+  const trimmed = text.trim();
+  const aheadMs = relativeMs(trimmed);
+  const atMs = aheadMs === undefined ? absoluteMs(trimmed, text) : nowMs + aheadMs;
+  if (aheadMs !== undefined && aheadMs < NEAREST_MS) {
+    throw refuse(text, 'is less than a second ahead; leave --schedule out to run at once');
+  }
+  if (atMs - nowMs > FURTHEST_MS) throw refuse(text, 'is more than 365 days ahead');
+  return new Date(atMs).toISOString();
+}
+
+function relativeMs(text: string): number | undefined {
+  const compact = text.replace(/\s+/g, '').toLowerCase();
+  if (!/^(?:\d{1,9}[a-z]+)+$/.test(compact)) return undefined;
+  let total = 0;
+  for (const [, count, unit = ''] of compact.matchAll(/(\d+)([a-z]+)/g)) {
+    const size = Object.hasOwn(unitMs, unit) ? unitMs[unit] : undefined;
+    if (size === undefined) return undefined;
+    total += Number(count) * size;
+  }
+  return total;
+}
+
+function absoluteMs(trimmed: string, text: string): number {
+  const match = absolute.exec(trimmed);
+  if (match === null) {
+    throw refuse(
+      text,
+      'is no time; write it like 1hour, 30min, 1h30m, 2026-12-24T18:00:00Z or "2026-12-24 18:00" (your time zone)',
+    );
+  }
+  const [, year, month, day, hour, minute, second = '00', fraction = '0', zone] = match;
+  const fields = [year, month, day, hour, minute, second].map(Number);
+  const ms = Math.floor(Number(`0.${fraction}`) * 1000);
+  const at = zone === undefined ? local(fields, ms, text) : utc(fields, ms, text);
+  return at - zoneOffsetMs(zone);
+}
+
+function local(fields: readonly number[], ms: number, text: string): number {
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = fields;
+  const at = new Date(year, month - 1, day, hour, minute, second, ms);
+  const back = [at.getFullYear(), at.getMonth() + 1, at.getDate(), at.getHours(), at.getMinutes()];
+  if (back.every((value, index) => value === fields[index]) && second < 60) return at.getTime();
+  utc(fields, ms, text);
+  throw refuse(text, 'does not exist in your time zone: the clock is put forward past it');
+}
+
+function utc(fields: readonly number[], ms: number, text: string): number {
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = fields;
+  const at = new Date(Date.UTC(year, month - 1, day, hour, minute, second, ms));
+  const back = [at.getUTCFullYear(), at.getUTCMonth() + 1, at.getUTCDate(), at.getUTCHours()];
+  if (back.every((value, index) => value === fields[index]) && minute < 60 && second < 60) {
+    return at.getTime();
+  }
+  throw refuse(text, 'is no time of any day; check day, hour and minute');
+}
+
+function zoneOffsetMs(zone: string | undefined): number {
+  if (zone === undefined || zone === 'Z' || zone === 'z') return 0;
+  const sign = zone.startsWith('-') ? -1 : 1;
+  return sign * (Number(zone.slice(1, 3)) * 60 + Number(zone.slice(-2))) * 60_000;
+}
+
+function refuse(text: string, what: string): JobletError {
+  return new JobletError('invalid', `--schedule: ${JSON.stringify(text)} ${what}`);
+}

@@ -1,0 +1,51 @@
+// What a command has at hand: where to write, what the user prefers, and the daemon, connected to
+// when it is first asked for.
+
+import tls from 'node:tls';
+import { type Connection, connect } from '../client/connection.ts';
+import { type Node, type NodeChoice, resolveNode } from '../client/nodes-file.ts';
+import { parseDuration } from '../shared/units.ts';
+import type { Environment, Output } from './output.ts';
+
+export interface Session {
+  readonly json: boolean;
+  readonly env: Environment;
+  readonly out: Output;
+  readonly err: Output;
+  readonly choice: NodeChoice;
+  /** The node that the flags, the environment and the nodes file choose. */
+  node(): Promise<Node>;
+  /** A connection to it. */
+  connect(): Promise<Connection>;
+  /** How long a call may take: what the command thinks, unless the user says otherwise. */
+  deadlineMs(usual: number): number;
+}
+
+/** Everything a command needs, made from the global flags. */
+export function openSession(
+  choice: NodeChoice,
+  json: boolean,
+  env: Environment,
+  out: Output,
+  err: Output,
+): Session {
+  const node = () => resolveNode(choice, env);
+  return {
+    json,
+    env,
+    out,
+    err,
+    choice,
+    node,
+    connect: async () => {
+      // We trust the CA of the node and no other. Without this Node reads the 140 it ships with first,
+      // which takes longer than the whole handshake.
+      tls.setDefaultCACertificates([]);
+      return connect(await node());
+    },
+    deadlineMs: (usual) => {
+      const wanted = env['RNX_TIMEOUT'];
+      return wanted === undefined || wanted === '' ? usual : parseDuration(wanted);
+    },
+  };
+}
