@@ -1,0 +1,31 @@
+// What can be said about the code without running the product.
+
+import { node, step } from './steps.ts';
+
+const npx = (...args: string[]) => ['npx', '--no-install', ...args];
+
+/** Cheap ones first. */
+export const staticChecks: readonly (readonly [string, readonly string[]])[] = [
+  ['types', npx('tsc')],
+  ['style', npx('biome', 'ci', '--error-on-warnings')],
+  ['dead code', npx('knip')],
+  ['rules of the API', npx('buf', 'lint')],
+  ['changes of the API', npx('buf', 'breaking', '--against', 'proto/baseline.binpb')],
+];
+
+/** Runs all of them, also after one failed. The exit code is 0 when none did. */
+export async function runChecks(): Promise<number> {
+  let failed = 0;
+  for (const [name, command] of staticChecks) failed += await step(name, command);
+  return failed === 0 ? 0 : 1;
+}
+
+/** `./dev check`: the static checks, the rules of the house, and the launcher under sanitizers. */
+export async function check(): Promise<number> {
+  const codes = [
+    await runChecks(),
+    await node('--test', 'test/tidy.test.ts'),
+    await step('sanitized launcher', ['make', '-s', '-C', 'native', 'asan']),
+  ];
+  return codes.every((code) => code === 0) ? 0 : 1;
+}

@@ -1,0 +1,64 @@
+// The developer's commands, one function each. ./dev has installed and built what they need.
+
+import { homeAt } from './home.ts';
+
+const USAGE = `./dev is the one entry point of a developer.
+
+  ./dev run           start a daemon, run a first job and show its log
+  ./dev up            start the daemon in the background
+  ./dev down          end the daemon and its jobs, and leave nothing of them on the host
+  ./dev rnx ARGS      call the client against it
+  ./dev test [FILE]   everything that is tested, or some test files
+  ./dev check         types, style, dead code, the API's rules, the launcher under sanitizers
+  ./dev bench ARGS    measure against other sandboxes
+  ./dev vm [-- CMD]   run a command (or the limits tests) in a guest with cgroup v2 only
+  ./dev fmt           format the sources
+
+The daemon's state lies in JOBLET_HOME (.joblet by default); several stand side by side.
+
+Example:
+  ./dev run && ./dev rnx job list
+`;
+
+type Command = (args: string[], home: ReturnType<typeof homeAt>) => Promise<number>;
+
+// Each command loads only what it needs.
+const commands: Readonly<Record<string, Command>> = {
+  run: async (_, home) => (await import('./run.ts')).run(home),
+  up: async (_, home) => {
+    const port = await (await import('./daemon.ts')).up(home);
+    process.stdout.write(`joblet is up on 127.0.0.1:${port}; nodes file ${home.nodesFile}\n`);
+    return 0;
+  },
+  down: async (_, home) => {
+    await (await import('./daemon.ts')).down(home);
+    process.stdout.write('joblet is down\n');
+    return 0;
+  },
+  test: async (args) => (await import('./test.ts')).test(args),
+  check: async () => (await import('./check.ts')).check(),
+  bench: async (args) => (await import('./steps.ts')).node('bench/run.ts', ...args),
+  vm: async (args) => (await import('./vm/vm.ts')).vm(args),
+  fmt: async () =>
+    (await import('./steps.ts')).step('format', ['npx', 'biome', 'check', '--write']),
+  help: async () => {
+    process.stdout.write(USAGE);
+    return 0;
+  },
+};
+
+const [word = 'help', ...args] = process.argv.slice(2);
+const command = Object.hasOwn(commands, word) ? commands[word] : undefined;
+if (command === undefined) {
+  process.stderr.write(`Error: unknown command: ${word}\n\n${USAGE}`);
+  process.exitCode = 2;
+} else if (['-h', '--help'].includes(word)) {
+  process.stdout.write(USAGE);
+} else {
+  try {
+    process.exitCode = await command(args, homeAt(process.env['JOBLET_HOME'] ?? '.joblet'));
+  } catch (error) {
+    process.stderr.write(`dev: ${error instanceof Error ? error.message : error}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,42 @@
+// Where a developer's daemon keeps everything: one directory, so that several stand side by side.
+
+import { createHash } from 'node:crypto';
+import path from 'node:path';
+
+export interface Home {
+  readonly directory: string;
+  readonly configFile: string;
+  readonly nodesFile: string;
+  readonly pidFile: string;
+  /** Held by the daemon as long as it lives, however it ends. */
+  readonly lockFile: string;
+  readonly logFile: string;
+  readonly cgroupName: string;
+  readonly idRangeFirst: number;
+  readonly idRanges: number;
+}
+
+/** 256 jobs at once, each with its own ids. */
+const ID_RANGES = 256;
+const IDS_PER_RANGE = 65_536;
+/** Above the ids that systemd and container engines hand out, up to the end of what fits. */
+const FIRST_SLOT = 0x7000_0000;
+const SLOTS = 128;
+
+/** The layout below a directory. Names and ids on the host follow from its path. */
+export function homeAt(anyPath: string): Home {
+  const directory = path.resolve(anyPath);
+  const digest = createHash('sha256').update(directory).digest();
+  const slot = digest.readUInt32BE(0) % SLOTS;
+  return {
+    directory,
+    configFile: path.join(directory, 'joblet-config.yml'),
+    nodesFile: path.join(directory, 'rnx-config.yml'),
+    pidFile: path.join(directory, 'run/joblet.pid'),
+    lockFile: path.join(directory, 'run/daemon.lock'),
+    logFile: path.join(directory, 'joblet.log'),
+    cgroupName: `joblet-${digest.toString('hex').slice(0, 12)}`,
+    idRangeFirst: FIRST_SLOT + slot * ID_RANGES * IDS_PER_RANGE,
+    idRanges: ID_RANGES,
+  };
+}

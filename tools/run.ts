@@ -1,0 +1,65 @@
+// `./dev run`: what a newcomer types first. A daemon, a real job, its log, and what to do next.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { down, up } from './daemon.ts';
+import type { Home } from './home.ts';
+import { ROOT } from './steps.ts';
+
+const FIRST_JOB = `
+echo "hello from $(hostname), a job with $(ls /proc | grep -c '^[0-9]') processes in sight"
+echo "I am user $(id -u) in here and see $(ls / | tr '\\n' ' ')"
+for second in 3 2 1; do echo "$second ..."; sleep 0.3; done
+echo "done"
+`;
+
+/** Leaves a running daemon; Ctrl-C on the way leaves nothing. */
+export async function run(home: Home): Promise<number> {
+  const interrupted = Promise.withResolvers<'interrupted'>();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => interrupted.resolve('interrupted'));
+  }
+  const began = begin(home);
+  const how = await Promise.race([began, interrupted.promise]);
+  if (how !== 'interrupted') return how;
+  process.stderr.write('\ndev: interrupted; taking everything down\n');
+  // What is half started has to be whole before it can be ended.
+  await Promise.allSettled([began]);
+  await down(home);
+  return 130;
+}
+
+async function begin(home: Home): Promise<number> {
+  const port = await up(home);
+  process.stdout.write(`A daemon listens on 127.0.0.1:${port}. A first job:\n\n`);
+  const command = [
+    'job',
+    'run',
+    '--follow',
+    '--max-cpu=50',
+    '--max-memory=64',
+    'sh',
+    '-c',
+    FIRST_JOB,
+  ];
+  const rnx = spawn(path.join(ROOT, 'dist/rnx'), command, {
+    stdio: 'inherit',
+    env: { ...process.env, RNX_CONFIG: home.nodesFile },
+  });
+  const [code] = (await once(rnx, 'close')) as [number | null];
+  if (code !== 0) return code ?? 1;
+  const elsewhere =
+    process.env['JOBLET_HOME'] === path.join(ROOT, '.joblet')
+      ? ''
+      : ` (with JOBLET_HOME=${home.directory})`;
+  process.stdout.write(`
+The daemon goes on in the background. Now try${elsewhere}:
+
+  ./dev rnx job run --follow python3 -c 'print(6 * 7)'
+  ./dev rnx job list
+  ./dev rnx --help
+  ./dev down
+`);
+  return 0;
+}
