@@ -20,35 +20,39 @@ export async function* eachEntry(entries: AsyncIterable<LogEntry>): AsyncGenerat
  */
 export async function* joinEntries(entries: AsyncIterable<LogEntry>): AsyncGenerator<Chunk> {
   const iterator = entries[Symbol.asyncIterator]();
+  let waiting: LogEntry[] = [];
+  let bytes = 0;
   try {
-    let waiting: LogEntry[] = [];
-    let bytes = 0;
-    let next = iterator.next();
     for (;;) {
+      const next = iterator.next();
       if (waiting.length > 0 && !(await isReady(next))) {
         yield toChunk(waiting);
         waiting = [];
-        bytes = 0;
       }
       const { done, value: entry } = await next;
-      const fits =
-        done !== true &&
-        waiting[0]?.stream === entry.stream &&
-        entry.stream !== 'gap' &&
-        bytes + entry.data.length <= CHUNK_BYTES;
-      if (waiting.length > 0 && !fits) {
+      if (done === true) break;
+      if (waiting.length > 0 && !joins(waiting[0], bytes, entry)) {
         yield toChunk(waiting);
         waiting = [];
-        bytes = 0;
       }
-      if (done === true) return;
+      if (waiting.length === 0) bytes = 0;
       waiting.push(entry);
       bytes += entry.data.length;
-      next = iterator.next();
     }
+  } catch (error) {
+    // What came before the failure is the reader's.
+    if (waiting.length > 0) yield toChunk(waiting);
+    throw error;
   } finally {
     await iterator.return?.();
   }
+  if (waiting.length > 0) yield toChunk(waiting);
+}
+
+/** Whether an entry goes into one message with those that wait. */
+function joins(first: LogEntry | undefined, bytes: number, entry: LogEntry): boolean {
+  if (first?.stream !== entry.stream || entry.stream === 'gap') return false;
+  return bytes + entry.data.length <= CHUNK_BYTES;
 }
 
 /** Whether the next entry comes within this turn of the event loop. */
