@@ -30,11 +30,6 @@ export function roleOf(units: readonly string[]): Role | undefined {
   return roles.find((role) => found.includes(role));
 }
 
-/** The role that a word names, or undefined. */
-export function parseRole(word: string): Role | undefined {
-  return roleOf([word]);
-}
-
 function rows(
   service: string,
   methods: Readonly<Record<string, readonly [Role, string]>>,
