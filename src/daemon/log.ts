@@ -69,7 +69,18 @@ function openOutput(output: string): (line: string) => void {
   const stream = process[output];
   // Whoever read the log may have gone; jobs do not depend on being watched.
   stream.on('error', () => {});
-  return (line) => void stream.write(line);
+  // Lines of one turn of the event loop are one write: on a pipe each write holds up everything.
+  let lines = '';
+  const flush = () => {
+    const text = lines;
+    lines = '';
+    if (text !== '') stream.write(text);
+  };
+  process.once('exit', flush);
+  return (line) => {
+    if (lines === '') setImmediate(flush);
+    lines += line;
+  };
 }
 
 type Format = (time: Date, level: Level, message: string, fields: Fields) => string;

@@ -301,11 +301,13 @@ export class Jobs {
     const starts = job.status === 'INITIALIZING';
     const idRange = starts ? resources.takeIdRange() : undefined;
     const row = { job, idRange, bootId: starts ? bootId : '' };
+    // It holds its place from now on, so that jobs which arrive meanwhile do not count on it.
+    const active = this.#enter(row, staged);
     try {
-      store.add(row, who.name);
-      this.#say(job);
-      return this.#enter(row, staged);
+      await store.add(row, who.name);
     } catch (cause) {
+      this.#active.delete(job.id);
+      if (starts) this.#running -= 1;
       if (staged !== undefined) await uploads.release(job.id);
       await resources.release(job.id, idRange, false);
       throw new JobletError(
@@ -314,6 +316,8 @@ export class Jobs {
         { cause },
       );
     }
+    this.#say(job);
+    return active;
   }
 
   #enter(row: JobRow, staged: Staged | undefined): Active {
@@ -346,11 +350,7 @@ export class Jobs {
   #startDue(id: string): void {
     const active = this.#active.get(id);
     if (active === undefined) return;
-    this.#change(
-      active,
-      { status: 'PENDING', waitsFor: this.#isFull() ? this.#whyPending() : '' },
-      '',
-    );
+    this.#change(active, { status: 'PENDING', waitsFor: this.#isFull() ? this.#whyPending() : '' });
     this.#queue.push(id);
     this.#next();
   }
@@ -361,11 +361,26 @@ export class Jobs {
       const active = this.#active.get(this.#queue.shift() ?? '');
       if (active === undefined) continue;
       this.#running += 1;
-      active.idRange = this.#parts.resources.takeIdRange();
-      active.bootId = this.#parts.bootId;
-      this.#change(active, { status: 'INITIALIZING', waitsFor: '' }, '');
-      void this.#start(active);
+      void this.#startWaiting(active);
     }
+  }
+
+  /** Starts a job that has waited: its row says so before there is anything to be lost. */
+  async #startWaiting(active: Active): Promise<void> {
+    const { store, resources, bootId, clock } = this.#parts;
+    active.job = { ...active.job, status: 'INITIALIZING', waitsFor: '' };
+    try {
+      active.idRange = resources.takeIdRange();
+      active.bootId = bootId;
+      const row = { job: active.job, idRange: active.idRange, bootId };
+      await store.change(row, clock.now(), '');
+    } catch (error) {
+      const why = { step: 'state', object: messageOf(error), errno: 'EIO' };
+      await this.#settle(active, { how: 'not-started', ...why }, undefined, true);
+      return;
+    }
+    this.#say(active.job);
+    await this.#start(active);
   }
 
   /** Makes the sandbox and runs the command. Resolves with the job RUNNING or ended; never rejects. */
@@ -402,7 +417,7 @@ export class Jobs {
       const { step, object, errno } = launched;
       return this.#settle(active, { how: 'not-started', step, object, errno }, undefined, true);
     }
-    this.#change(active, { status: 'RUNNING', startedAtMs: launched.startedAtMs }, '');
+    this.#change(active, { status: 'RUNNING', startedAtMs: launched.startedAtMs });
     if (active.earlyEnd !== undefined) {
       const end = active.earlyEnd;
       return this.#settle(active, outcomeOf(end, spec), end, false);
@@ -458,8 +473,10 @@ export class Jobs {
     };
     try {
       const row = { job: ended, idRange: undefined, bootId: active.bootId };
-      store.change(row, ended.endedAtMs, who);
-      await Promise.all([store.durable(), resources.release(id, active.idRange, orphaned)]);
+      await Promise.all([
+        store.change(row, ended.endedAtMs, who).then(() => store.durable()),
+        resources.release(id, active.idRange, orphaned),
+      ]);
       // Nobody has seen the end before it was safe.
       active.job = ended;
       this.#active.delete(id);
@@ -476,19 +493,18 @@ export class Jobs {
     return active.job;
   }
 
-  #change(active: Active, change: Partial<Job>, who: string): void {
+  /** A change that the next daemon would find out by itself, so that nothing waits for its row. */
+  #change(active: Active, change: Partial<Job>): void {
     const { store, clock } = this.#parts;
     active.job = { ...active.job, ...change };
     const row = { job: active.job, idRange: active.idRange, bootId: active.bootId };
-    // That a job runs can be asked of its keeper; everything else only the row knows.
-    if (active.job.status === 'RUNNING') store.changeSoon(row, clock.now(), who);
-    else store.change(row, clock.now(), who);
+    store.changeSoon(row, clock.now(), '');
     this.#say(active.job);
   }
 
   async #remove(id: string, who: Identity): Promise<void> {
     await this.#parts.logs.remove(id);
-    this.#parts.store.remove(id, this.#parts.clock.now(), who.name);
+    await this.#parts.store.remove(id, this.#parts.clock.now(), who.name);
   }
 
   async #recoverOne(row: JobRow): Promise<void> {
@@ -514,7 +530,7 @@ export class Jobs {
     if (link !== undefined) {
       if (status === 'INITIALIZING') {
         const startedAtMs = link.state.startedAtMs || this.#parts.clock.now();
-        this.#change(active, { status: 'RUNNING', startedAtMs }, '');
+        this.#change(active, { status: 'RUNNING', startedAtMs });
       }
       void link.ended.then((end) => this.#afterKeeper(active, end, link));
       return;

@@ -23,6 +23,9 @@ export interface JobQuery {
   readonly beforeId?: string;
 }
 
+/** How long a change that may wait does wait for company. */
+const SOON_MS = 100;
+
 const COLUMNS = `id, status, spec, secrets, waits_for, created_at_ms, started_at_ms, ended_at_ms,
   outcome, usage, log_bytes, log_dropped, id_range, boot_id`;
 
@@ -38,6 +41,7 @@ export class JobStore {
   readonly #finished;
   /** Changes that go with the next transaction. */
   readonly #soon: (() => void)[] = [];
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(db: Db) {
     this.#db = db;
@@ -53,19 +57,17 @@ export class JobStore {
     this.#get = db.prepare(`SELECT ${COLUMNS} FROM jobs WHERE id = ?`);
     this.#prefix = db.prepare('SELECT id FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2');
     this.#open = db.prepare(
-      `SELECT ${COLUMNS} FROM jobs WHERE status IN ('PENDING', 'SCHEDULED', 'INITIALIZING', 'RUNNING')
+      `SELECT ${COLUMNS} FROM jobs WHERE ended_at_ms = 0
        ORDER BY created_at_ms, rowid`,
     );
     this.#delete = db.prepare('DELETE FROM jobs WHERE id = ?');
-    this.#finished = db.prepare(
-      `SELECT id FROM jobs WHERE status IN ('COMPLETED', 'FAILED', 'STOPPED', 'CANCELED')`,
-    );
+    this.#finished = db.prepare('SELECT id FROM jobs WHERE ended_at_ms > 0');
   }
 
-  /** Adds a job with its first event. */
-  add({ job, idRange, bootId }: JobRow, who: string): void {
+  /** Adds a job with its first event. Resolves when it is committed. */
+  add({ job, idRange, bootId }: JobRow, who: string): Promise<void> {
     const { secretEnvironment, ...spec } = job.spec;
-    this.#write(() => {
+    return this.#write(() => {
       this.#event.run(job.createdAtMs, job.id, job.status, who);
       this.#insert.run(
         job.id,
@@ -82,22 +84,23 @@ export class JobStore {
     });
   }
 
-  /** Records a new state of a job with its event. */
-  change(row: JobRow, atMs: number, who: string): void {
-    this.#write(() => this.#apply(row, atMs, who));
+  /** Records a new state of a job with its event. Resolves when it is committed. */
+  change(row: JobRow, atMs: number, who: string): Promise<void> {
+    return this.#write(() => this.#apply(row, atMs, who));
   }
 
   /**
-   * The same, in the transaction of whatever is written next, or at the end of this turn of the event loop:
-   * for a state that a daemon started after a crash finds out by itself.
+   * The same, in the transaction of whatever is written next, or soon by itself: for a state that a
+   * daemon started after a crash finds out without it.
    */
   changeSoon(row: JobRow, atMs: number, who: string): void {
-    if (this.#soon.length === 0) setImmediate(() => this.flush());
     this.#soon.push(() => this.#apply(row, atMs, who));
+    this.#timer ??= setTimeout(() => this.flush(), SOON_MS).unref();
   }
 
-  remove(id: string, atMs: number, who: string): void {
-    this.#write(() => {
+  /** Resolves when it is committed. */
+  remove(id: string, atMs: number, who: string): Promise<void> {
+    return this.#write(() => {
       this.#event.run(atMs, id, 'DELETED', who);
       this.#delete.run(id);
     });
@@ -154,7 +157,7 @@ export class JobStore {
 
   /** Writes what waits. */
   flush(): void {
-    if (this.#soon.length > 0) this.#write(() => {});
+    if (this.#soon.length > 0) void this.#write(() => {}).catch(() => {});
   }
 
   #apply({ job, idRange, bootId }: JobRow, atMs: number, who: string): void {
@@ -174,9 +177,11 @@ export class JobStore {
     );
   }
 
-  #write(body: () => void): void {
+  #write(body: () => void): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     const soon = this.#soon.splice(0);
-    this.#db.transaction(() => {
+    return this.#db.write(() => {
       for (const each of soon) each();
       body();
     });

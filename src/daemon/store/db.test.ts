@@ -15,9 +15,10 @@ function makeDirectory(t: TestContext): string {
 test('what was committed is there after closing and opening again', async (t) => {
   const directory = makeDirectory(t);
   const db = new Db(directory);
-  db.transaction(() =>
-    db.prepare("INSERT INTO events (at_ms, job_id, what, who) VALUES (1, 'j', 'x', '')").run(),
+  const insert = db.prepare(
+    "INSERT INTO events (at_ms, job_id, what, who) VALUES (1, 'j', 'x', '')",
   );
+  void db.write(() => insert.run());
   await Promise.all([db.durable(), db.durable(), db.durable()]);
   db.close();
   const again = new Db(directory);
@@ -25,15 +26,22 @@ test('what was committed is there after closing and opening again', async (t) =>
   again.close();
 });
 
-test('a transaction that throws leaves nothing', (t) => {
+test('what is written together is kept together or not at all', async (t) => {
   const db = new Db(makeDirectory(t));
-  assert.throws(() =>
-    db.transaction(() => {
-      db.prepare("INSERT INTO events (at_ms, job_id, what, who) VALUES (1, 'j', 'x', '')").run();
-      throw new Error('no');
-    }),
+  const insert = db.prepare(
+    "INSERT INTO events (at_ms, job_id, what, who) VALUES (1, 'j', 'x', '')",
   );
-  assert.equal(db.prepare('SELECT count(*) AS n FROM events').get()?.['n'], 0);
+  const count = () => db.prepare('SELECT count(*) AS n FROM events').get()?.['n'];
+  const first = db.write(() => insert.run());
+  const second = db.write(() => {
+    insert.run();
+    throw new Error('no');
+  });
+  await assert.rejects(first, /no/);
+  await assert.rejects(second, /no/);
+  assert.equal(count(), 0);
+  await Promise.all([db.write(() => insert.run()), db.write(() => insert.run())]);
+  assert.equal(count(), 2);
   db.close();
 });
 

@@ -1,6 +1,8 @@
 // The node's database: one SQLite file in WAL mode, opened once. Statements are short, because
 // node:sqlite runs on the main thread.
 //
+// What is written in one turn of the event loop is one transaction.
+//
 // Durability: a commit is written to the WAL at once, so the death of this process loses nothing.
 // What a power cut must not lose is waited for with `durable()`: one fdatasync of the WAL in the
 // thread pool serves all who wait, and the main thread never stands still for the disk.
@@ -25,6 +27,8 @@ export class Db {
   readonly #walFd: number;
   #syncing: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  /** The transaction of this turn of the event loop. */
+  #batch: PromiseWithResolvers<void> | undefined;
 
   /** Opens or creates `<directory>/joblet.db` and brings its schema up to date. */
   constructor(directory: string) {
@@ -63,21 +67,49 @@ export class Db {
     return this.#db.prepare(sql);
   }
 
-  /** Runs `body` in one transaction: all of it is kept, or none. */
-  transaction<T>(body: () => T): T {
-    this.#db.exec('BEGIN IMMEDIATE');
+  /**
+   * Runs `body` in a transaction that it shares with whatever else is written in this turn of the
+   * event loop: what arrives together is committed together. Resolves when it is committed; if
+   * anything in the batch fails, all of it is taken back and every writer is told.
+   */
+  write(body: () => void): Promise<void> {
+    if (this.#batch === undefined) {
+      this.#db.exec('BEGIN IMMEDIATE');
+      this.#batch = Promise.withResolvers<void>();
+      // Somebody always hears of a failure: the promise is handed to every writer below.
+      this.#batch.promise.catch(() => {});
+      setImmediate(() => this.flush());
+    }
+    const { promise } = this.#batch;
     try {
-      const result = body();
-      this.#db.exec('COMMIT');
-      return result;
+      body();
     } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-      throw error;
+      this.#fail(error);
+    }
+    return promise;
+  }
+
+  /** Commits what this turn has written so far. */
+  flush(): void {
+    const batch = this.#batch;
+    if (batch === undefined) return;
+    try {
+      this.#db.exec('COMMIT');
+      this.#batch = undefined;
+      batch.resolve();
+    } catch (error) {
+      this.#fail(error);
     }
   }
 
-  /** Resolves when everything committed before this call would survive a power cut. */
+  /** Resolves when everything written before this call would survive a power cut. */
   durable(): Promise<void> {
+    return this.#batch === undefined
+      ? this.#durable()
+      : this.#batch.promise.then(() => this.#durable());
+  }
+
+  #durable(): Promise<void> {
     if (this.#syncing === undefined) {
       this.#syncing = this.#sync();
       return this.#syncing;
@@ -91,8 +123,16 @@ export class Db {
   }
 
   close(): void {
+    this.flush();
     closeSync(this.#walFd);
     this.#db.close();
+  }
+
+  #fail(error: unknown): void {
+    const batch = this.#batch;
+    this.#batch = undefined;
+    if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+    batch?.reject(error);
   }
 
   #startNext(): Promise<void> {
@@ -134,7 +174,7 @@ export class Db {
     for (const [index, name] of migrations.entries()) {
       if (index < have) continue;
       const sql = readFileSync(path.join(MIGRATIONS, name), 'utf8');
-      this.transaction(() => this.#db.exec(`${sql}\nPRAGMA user_version = ${index + 1};`));
+      this.#db.exec(`BEGIN; ${sql}\nPRAGMA user_version = ${index + 1}; COMMIT;`);
     }
   }
 }

@@ -21,7 +21,8 @@ CREATE TABLE jobs (
 ) STRICT;
 
 CREATE INDEX jobs_newest ON jobs (created_at_ms DESC, id DESC);
-CREATE INDEX jobs_open ON jobs (status) WHERE status IN ('PENDING', 'SCHEDULED', 'INITIALIZING', 'RUNNING');
+-- Keyed by what never changes, so that a change of status touches the row alone.
+CREATE INDEX jobs_open ON jobs (created_at_ms) WHERE ended_at_ms = 0;
 CREATE INDEX jobs_name ON jobs (name, created_at_ms DESC) WHERE name <> '';
 
 -- Every state change, in order, for ever growing numbers: what watchers follow.
