@@ -16,8 +16,8 @@ export const BENCH_LIMITS = {
 } as const satisfies JobRequest;
 
 const ROOT = path.join(import.meta.dirname, '..');
-const BUNDLED_RNX = path.join(ROOT, 'dist/rnx.mjs');
-const RNX = path.join(ROOT, 'src/cli/main.ts');
+/** As people start it: bundled, and found by its script. */
+const RNX = path.join(ROOT, 'dist/rnx');
 
 export interface World {
   readonly workshop: Workshop;
@@ -40,6 +40,7 @@ export interface World {
 
 /** Starts a daemon for this trial alone. */
 export async function openWorld(): Promise<World> {
+  if (!existsSync(RNX)) throw new Error(`${RNX} is not there; build it with ./dev`);
   const workshop = openWorkshop();
   const daemon = await startDaemon({
     joblet: { maxConcurrentJobs: 0 },
@@ -54,12 +55,7 @@ export async function openWorld(): Promise<World> {
     workshop,
     daemonPid: daemon.pid,
     stamp: path.join(workshop.commands, 'stamp'),
-    rnx: [
-      process.execPath,
-      existsSync(BUNDLED_RNX) ? BUNDLED_RNX : RNX,
-      '--config',
-      daemon.nodesFile('admin'),
-    ],
+    rnx: [RNX, '--config', daemon.nodesFile('admin')],
     async emptyCall() {
       await api.unary(getServerVersion, {});
     },
