@@ -10,6 +10,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   watch,
   writeFileSync,
@@ -33,8 +34,9 @@ const STOP_SECONDS = 30;
 export async function up(home: Home): Promise<number> {
   mkdirSync(path.dirname(home.lockFile), { recursive: true });
   if (isUp(home)) return portOf(home);
-  if (!existsSync(home.configFile)) await makeConfig(home);
+  // A port of its own, and after that the same one again, so that clients find it.
   const lastPort = portOf(home);
+  if (!existsSync(home.configFile)) makeConfig(home);
   const port = (await isFree(lastPort)) ? lastPort : 0;
   const began = existsSync(home.logFile) ? statSync(home.logFile).size : 0;
   const log = openSync(home.logFile, 'a', 0o644);
@@ -69,6 +71,7 @@ export async function down(home: Home): Promise<void> {
   }
   await killAll(home.cgroupName);
   removeCgroups(home.cgroupName);
+  rmSync(home.pidFile, { force: true });
   giveBack(home.directory);
 }
 
@@ -85,7 +88,7 @@ function hasCgroups(home: Home): boolean {
 }
 
 /** Certificates, and a configuration in which everything lies below this home. */
-async function makeConfig(home: Home): Promise<void> {
+function makeConfig(home: Home): void {
   const made = spawnSync(
     process.execPath,
     [MAIN, 'certs', 'init', '--dir', home.directory, '--address', '127.0.0.1'],

@@ -1,7 +1,7 @@
 // The composition root: the only place that knows all parts of the daemon. Parts are started in the
 // order written here and stopped in reverse.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { JobletError } from '../shared/errors.ts';
 import type { Config } from './config.ts';
@@ -13,6 +13,7 @@ import { Logs } from './jobs/logs.ts';
 import { Resources } from './jobs/resources.ts';
 import { JobStore } from './jobs/store.ts';
 import { Uploads } from './jobs/uploads.ts';
+import { readBootId } from './linux/boot.ts';
 import { listDisks, openCgroups } from './linux/cgroup.ts';
 import { hostRoot } from './linux/host-root.ts';
 import { Launcher } from './linux/launcher.ts';
@@ -111,7 +112,7 @@ async function start(
     disks: listDisks(),
     root: hostRoot(config.filesystem.allowedMounts),
     socketOf,
-    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    bootId: readBootId(),
     clock: systemClock,
     log,
   });
