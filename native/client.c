@@ -49,13 +49,13 @@ static void tell(struct client *client, const struct frame *frame) {
   if (client->fd >= 0 && frame_send(client->fd, frame) != 0) drop(client);
 }
 
-static void tell_verb(struct client *client, const char *verb) {
+static OWN_FRAME void tell_verb(struct client *client, const char *verb) {
   struct frame frame;
   frame_start(&frame, verb);
   tell(client, &frame);
 }
 
-static void tell_state(struct client *client) {
+static OWN_FRAME void tell_state(struct client *client) {
   static const char *const phases[] = {
       [STARTING] = "starting", [RUNNING] = "running", [ENDED] = "ended"};
   struct frame frame;
@@ -68,7 +68,7 @@ static void tell_state(struct client *client) {
   tell(client, &frame);
 }
 
-static void ring(struct client *client) {
+static OWN_FRAME void ring(struct client *client) {
   if (!client->watching || client->belled >= keeper.log.position) return;
   client->watching = false;
   client->belled = keeper.log.position;
@@ -252,8 +252,10 @@ static bool hear(struct client *client) {
   for (unsigned i = 0; i < LENGTH(verbs); i++) {
     if (strcmp(body, verbs[i].verb) != 0) continue;
     const char *operand = body + strlen(body) + 1;
-    bool has_operand = operand < body + length;
-    return has_operand == verbs[i].has_operand && verbs[i].hear(client, operand);
+    const char *end = body + length;
+    const char *rest = operand;
+    if (verbs[i].has_operand && operand < end) rest += strlen(operand) + 1;
+    return (operand < end) == verbs[i].has_operand && rest == end && verbs[i].hear(client, operand);
   }
   return false;
 }

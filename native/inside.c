@@ -2,6 +2,7 @@
 // tiny init (or, without one, becomes the command). Any step that fails ends the launch.
 
 #include "launch.h"
+#include "seccomp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 enum {
+  KERNEL_SIGSET_BYTES = 8,
   I386_PRCTL = 172, // as a 64-bit call it is iopl, which is refused anyway
   REPORT_FD = 3, // beside standard input, output and error the only descriptor of the command
   COMMAND_UMASK = 022,
@@ -46,7 +48,7 @@ static void enter_network(const struct entry *entry) {
 }
 
 // The job's own, not the host's, whose path and device would show.
-static int open_null(const struct plan *plan) {
+static OWN_FRAME int open_null(const struct plan *plan) {
   char path[4200];
   snprintf(path, sizeof path, "%s/null", plan->dev_target);
   int null = open(path, O_RDONLY | O_CLOEXEC);
@@ -163,7 +165,7 @@ static void search_and_execute(const struct plan *plan) {
 }
 
 // Runs in the command's own process, which shares its memory with a waiting init.
-static _Noreturn void start_command(const struct plan *plan) {
+static OWN_FRAME _Noreturn void start_command(const struct plan *plan) {
   syscall(SYS_setsid);
   umask(COMMAND_UMASK);
   // As the job, not as root: what it may not enter it is not put into.
@@ -181,23 +183,26 @@ static _Noreturn void start_command(const struct plan *plan) {
 
 static const int forwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 
-static _Noreturn void run_init(pid_t command) {
+// Uses its own frame and the shared page only: everything else is given back.
+static OWN_FRAME _Noreturn void run_init(pid_t command, struct shared *ours) {
   sigset_t awaited;
   sigemptyset(&awaited);
   sigaddset(&awaited, SIGCHLD);
   for (unsigned i = 0; i < LENGTH(forwarded); i++) sigaddset(&awaited, forwarded[i]);
+  memory_drop_data();
+  memory_drop_stack();
   for (;;) {
-    int signal = sigwaitinfo(&awaited, NULL);
+    long signal = memory_syscall(SYS_rt_sigtimedwait, (long)&awaited, 0, 0, KERNEL_SIGSET_BYTES);
     if (signal != SIGCHLD) {
-      if (signal > 0) kill(-command, signal);
+      if (signal > 0) memory_syscall(SYS_kill, -command, signal, 0, 0);
       continue;
     }
     int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    for (long pid; (pid = memory_syscall(SYS_wait4, -1, (long)&status, WNOHANG, 0)) > 0;) {
       if (pid != command) continue; // an orphan
-      shared->status = status;
-      __atomic_store_n(&shared->ended, 1, __ATOMIC_RELEASE);
-      _exit(0); // the kernel ends whatever is left of the job
+      ours->status = status;
+      __atomic_store_n(&ours->ended, 1, __ATOMIC_RELEASE);
+      memory_syscall(SYS_exit_group, 0, 0, 0, 0); // the kernel ends whatever is left of the job
     }
   }
 }
@@ -245,6 +250,7 @@ _Noreturn void inside_run(struct plan *plan, const struct entry *entry) {
   if (shared->failure.error != 0) _exit(1);
   syscall(SYS_close_range, 0, ~0u, 0);
   // Environment and secrets are the command's now.
-  launcher_drop_text();
-  run_init(command);
+  plan_forget(plan);
+  launcher_drop();
+  run_init(command, shared);
 }

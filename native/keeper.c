@@ -29,6 +29,7 @@
 enum {
   OUTPUT_ROOM = 64 << 10, // what a pipe holds
   PAGE = 4096,
+  STRINGS_ROOM = 1536,
 };
 
 struct keeper keeper;
@@ -116,18 +117,46 @@ static void drain_output(void) {
 
 // ---- the loop ----------------------------------------------------------------------------------
 
-// Lets go of the plan's text, with its environment; keeps the few strings that are needed still.
+// The few strings of a plan that are needed for as long as the job runs.
+static char strings[STRINGS_ROOM];
+static size_t strings_length;
+
+static char *keep_string(const char *text) {
+  if (text == NULL) return NULL;
+  size_t length = strlen(text) + 1;
+  if (length > sizeof strings - strings_length) return strdup(text);
+  char *copy = memcpy(strings + strings_length, text, length);
+  strings_length += length;
+  return copy;
+}
+
+// Lets go of the launcher's memory, the plan with the job's environment in it, and keeps the little
+// that is needed still.
 static void forget_plan(void) {
+  static struct plan lasting; // the rest of it is never touched
   struct plan *plan = keeper.plan;
-  plan->id = strdup(plan->id);
-  plan->socket = strdup(plan->socket);
+  memcpy(&lasting, plan, offsetof(struct plan, log_dir));
+  lasting.id = keep_string(plan->id);
   for (unsigned i = 0; i < plan->cgroup_count; i++) {
-    plan->cgroups[i].path = strdup(plan->cgroups[i].path);
+    lasting.cgroups[i].path = keep_string(plan->cgroups[i].path);
   }
-  if (plan->memory.path != NULL) plan->memory.path = strdup(plan->memory.path);
-  if (plan->cpu.path != NULL) plan->cpu.path = strdup(plan->cpu.path);
+  lasting.memory.path = keep_string(plan->memory.path);
+  lasting.cpu.path = keep_string(plan->cpu.path);
   plan_forget(plan);
-  launcher_drop_text();
+  keeper.plan = &lasting;
+  keeper.entry = NULL;
+  launcher_drop();
+  memory_drop_stack();
+}
+
+static OWN_FRAME void tell_started(void) {
+  struct frame frame;
+  frame_start(&frame, "started");
+  frame_text(&frame, keeper.plan->id);
+  frame_number(&frame, (uint64_t)getpid());
+  frame_number(&frame, (uint64_t)keeper.pid);
+  frame_number(&frame, keeper.started_ns);
+  frame_send_patiently(keeper.daemon, &frame);
 }
 
 // The report pipe has ended: the command was exec'd, or something failed. False when it failed.
@@ -143,13 +172,7 @@ static bool hear_report(void) {
   }
   keeper.phase = RUNNING;
   keeper.started_ns = now_ns(CLOCK_REALTIME);
-  struct frame frame;
-  frame_start(&frame, "started");
-  frame_text(&frame, keeper.plan->id);
-  frame_number(&frame, (uint64_t)getpid());
-  frame_number(&frame, (uint64_t)keeper.pid);
-  frame_number(&frame, keeper.started_ns);
-  frame_send_patiently(keeper.daemon, &frame);
+  tell_started();
   forget_plan();
   return true;
 }
@@ -259,11 +282,14 @@ static void wait_until_seen(const struct frame *ended) {
   }
 }
 
-static _Noreturn void finish(void) {
+static OWN_FRAME _Noreturn void finish(void) {
   int status = reap();
   uint64_t ended_ns = now_ns(CLOCK_REALTIME);
   close(keeper.pidfd);
   keeper.pidfd = -1;
+  // Removing the cgroup rings this bell too, and nobody would answer it any more.
+  if (keeper.memory >= 0) close(keeper.memory);
+  keeper.memory = -1;
   drain_output();
   client_ring();
   struct frame ended;
@@ -275,17 +301,19 @@ static _Noreturn void finish(void) {
   size_t length;
   const char *pairs = pairs_of(&ended, &length);
   bool written = log_end(&keeper.log, pairs, length) == 0;
+  // Where somebody deleted the log, nobody will come to ask for the end.
+  bool deleted = !written && errno == ENOENT;
   bool told = frame_send_patiently(keeper.daemon, &ended) == 0;
   // Nobody records the end now: whoever comes later must find it, even behind a crash.
   if (written && !told) log_make_durable(&keeper.log);
   client_tell_all(&ended);
   client_accept(&ended);
-  if (!written) wait_until_seen(&ended);
+  if (!written && !deleted) wait_until_seen(&ended);
   _exit(0);
 }
 
 // Takes everything back and tells what failed.
-static _Noreturn void refuse(void) {
+static OWN_FRAME _Noreturn void refuse(void) {
   if (keeper.pidfd >= 0) {
     kill_job();
     reap();

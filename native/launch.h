@@ -15,6 +15,8 @@
 //   log.c       the log of a job
 //   plan.c      reads a launch plan, and does nothing else
 //   frame.c     frames to the daemon
+//   memory.c    gives back what starting took
+//   seccomp.c   the system call filter
 //   report.c    how a failing step is told
 //
 // The whole of what the daemon and this program say to each other is in docs/launch-plan.md.
@@ -28,15 +30,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#if __has_include("seccomp.h")
-#include "seccomp.h"
-#else
-enum { SECCOMP_ALLOW_PTRACE = 1, SECCOMP_ALLOW_USERNS = 2 };
-static inline void seccomp_compile(void) {}
-static inline int seccomp_install(unsigned allow) { return allow > 3 ? -1 : 0; }
-#endif
-
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+// For functions with much on their stack that long-lived ones call: their frames are not to become
+// part of frames that stay.
+#define OWN_FRAME __attribute__((noinline))
 
 // ---- report.c: failing steps -------------------------------------------------------------------
 
@@ -174,46 +172,48 @@ struct rlimit_wish {
 
 // A plan that has been read. Its strings lie in the text that it was read from.
 struct plan {
+  // What is needed for as long as the job runs.
   char *id;
+  uint64_t grace_ms;
+  bool no_init;
+  struct cgroup cgroups[CGROUP_LIMIT];
+  unsigned cgroup_count;
+  struct counter memory;
+  struct counter cpu;
+
+  // What is needed to start it.
   char *log_dir;
   uint64_t log_segment_bytes;
   uint64_t log_quota_bytes;
   char *socket;
   uint64_t timeout_ms;
-  uint64_t grace_ms;
-
   uint32_t ids_first;
   char *hostname;
   char *root_key;
   char *dev_target;
-  struct op ops[OP_LIMIT];
-  unsigned op_count;
-  unsigned root_op_count; // so many of them make the shared part of the root
-
-  struct cgroup cgroups[CGROUP_LIMIT];
-  unsigned cgroup_count;
-  struct cgroup_set cgroup_sets[CGROUP_SET_LIMIT];
-  unsigned cgroup_set_count;
-  struct counter memory;
-  struct counter cpu;
-  struct rlimit_wish rlimits[RLIMIT_LIMIT];
-  unsigned rlimit_count;
-
   unsigned allow; // SECCOMP_ALLOW_*
-  bool no_init;
   bool stdin_pipe;
   char *cwd;
   char **env;
   unsigned env_count;
   char **argv;
   unsigned argc;
+  char **pointers; // a mapping of its own that holds env and argv: it goes as a whole
+  size_t pointers_bytes;
+  struct cgroup_set cgroup_sets[CGROUP_SET_LIMIT];
+  unsigned cgroup_set_count;
+  struct rlimit_wish rlimits[RLIMIT_LIMIT];
+  unsigned rlimit_count;
+  struct op ops[OP_LIMIT];
+  unsigned op_count;
+  unsigned root_op_count; // so many of them make the shared part of the root
 };
 
 enum { PROBLEM_ROOM = 256 };
 
 // Reads the strings in text[0..length) into `plan`. False, with a sentence in `problem`, when the
-// plan is to be refused; what could be read by then (the id) stays in `plan`. `plan->env` and
-// `plan->argv` are to be freed by plan_forget, in either case.
+// plan is to be refused; what could be read by then (the id) stays in `plan`. plan_forget is to
+// be called in either case.
 bool plan_read(struct plan *plan, char *text, size_t length, char problem[PROBLEM_ROOM]);
 void plan_forget(struct plan *plan);
 // The plan's word for an operation.
@@ -459,6 +459,10 @@ struct notice {
 // Hands a descriptor to the launcher for later launches. What the launcher cannot take is no loss.
 void launcher_offer(int launcher, const struct notice *notice, int fd);
 
+// For a keeper and an init: nothing of the launcher is needed any more, the plan and the text that
+// it was read from included.
+void launcher_drop(void);
+
 // Never returns an error worth a name: 0 when the daemon has closed its end.
 int launcher_run(void);
 
@@ -466,11 +470,20 @@ int launcher_run(void);
 
 // Gives this process another name in lists of processes.
 void main_rename(const char *name);
-// The text of the frame that the plan was read from is not needed any more.
-void launcher_drop_text(void);
 
 // Soft limit of open files that the launcher was started with; it raises its own.
 extern uint64_t files_soft_limit;
+
+// ---- memory.c ----------------------------------------------------------------------------------
+// A keeper and an init wait for as long as their job runs: they give back what starting took.
+
+// The stack below the caller's frame.
+void memory_drop_stack(void);
+// All static data, as if nothing had ever been written to it. Only for a caller that uses none any
+// more, nor libc; see memory_syscall.
+void memory_drop_data(void);
+// A system call that touches no memory of libc, not even errno. Negative errno on failure.
+long memory_syscall(long number, long a, long b, long c, long d);
 
 // ---- small words -------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 // and never makes one of these itself: keepers and the filler do, and hand them over.
 
 #include "launch.h"
+#include "seccomp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,17 +33,6 @@ enum {
 
 uint64_t files_soft_limit;
 
-// What arrives from the daemon. A keeper's plan lies in its own copy of this.
-// Whole pages: they are given back as such.
-static char text[PAGE + FRAME_LIMIT] __attribute__((aligned(PAGE)));
-static size_t text_length;
-
-void launcher_drop_text(void) {
-  madvise(text, sizeof text, MADV_DONTNEED);
-}
-
-// ---- what is kept ------------------------------------------------------------------------------
-
 // A namespace that can be joined again; fd 0 is a free place.
 struct kept {
   int fd;
@@ -51,12 +41,38 @@ struct kept {
   char *key;     // of a template
 };
 
-static struct kept ids[IDS_KEPT];
-static struct kept templates[TEMPLATES_KEPT];
-static uint64_t uses;
-static uint32_t generation; // goes up when something is forgotten
+// A keeper that lives.
+struct running {
+  struct running *next;
+  pid_t pid;
+  char id[ID_ROOM];
+  struct netns net;
+};
 
-static int notices[2]; // keepers write to [1]
+// All that the launcher knows, in whole pages of its own: keepers are copies of this process, and
+// give them back.
+static struct launcher {
+  char text[PAGE + FRAME_LIMIT]; // what arrived from the daemon
+  size_t text_length;
+  struct plan plan; // the last that was read; a keeper has its own copy
+  struct kept ids[IDS_KEPT];
+  struct kept templates[TEMPLATES_KEPT];
+  uint64_t uses;
+  uint32_t generation; // goes up when something is forgotten
+  struct running *running[KEEPER_BUCKETS];
+  struct netns net_pool[NET_KEPT];
+  unsigned net_ready;
+  unsigned net_asked;
+  int filler;
+  pid_t filler_pid;
+  int notices[2]; // keepers write to [1]
+} __attribute__((aligned(PAGE))) my;
+
+void launcher_drop(void) {
+  madvise(&my, sizeof my, MADV_DONTNEED);
+}
+
+// ---- what is kept ------------------------------------------------------------------------------
 
 static bool fits(const struct kept *kept, uint32_t ids_first, const char *key) {
   return kept->fd != 0 && kept->ids_first == ids_first &&
@@ -67,7 +83,7 @@ static bool fits(const struct kept *kept, uint32_t ids_first, const char *key) {
 static int find_kept(struct kept *all, unsigned count, uint32_t ids_first, const char *key) {
   for (unsigned i = 0; i < count; i++) {
     if (!fits(&all[i], ids_first, key)) continue;
-    all[i].used = ++uses;
+    all[i].used = ++my.uses;
     return all[i].fd;
   }
   return -1;
@@ -95,14 +111,14 @@ static void keep(struct kept *all, unsigned count, uint32_t ids_first, const cha
     close(fd);
     return;
   }
-  *place = (struct kept){.fd = fd, .ids_first = ids_first, .used = ++uses, .key = copy};
+  *place = (struct kept){.fd = fd, .ids_first = ids_first, .used = ++my.uses, .key = copy};
 }
 
 static void forget(const char *key) {
   // A template of it may be on its way.
-  generation++;
+  my.generation++;
   for (unsigned i = 0; i < TEMPLATES_KEPT; i++) {
-    if (templates[i].fd != 0 && strcmp(templates[i].key, key) == 0) let_go(&templates[i]);
+    if (my.templates[i].fd != 0 && strcmp(my.templates[i].key, key) == 0) let_go(&my.templates[i]);
   }
 }
 
@@ -126,7 +142,7 @@ static void take_notice(void) {
   struct iovec body = {.iov_base = &notice, .iov_len = sizeof notice};
   struct msghdr message = {.msg_iov = &body, .msg_iovlen = 1, .msg_control = control,
                            .msg_controllen = sizeof control};
-  ssize_t got = recvmsg(notices[0], &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  ssize_t got = recvmsg(my.notices[0], &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   struct cmsghdr *header = got < 0 ? NULL : CMSG_FIRSTHDR(&message);
   if (header == NULL || header->cmsg_len != CMSG_LEN(sizeof fd)) return;
   memcpy(&fd, CMSG_DATA(header), sizeof fd);
@@ -136,11 +152,11 @@ static void take_notice(void) {
   }
   switch (notice.what) {
   case NOTICE_IDS:
-    keep(ids, IDS_KEPT, notice.ids_first, NULL, fd);
+    keep(my.ids, IDS_KEPT, notice.ids_first, NULL, fd);
     return;
   case NOTICE_TEMPLATE:
-    if (notice.generation == generation) {
-      keep(templates, TEMPLATES_KEPT, notice.ids_first, notice.key, fd);
+    if (notice.generation == my.generation) {
+      keep(my.templates, TEMPLATES_KEPT, notice.ids_first, notice.key, fd);
     } else {
       close(fd);
     }
@@ -150,65 +166,50 @@ static void take_notice(void) {
 
 // ---- network namespaces ------------------------------------------------------------------------
 
-static struct netns net_pool[NET_KEPT];
-static unsigned net_ready;
-static unsigned net_asked;
-static int filler = -1;
-static pid_t filler_pid;
-
 // Most come back from their jobs unused: making more while there are some would only take time from
 // the launches that need none.
 static void fill_net_pool(void) {
-  if (filler < 0 || net_ready + net_asked >= NET_LOW) return;
-  for (; net_ready + net_asked < NET_READY; net_asked++) net_request(filler);
+  if (my.filler < 0 || my.net_ready + my.net_asked >= NET_LOW) return;
+  for (; my.net_ready + my.net_asked < NET_READY; my.net_asked++) net_request(my.filler);
 }
 
 static void start_filler(void) {
-  net_asked = 0;
-  filler = net_start_filler(&filler_pid);
+  my.net_asked = 0;
+  my.filler = net_start_filler(&my.filler_pid);
   // Without one, each job makes its own.
-  if (filler < 0) fprintf(stderr, "joblet-launch: netns filler: %s\n", errno_name(errno));
+  if (my.filler < 0) fprintf(stderr, "joblet-launch: netns filler: %s\n", errno_name(errno));
   fill_net_pool();
 }
 
 static void keep_net(struct netns *net) {
-  if (net_ready < NET_KEPT) net_pool[net_ready++] = *net;
+  if (my.net_ready < NET_KEPT) my.net_pool[my.net_ready++] = *net;
   else net_close(net);
 }
 
 static void take_from_filler(void) {
   struct netns net;
-  if (!net_receive(filler, &net)) {
-    close(filler);
-    filler = -1;
+  if (!net_receive(my.filler, &net)) {
+    close(my.filler);
+    my.filler = -1;
     // It died once it could not go on; it is started again when the pool has run dry.
     return;
   }
   if (net.fd < 0) return;
-  net_asked--;
+  my.net_asked--;
   keep_net(&net);
 }
 
 static struct netns take_net(void) {
-  if (net_ready == 0 && filler < 0) start_filler();
+  if (my.net_ready == 0 && my.filler < 0) start_filler();
   struct netns net = {-1, -1};
-  if (net_ready > 0) net = net_pool[--net_ready];
+  if (my.net_ready > 0) net = my.net_pool[--my.net_ready];
   fill_net_pool();
   return net;
 }
 
 // ---- keepers -----------------------------------------------------------------------------------
 
-struct running {
-  struct running *next;
-  pid_t pid;
-  char id[ID_ROOM];
-  struct netns net;
-};
-
-static struct running *running[KEEPER_BUCKETS];
-
-static void tell_failed(const char *id, const char *step, const char *object, int error) {
+static OWN_FRAME void tell_failed(const char *id, const char *step, const char *object, int error) {
   struct frame frame;
   frame_start(&frame, "failed");
   frame_text(&frame, id);
@@ -219,56 +220,58 @@ static void tell_failed(const char *id, const char *step, const char *object, in
 }
 
 static void launch(char *plan_text, size_t length) {
-  static struct plan plan;
+  struct plan *plan = &my.plan;
   char problem[PROBLEM_ROOM];
-  if (!plan_read(&plan, plan_text, length, problem)) {
-    tell_failed(plan.id == NULL ? "" : plan.id, "plan", problem, EINVAL);
-    plan_forget(&plan);
+  if (!plan_read(plan, plan_text, length, problem)) {
+    tell_failed(plan->id == NULL ? "" : plan->id, "plan", problem, EINVAL);
+    plan_forget(plan);
     return;
   }
   struct running *job = malloc(sizeof *job);
   if (job == NULL) {
-    tell_failed(plan.id, "keeper", "memory", ENOMEM);
-    plan_forget(&plan);
+    tell_failed(plan->id, "keeper", "memory", ENOMEM);
+    plan_forget(plan);
     return;
   }
   job->net = take_net();
   struct entry entry = {
-      .ids = find_kept(ids, IDS_KEPT, plan.ids_first, NULL),
-      .template = find_kept(templates, TEMPLATES_KEPT, plan.ids_first, plan.root_key),
+      .ids = find_kept(my.ids, IDS_KEPT, plan->ids_first, NULL),
+      .template = find_kept(my.templates, TEMPLATES_KEPT, plan->ids_first, plan->root_key),
       .net = job->net.fd,
-      .launcher = notices[1],
-      .generation = generation,
+      .launcher = my.notices[1],
+      .generation = my.generation,
       .stdio = {-1, -1, -1},
   };
   pid_t pid = fork();
-  if (pid == 0) keeper_run(&plan, &entry, DAEMON_FD);
+  if (pid == 0) keeper_run(plan, &entry, DAEMON_FD);
   if (pid < 0) {
-    tell_failed(plan.id, "keeper", "fork", errno);
+    tell_failed(plan->id, "keeper", "fork", errno);
     keep_net(&job->net);
     free(job);
   } else {
     job->pid = pid;
-    snprintf(job->id, sizeof job->id, "%s", plan.id);
-    job->next = running[pid % KEEPER_BUCKETS];
-    running[pid % KEEPER_BUCKETS] = job;
+    snprintf(job->id, sizeof job->id, "%s", plan->id);
+    job->next = my.running[pid % KEEPER_BUCKETS];
+    my.running[pid % KEEPER_BUCKETS] = job;
   }
-  plan_forget(&plan);
+  plan_forget(plan);
+}
+
+static OWN_FRAME void tell_gone(const char *id, int status) {
+  struct frame frame;
+  frame_start(&frame, "gone");
+  frame_text(&frame, id);
+  frame_number(&frame, (uint64_t)status);
+  frame_send_patiently(DAEMON_FD, &frame);
 }
 
 static void keeper_ended(pid_t pid, int status) {
-  struct running **link = &running[pid % KEEPER_BUCKETS];
+  struct running **link = &my.running[pid % KEEPER_BUCKETS];
   while (*link != NULL && (*link)->pid != pid) link = &(*link)->next;
   struct running *job = *link;
   if (job == NULL) return;
   *link = job->next;
-  if (status != 0) {
-    struct frame frame;
-    frame_start(&frame, "gone");
-    frame_text(&frame, job->id);
-    frame_number(&frame, (uint64_t)status);
-    frame_send_patiently(DAEMON_FD, &frame);
-  }
+  if (status != 0) tell_gone(job->id, status);
   // The keeper left in good order, so the job's last process is gone.
   if (status == 0 && job->net.fd >= 0 && net_is_pristine(&job->net)) keep_net(&job->net);
   else net_close(&job->net);
@@ -280,7 +283,7 @@ static void reap_children(int signals) {
   (void)!read(signals, &info, sizeof info);
   int status;
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-    if (pid != filler_pid) keeper_ended(pid, status);
+    if (pid != my.filler_pid) keeper_ended(pid, status);
   }
 }
 
@@ -301,24 +304,24 @@ static void take_frame(char *frame, size_t length) {
 
 // False when the daemon has closed its end.
 static bool read_daemon(void) {
-  ssize_t got = recv(DAEMON_FD, text + text_length, sizeof text - text_length, MSG_DONTWAIT);
+  ssize_t got = recv(DAEMON_FD, my.text + my.text_length, sizeof my.text - my.text_length, MSG_DONTWAIT);
   if (got < 0) return errno == EAGAIN || errno == EINTR;
   if (got == 0) return false;
-  text_length += (size_t)got;
+  my.text_length += (size_t)got;
   size_t at = 0;
   uint32_t length;
-  while (text_length - at >= sizeof length) {
-    memcpy(&length, text + at, sizeof length);
+  while (my.text_length - at >= sizeof length) {
+    memcpy(&length, my.text + at, sizeof length);
     if (length == 0 || length > FRAME_LIMIT) {
       fprintf(stderr, "joblet-launch: a frame of %u bytes\n", length);
       exit(1);
     }
-    if (text_length - at - sizeof length < length) break;
-    take_frame(text + at + sizeof length, length);
+    if (my.text_length - at - sizeof length < length) break;
+    take_frame(my.text + at + sizeof length, length);
     at += sizeof length + length;
   }
-  memmove(text, text + at, text_length - at);
-  text_length -= at;
+  memmove(my.text, my.text + at, my.text_length - at);
+  my.text_length -= at;
   return true;
 }
 
@@ -348,13 +351,20 @@ static int fail(const char *what) {
   return 1;
 }
 
+static OWN_FRAME int tell_ready(void) {
+  struct frame ready;
+  frame_start(&ready, "ready");
+  frame_text(&ready, JOBLET_VERSION);
+  return frame_send_patiently(DAEMON_FD, &ready);
+}
+
 int launcher_run(void) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0 || dup2(null, STDIN_FILENO) < 0) return fail("/dev/null");
   if (fcntl(DAEMON_FD, F_SETFD, FD_CLOEXEC) != 0) return fail("descriptor 3");
   int signals = take_signals();
   if (signals < 0) return fail("signalfd");
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, notices) != 0) return fail("socketpair");
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, my.notices) != 0) return fail("socketpair");
   // Inherited by every process from here on: no set-uid file can raise anything, and nobody but
   // root can look into a keeper.
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail("no_new_privs");
@@ -364,16 +374,13 @@ int launcher_run(void) {
   seccomp_compile();
   start_filler();
 
-  struct frame ready;
-  frame_start(&ready, "ready");
-  frame_text(&ready, JOBLET_VERSION);
-  if (frame_send_patiently(DAEMON_FD, &ready) != 0) return fail("descriptor 3");
+  if (tell_ready() != 0) return fail("descriptor 3");
   for (;;) {
     struct pollfd polled[] = {
         {.fd = DAEMON_FD, .events = POLLIN},
         {.fd = signals, .events = POLLIN},
-        {.fd = notices[0], .events = POLLIN},
-        {.fd = filler, .events = POLLIN},
+        {.fd = my.notices[0], .events = POLLIN},
+        {.fd = my.filler, .events = POLLIN},
     };
     if (poll(polled, LENGTH(polled), -1) < 0 && errno != EINTR) return fail("poll");
     // What can be used again first, so that the launches behind it find it.

@@ -2,10 +2,12 @@
 // table. It opens nothing and asks the kernel nothing, so that it can be tested on its own.
 
 #include "launch.h"
+#include "seccomp.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 // An operand with what it means as a number, where it is one.
@@ -395,9 +397,16 @@ bool plan_read(struct plan *plan, char *text, size_t length, char problem[PROBLE
   // At most every second string is an argument or a variable.
   size_t strings = 0;
   for (size_t i = 0; i < length; i++) strings += text[i] == 0;
-  plan->env = calloc(strings / 2 + 1, sizeof *plan->env);
-  plan->argv = calloc(strings / 2 + 1, sizeof *plan->argv);
-  if (plan->env == NULL || plan->argv == NULL) return refuse(problem, "plan", "no memory");
+  size_t room = strings / 2 + 1;
+  plan->pointers_bytes = 2 * room * sizeof(char *);
+  plan->pointers = mmap(NULL, plan->pointers_bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (plan->pointers == MAP_FAILED) {
+    plan->pointers = NULL;
+    return refuse(problem, "plan", "no memory");
+  }
+  plan->env = plan->pointers;
+  plan->argv = plan->pointers + room;
 
   bool given[LENGTH(options)] = {false};
   char *end = text + length;
@@ -432,7 +441,6 @@ const char *op_name(const struct op *op) {
 }
 
 void plan_forget(struct plan *plan) {
-  free(plan->env);
-  free(plan->argv);
-  plan->env = plan->argv = NULL;
+  if (plan->pointers != NULL) munmap(plan->pointers, plan->pointers_bytes);
+  plan->pointers = plan->env = plan->argv = NULL;
 }

@@ -209,12 +209,10 @@ static void build_template(struct plan *plan, const struct entry *entry) {
   struct op root = {.kind = OP_TMPFS, .target = "/", .bytes = 4 << 20, .inodes = 4096,
                     .mode = 0755};
   int base = mount_tmpfs("root", plan, &root, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-  // Any directory will do as long as nothing below it is bound: the old root goes away.
+  for (unsigned i = 0; i < plan->root_op_count; i++) prepare(plan, &plan->ops[i], entry);
+  // Any directory will do, now that nothing more of the host is looked up: the old root goes away.
   if (mount_attach_at(base, AT_FDCWD, "/proc") != 0) report_and_exit("root", "/proc");
-  for (unsigned i = 0; i < plan->root_op_count; i++) {
-    prepare(plan, &plan->ops[i], entry);
-    place(base, plan, &plan->ops[i]);
-  }
+  for (unsigned i = 0; i < plan->root_op_count; i++) place(base, plan, &plan->ops[i]);
   system_make_shelf(base, plan);
   char run[] = "/run";
   if (root_directory(base, run, 0755, plan->ids_first) < 0) report_and_exit("root", run);

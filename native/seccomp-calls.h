@@ -71,6 +71,8 @@ enum { SECCOMP_NEWEST_CALL = 469 };
   CALL(socketpair,         53, 360, 199, SOCKET) \
   CALL(socketcall,         -1, 102,  -1, ABSENT) /* its arguments lie in memory; there are direct calls */ \
   CALL(ioctl,              16,  54,  29, IOCTL) \
+  CALL(fcntl,              72,  55,  25, FCNTL) \
+  CALL(fcntl64,            -1, 221,  -1, FCNTL) \
   CALL(personality,       135, 136,  92, PERSONALITY) \
   CALL(modify_ldt,        154, 123,  -1, ABSENT) \
   CALL(vm86old,            -1, 113,  -1, REFUSED) \

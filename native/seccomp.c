@@ -32,6 +32,7 @@ enum rule {
   MKNODAT,
   SOCKET,
   IOCTL,
+  FCNTL,
   PERSONALITY,
   RULES,
 };
@@ -135,6 +136,16 @@ static const struct sock_filter check_ioctl[] = {
     ANSWER(EPERM),
 };
 
+// To the kernel a job owns the files of its root, and their owner may ask for a lease: whoever on the
+// host then opens such a file for writing waits for the job.
+static const struct sock_filter check_fcntl[] = {
+    LOAD(args[1]),
+    IF_EQUAL(1024, 2), // F_SETLEASE
+    IF_EQUAL(1040, 1), // F_SETDELEG
+    ALLOW,
+    ANSWER(EPERM),
+};
+
 // The others bring back rules of old systems that weaken the memory protection of a program.
 static const struct sock_filter check_personality[] = {
     LOAD(args[0]),
@@ -163,6 +174,7 @@ static const struct {
     [MKNODAT] = {CODE(check_mknodat), 0},
     [SOCKET] = {CODE(check_socket), 0},
     [IOCTL] = {CODE(check_ioctl), 0},
+    [FCNTL] = {CODE(check_fcntl), 0},
     [PERSONALITY] = {CODE(check_personality), 0},
 };
 #undef CODE

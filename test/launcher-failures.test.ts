@@ -1,0 +1,347 @@
+// Every step of a launch is made to fail, and each time everything is as it was before: cgroups,
+// mounts, processes, files. And no plan, whatever it says, brings the launcher down.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { after, before, describe, test } from 'node:test';
+import fc from 'fast-check';
+import { formatFrame } from '../src/daemon/linux/frames.ts';
+import {
+  KeeperClient,
+  type LauncherProcess,
+  socketOf,
+  type Wishes,
+  World,
+  whyNot,
+} from './launching.ts';
+
+const why = whyNot();
+if (why !== undefined) console.log(`skipped: ${why}`);
+
+describe('a launch that fails', { skip: why ?? false }, () => {
+  let world: World;
+  let launcher: LauncherProcess;
+
+  before(async () => {
+    world = new World();
+    launcher = await world.start();
+    mkdirSync(`${world.directory}/source/a`, { recursive: true });
+    writeFileSync(`${world.directory}/source/a/file`, 'x'.repeat(5000));
+    execFileSync('mkfifo', [`${world.directory}/source/fifo`]);
+    writeFileSync(`${world.directory}/plain`, '');
+    mkdirSync(`${world.directory}/good`);
+    writeFileSync(`${world.directory}/good/data`, Buffer.alloc(8 << 20));
+  });
+
+  after(() => world.close());
+
+  /** Launches what must fail, and looks at what is left of it. */
+  async function refused(plan: { id: string; plan: readonly string[] }) {
+    // What the launcher keeps for later launches is there before.
+    await runTrue();
+    const earlier = world.snapshot();
+    const failed = await launcher.fail(plan);
+    // The keeper that failed has left by the time that a later one has.
+    await runTrue();
+    assert.deepEqual(world.snapshot(), earlier);
+    return failed;
+  }
+
+  /** Runs a plain job until nothing of it is left. */
+  async function runTrue(): Promise<void> {
+    const job = await launcher.launch(world.plan(['cat'], { stdin: 'pipe' }));
+    const keeper = await KeeperClient.connect(job.id);
+    keeper.send('stdin-close');
+    await job.ended;
+    await keeper.closed;
+    rmSync(world.logDirectory(job.id), { recursive: true });
+  }
+
+  const steps: Record<string, () => [readonly string[], Wishes, readonly string[]]> = {
+    'a command that is not there': () => [['nonsense'], {}, ['exec', 'nonsense', 'ENOENT']],
+    'a command with a path that is not there': () => [
+      ['/no/such'],
+      {},
+      ['exec', '/no/such', 'ENOENT'],
+    ],
+    'an empty command': () => [[''], {}, ['exec', '', 'ENOENT']],
+    'a command that is a directory': () => [['/usr'], {}, ['exec', '/usr', 'EACCES']],
+    'a command that may not be executed': () => [
+      ['/etc/passwd'],
+      {},
+      ['exec', '/etc/passwd', 'EACCES'],
+    ],
+    'a working directory that is not there': () => [
+      ['true'],
+      { cwd: '/no' },
+      ['cwd', '/no', 'ENOENT'],
+    ],
+    'a working directory that is a file': () => [
+      ['true'],
+      { cwd: '/etc/passwd' },
+      ['cwd', '/etc/passwd', 'ENOTDIR'],
+    ],
+    'a source that is not there': () => [
+      ['true'],
+      { mounts: ['bind-ro', '/no/such', '/volumes'] },
+      ['bind-ro', '/no/such', 'ENOENT'],
+    ],
+    'a source of the shared root that is not there': () => [
+      ['true'],
+      { root: ['bind-ro', '/no/such', '/opt'] },
+      ['bind-ro', '/no/such', 'ENOENT'],
+    ],
+    'a file system whose ids cannot be mapped': () => [
+      ['true'],
+      { root: ['bind-rw', '/proc', '/opt'] },
+      ['bind-rw', '/proc', 'EINVAL'],
+    ],
+    'a mount target below a file': () => [
+      ['true'],
+      { mounts: ['tmpfs', '/etc/passwd/x', '4096', '16', '0755'] },
+      ['tmpfs', '/etc/passwd/x', 'ENOTDIR'],
+    ],
+    'a mount target that the read-only root lacks': () => [
+      ['true'],
+      { mounts: ['tmpfs', '/new', '4096', '16', '0755'] },
+      ['tmpfs', '/new', 'EROFS'],
+    ],
+    'a directory on a file': () => [
+      ['true'],
+      { root: ['dir', '/etc/passwd/x', '0755'] },
+      ['dir', '/etc/passwd/x', 'ENOTDIR'],
+    ],
+    'a file that is there': () => [
+      ['true'],
+      { root: ['file', '/etc/passwd', '0644', 'x'] },
+      ['file', '/etc/passwd', 'EEXIST'],
+    ],
+    'a link that is there': () => [
+      ['true'],
+      { root: ['symlink', 'x', '/etc/passwd'] },
+      ['symlink', '/etc/passwd', 'EEXIST'],
+    ],
+    'a run file twice': () => [
+      ['true'],
+      { mounts: ['run-file', 'hostname', ''] },
+      ['run-file', 'hostname', 'EEXIST'],
+    ],
+    'a copy of what is not there': () => [
+      ['true'],
+      { mounts: ['copy-in', '/no/such', '/work'] },
+      ['copy-in', '/no/such', 'ENOENT'],
+    ],
+    'a copy of something that is no file': () => [
+      ['true'],
+      { mounts: ['copy-in', `${world.directory}/source`, '/work'] },
+      ['copy-in', 'fifo', 'EINVAL'],
+    ],
+    'a copy that does not fit': () => [
+      ['true'],
+      {
+        root: ['dir', '/volumes/small', '0755'],
+        mounts: [
+          ...['tmpfs', '/volumes/small', '16384', '16', '0755'],
+          ...['copy-in', `${world.directory}/good`, '/volumes/small'],
+        ],
+      },
+      ['copy-in', 'data', 'ENOSPC'],
+    ],
+    'a copy to nowhere': () => [
+      ['true'],
+      { mounts: ['copy-in', `${world.directory}/good`, '/no'] },
+      ['copy-in', '/no', 'ENOENT'],
+    ],
+    'a log directory that cannot be made': () => [
+      ['true'],
+      { logDirectory: `${world.directory}/plain/log` },
+      ['log-dir', `${world.directory}/plain/log`, 'ENOTDIR'],
+    ],
+    'a log directory that is there': () => [
+      ['true'],
+      { logDirectory: world.directory },
+      ['log-dir', world.directory, 'EEXIST'],
+    ],
+    'a limit that the kernel refuses': () => {
+      const directory = memoryDirectory();
+      return [
+        ['true'],
+        { id: fixedId, more: ['cgroup-set', `${directory}/cgroup.procs`, 'nonsense'] },
+        ['cgroup-set', `${directory}/cgroup.procs`, 'EINVAL'],
+      ];
+    },
+    'a limit that the kernel does not know': () => {
+      const directory = memoryDirectory();
+      return [
+        ['true'],
+        { id: fixedId, more: ['cgroup-set', `${directory}/no.such.limit`, '1'] },
+        // A cgroup directory takes no files of ours.
+        ['cgroup-set', `${directory}/no.such.limit`, 'ENOENT'],
+      ];
+    },
+    'a memory limit that starts nothing': () => [
+      ['true'],
+      { limits: { memoryBytes: 4096 } },
+      ['start', 'process 1', 'ENOMEM'],
+    ],
+    'a timeout that has passed': () => [
+      ['true'],
+      { mounts: slowCopy(), timeoutMs: 1 },
+      ['start', 'timeout', 'ETIMEDOUT'],
+    ],
+  };
+
+  const fixedId = randomUUID();
+
+  function memoryDirectory(): string {
+    const { plan } = world.plan(['true'], { id: fixedId });
+    return plan[plan.indexOf('memory-events') + 2] ?? '';
+  }
+
+  /** A start that takes some time. */
+  function slowCopy(): string[] {
+    return ['copy-in', `${world.directory}/good`, '/work'];
+  }
+
+  for (const [what, make] of Object.entries(steps)) {
+    test(`for ${what} names step, object and errno, and leaves nothing`, async () => {
+      const [args, wishes, expected] = make();
+      const failed = await refused(world.plan(args, wishes));
+      assert.deepEqual(failed, expected);
+    });
+  }
+
+  test('for a cgroup that is there leaves that one alone', async () => {
+    const { id, plan } = world.plan(['true']);
+    const directory = plan[plan.indexOf('memory-events') + 2] ?? '';
+    mkdirSync(directory);
+    const failed = await refused({ id, plan });
+    execFileSync('rmdir', [directory]);
+    assert.deepEqual(failed, ['cgroup', directory, 'EEXIST']);
+  });
+
+  test('for a socket that is taken leaves that one alone', async () => {
+    const { id, plan } = world.plan(['true']);
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(`\0${socketOf(id)}`, resolve));
+    const failed = await refused({ id, plan });
+    await new Promise((resolve) => server.close(resolve));
+    assert.deepEqual(failed, ['socket', socketOf(id), 'EADDRINUSE']);
+  });
+
+  test('for a copy that is too deep follows it no further', async () => {
+    const deep = `${world.directory}/deep`;
+    mkdirSync(`${deep}/${'d/'.repeat(140)}`, { recursive: true });
+    const plan = world.plan(['true'], { mounts: ['copy-in', deep, '/work'] });
+    const failed = await launcher.fail(plan);
+    rmSync(deep, { recursive: true });
+    assert.deepEqual(failed, ['copy-in', deep, 'ELOOP']);
+  });
+
+  test('with no daemon to hear it says so in its log', async () => {
+    const other = await world.start();
+    const { id, plan } = world.plan(['nonsense'], { mounts: slowCopy() });
+    const written = logWritten(id);
+    // The launcher reads all that was sent before it finds the end of its socket.
+    other.socket.end(formatFrame(['launch', ...plan]));
+    other.socket.destroySoon();
+    const end = await written;
+    rmSync(world.logDirectory(id), { recursive: true });
+    assert.deepEqual(
+      ['how', 'step', 'object', 'errno'].map((key) => end.get(key)),
+      ['not-started', 'exec', 'nonsense', 'ENOENT'],
+    );
+  });
+
+  /** Resolves with the end record of a job when it is there. */
+  function logWritten(id: string): Promise<Map<string, string>> {
+    return new Promise((resolve) => {
+      const watcher = watch(`${world.directory}/logs`, { recursive: true }, () => {
+        const end = existsSync(world.logDirectory(id)) ? world.readLog(id).end : undefined;
+        if (end === undefined) return;
+        watcher.close();
+        resolve(end);
+      });
+    });
+  }
+
+  const badPlans: Record<string, (plan: string[]) => readonly string[]> = {
+    'an unknown option': (plan) => [...plan, 'nonsense'],
+    'a missing operand': (plan) => [...plan, 'tmpfs', '/x'],
+    'a number that is none': (plan) => [...plan, 'timeout', '1s'],
+    'a number over its bounds': (plan) => [...plan, 'timeout', '99999999999999999999'],
+    'the host’s own ids': (plan) => replaced(plan, 'ids', '0'),
+    'ids over the end': (plan) => replaced(plan, 'ids', '4294967295'),
+    'an id that leads elsewhere': (plan) => replaced(plan, 'id', '../x'),
+    'a relative path': (plan) => [...plan, 'bind-ro', 'usr', '/x'],
+    'a path with dots': (plan) => [...plan, 'bind-ro', '/usr/../etc', '/x'],
+    'a set-uid mode': (plan) => [...plan, 'dir', '/work/x', '4755'],
+    'a limit of another cgroup': (plan) => [...plan, 'cgroup-set', '/sys/fs/cgroup/x/y', '1'],
+    'no arguments': (plan) => plan.slice(0, plan.indexOf('arg')),
+    'no network': (plan) => without(plan, 'net'),
+    'no root': (plan) => without(plan, 'root-end', 1),
+    'a run file elsewhere': (plan) => [...plan, 'run-file', '../x', ''],
+    'a variable without a name': (plan) => [...plan, 'env', '=x'],
+    'a soft limit above the hard one': (plan) => [...plan, 'rlimit', 'nofile', '2', '1'],
+    'an unknown door': (plan) => [...plan, 'allow', 'everything'],
+    'two ids': (plan) => [...plan, 'id', 'abc'],
+  };
+
+  function replaced(plan: readonly string[], option: string, value: string): string[] {
+    return plan.map((each, i) => (plan[i - 1] === option ? value : each));
+  }
+
+  function without(plan: readonly string[], option: string, strings = 2): string[] {
+    return plan.toSpliced(plan.indexOf(option), strings);
+  }
+
+  for (const [what, spoil] of Object.entries(badPlans)) {
+    test(`a plan with ${what} is refused as a whole`, async () => {
+      const { plan } = world.plan(['true']);
+      launcher.send(['launch', ...spoil(plan)]);
+      const [, , step, object, errno] = await launcher.frame('failed');
+      assert.deepEqual([step, errno], ['plan', 'EINVAL']);
+      assert.match(object ?? '', /^[\w-]+: [a-z]/);
+    });
+  }
+
+  test('no plan at all brings the launcher down', async () => {
+    const options = [
+      ...['id', 'log-dir', 'log-segment', 'socket', 'ids', 'net', 'hostname', 'root-key'],
+      ...['root-end', 'bind-ro', 'tmpfs', 'dir', 'file', 'symlink', 'dev', 'proc', 'sys'],
+      ...['run-file', 'boot-id', 'copy-in', 'cgroup', 'cgroup-set', 'memory-events', 'rlimit'],
+      ...['allow', 'no-init', 'stdin', 'cwd', 'env', 'arg', 'timeout', 'grace'],
+    ];
+    const operands = ['', '/', '/x', '/x/', '//', '0', '1', '65536', '0755', 'v1', 'kill', 'pool'];
+    const word = fc.oneof(
+      fc.constantFrom(...options),
+      fc.constantFrom(...operands),
+      fc.string({ maxLength: 300 }).map((text) => text.replaceAll('\0', '')),
+    );
+    // Never whole: `arg` is cut out, so that nothing is ever started.
+    const anyPlan = fc
+      .array(word, { maxLength: 60 })
+      .map((words) => words.map((each) => (each === 'arg' ? 'args' : each)));
+    const spoiled = fc
+      .tuple(fc.nat(), fc.nat({ max: 5 }), fc.array(word, { maxLength: 5 }))
+      .map(([at, count, words]) => {
+        const { plan } = world.plan(['true']);
+        const end = plan.indexOf('arg');
+        return plan
+          .slice(0, end)
+          .toSpliced(at % end, count, ...words.filter((each) => each !== 'arg'));
+      });
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(anyPlan, spoiled), async (plan) => {
+        launcher.send(['launch', ...plan]);
+        assert.equal((await launcher.frame('failed'))[2], 'plan');
+      }),
+      { numRuns: 300 },
+    );
+    const job = await launcher.launch(world.plan(['true']));
+    assert.equal((await job.ended).get('code'), '0');
+  });
+});
