@@ -7,12 +7,7 @@ import { down, up } from './daemon.ts';
 import type { Home } from './home.ts';
 import { ROOT } from './steps.ts';
 
-const FIRST_JOB = `
-echo "hello from $(hostname), a job with $(ls /proc | grep -c '^[0-9]') processes in sight"
-echo "I am user $(id -u) in here and see $(ls / | tr '\\n' ' ')"
-for second in 3 2 1; do echo "$second ..."; sleep 0.3; done
-echo "done"
-`;
+const FIRST_JOB = ['--max-cpu=50', '--max-memory=64', '--upload=examples/hello.sh', './hello.sh'];
 
 /** Leaves a running daemon; Ctrl-C on the way leaves nothing. */
 export async function run(home: Home): Promise<number> {
@@ -33,17 +28,8 @@ export async function run(home: Home): Promise<number> {
 async function begin(home: Home): Promise<number> {
   const port = await up(home);
   process.stdout.write(`A daemon listens on 127.0.0.1:${port}. A first job:\n\n`);
-  const command = [
-    'job',
-    'run',
-    '--follow',
-    '--max-cpu=50',
-    '--max-memory=64',
-    'sh',
-    '-c',
-    FIRST_JOB,
-  ];
-  const rnx = spawn(path.join(ROOT, 'dist/rnx'), command, {
+  const rnx = spawn(path.join(ROOT, 'dist/rnx'), ['job', 'run', '--follow', ...FIRST_JOB], {
+    cwd: ROOT,
     stdio: 'inherit',
     env: { ...process.env, RNX_CONFIG: home.nodesFile },
   });
