@@ -17,8 +17,7 @@ const v1: CgroupLayout = {
   base: {
     memory: '/m/j',
     cpu: '/c/j',
-    cpuacct: '/c/j',
-    pids: '/p/j',
+    pids: '/c/j',
     blkio: '/b/j',
     cpuset: '/s/j',
   },
@@ -50,19 +49,19 @@ test('on cgroup v2 every limit becomes a value in the one directory of the job',
 test('on v1 controllers a shared mount is one directory, and what no limit needs is left out', () => {
   const plan = cgroupPlan(v1, 'x', none, ['8:0'], false);
   const directories = plan.flatMap((word, at) => (word === 'cgroup' ? [plan[at + 2]] : []));
-  assert.deepEqual(directories, ['/m/j/job-x', '/c/j/job-x', '/p/j/job-x', '/u/j/job-x']);
+  assert.deepEqual(directories, ['/m/j/job-x', '/c/j/job-x', '/u/j/job-x']);
   assert.deepEqual(values(plan), {});
   const limited = values(cgroupPlan(v1, 'x', limits, ['8:0'], false));
   assert.equal(limited['/m/j/job-x/memory.limit_in_bytes'], '67108864');
   assert.equal(limited['/c/j/job-x/cpu.cfs_quota_us'], '50000');
-  assert.equal(limited['/p/j/job-x/pids.max'], '10');
+  assert.equal(limited['/c/j/job-x/pids.max'], '10');
   assert.equal(limited['/b/j/job-x/blkio.throttle.write_bps_device'], '8:0 1000');
   assert.equal(limited['/m/j/job-x/memory.memsw.limit_in_bytes'], undefined);
 });
 
 test('clearing up looks in every directory that a job can have had', () => {
   assert.deepEqual(cgroupDirectories(v2, 'x'), ['/cg/j/job-x']);
-  assert.equal(cgroupDirectories(v1, 'x').length, 6);
+  assert.equal(cgroupDirectories(v1, 'x').length, 5);
 });
 
 test('what is in force is told with what keeps it', () => {

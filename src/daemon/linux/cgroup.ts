@@ -38,7 +38,7 @@ export type CgroupLayout =
       readonly swap: boolean;
     };
 
-const v1Controllers = ['memory', 'cpu', 'cpuacct', 'pids', 'blkio', 'cpuset'] as const;
+const v1Controllers = ['memory', 'cpu', 'pids', 'blkio', 'cpuset'] as const;
 type V1Controller = (typeof v1Controllers)[number];
 
 /** What a v2 host must offer for our limits. */
@@ -235,7 +235,7 @@ export function cgroupPlan(
 
   const join = (controller: V1Controller) => {
     const at = path.join(layout.base[controller], name);
-    // Two controllers may share one mount (`cpu,cpuacct`): one directory serves both.
+    // Controllers may share one mount: one directory serves both.
     if (!plan.includes(at)) plan.push('cgroup', 'v1', at);
     return at;
   };
@@ -249,7 +249,6 @@ export function cgroupPlan(
     set(cpu, 'cpu.cfs_period_us', String(CPU_PERIOD_USEC));
     set(cpu, 'cpu.cfs_quota_us', quota);
   }
-  const cpuacct = join('cpuacct');
   const processes = join('pids');
   if (limits.processes > 0) set(processes, 'pids.max', pids);
   if (limits.ioBps > 0) {
@@ -268,8 +267,9 @@ export function cgroupPlan(
       readFileSync(path.join(layout.base.cpuset, 'cpuset.mems'), 'utf8').trim(),
     );
   }
-  plan.push('cgroup', 'kill', path.join(layout.unified, name));
-  plan.push('memory-events', 'v1', memory, 'cpu-usage', 'v1', cpuacct);
+  // The unified tree counts processor time without any controller, so cpuacct is not needed.
+  const unified = path.join(layout.unified, name);
+  plan.push('cgroup', 'kill', unified, 'memory-events', 'v1', memory, 'cpu-usage', 'v2', unified);
   return plan;
 }
 
