@@ -115,7 +115,7 @@ export function jobTable(jobs: readonly JobSummary[], out: Output): string {
     // A beginning of an id is as good as the whole, and here it saves the line.
     narrow ? visible(job.uuid).slice(0, SHORT_ID) : visible(job.uuid),
     visible(job.name) || '-',
-    visible(job.nodeId).slice(0, SHORT_ID) || '-',
+    shortNodeId(visible(job.nodeId)),
     visible(job.status),
     localTime(job.startTime || job.scheduledTime),
     commandLine(job.command, job.args),
@@ -129,6 +129,12 @@ export function jobTable(jobs: readonly JobSummary[], out: Output): string {
     { title: 'COMMAND', width: 7 },
   ];
   return table(columns, rows, out.columns ?? 0, COMMAND_COLUMNS);
+}
+
+/** A UUID is known by its beginning; any other id is shown whole. */
+function shortNodeId(nodeId: string): string {
+  if (nodeId === '') return '-';
+  return /^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(nodeId) ? nodeId.slice(0, SHORT_ID) : nodeId;
 }
 
 /** The lines of `rnx list`. */

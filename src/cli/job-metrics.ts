@@ -1,9 +1,5 @@
 // rnx job metrics: what a job used and uses.
 
-import { toJson } from '@bufbuild/protobuf';
-import { generated } from '../client/generated.ts';
-import { JobService } from '../gen/joblet/jobs_pb.ts';
-import { JobMetricsSampleSchema } from '../gen/joblet/metrics_pb.ts';
 import { JobletError } from '../shared/errors.ts';
 import { command } from './command.ts';
 import { INTERRUPTED_EXIT_CODE } from './job-log.ts';
@@ -19,11 +15,12 @@ export const jobMetrics = command({
   words: [1, 1],
   missing: 'which job? Say its id: rnx job metrics JOB (rnx job list shows them)',
   run: async (_values, [uuid = ''], { connect, json, out }) => {
+    const { getJobMetrics, sampleJson } = await import('./metrics-wire.ts');
     const connection = await connect();
     const stopped = new AbortController();
     process.once('SIGINT', () => stopped.abort());
     const samples = connection.serverStream(
-      generated(JobService.method.getJobMetrics),
+      getJobMetrics,
       { jobUuid: uuid },
       { signal: stopped.signal },
     );
@@ -31,9 +28,7 @@ export const jobMetrics = command({
     try {
       for await (const sample of samples) {
         count++;
-        await out.write(
-          json ? jsonText(toJson(JobMetricsSampleSchema, sample)) : metricsText(sample),
-        );
+        await out.write(json ? jsonText(sampleJson(sample)) : metricsText(sample));
       }
     } catch (error) {
       if (!stopped.signal.aborted) throw error;

@@ -8,7 +8,7 @@ import { parseBytes } from '../shared/units.ts';
 import { attend } from './attend.ts';
 import { command, type Values } from './command.ts';
 import { NO_JOB_EXIT_CODE } from './exit-code.ts';
-import { jsonLine, jsonText, roughSize, visible } from './print.ts';
+import { jsonLine, jsonText, visible } from './print.ts';
 import { showProgress } from './progress.ts';
 import { type RunContext, startedJson, startedText } from './run-text.ts';
 import { parseSchedule } from './schedule.ts';
@@ -144,7 +144,7 @@ async function sendUploads(
   const bytes = totalBytes(files);
   if (!json) {
     const beside = attended(values) ? err : out;
-    await beside.write(`Uploading ${files.length} files (${roughSize(bytes)})...\n`);
+    await beside.write(`Uploading ${files.length} files (${(bytes / MB).toFixed(2)} MB)...\n`);
   }
   if (fitsRequest(files)) return { uploads: inlineUploads(files) };
   const parts = uploadParts(files, showProgress(err, bytes));

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // rnx, the command line client.
 
 import { codeOf } from '../client/status.ts';

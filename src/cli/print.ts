@@ -133,7 +133,7 @@ export function roughTime(milliseconds: number): string {
 
 const sizeUnits = ['B', 'KB', 'MB', 'GB', 'TB'] as const;
 
-/** A size to two places: `5.20 MB`, `12 B`. */
+/** A size to two places at most: `5.2 MB`, `12 B`. */
 export function roughSize(bytes: number): string {
   let value = bytes;
   let unit = 0;
@@ -141,7 +141,7 @@ export function roughSize(bytes: number): string {
     value /= 1024;
     unit++;
   }
-  return `${unit === 0 ? value : value.toFixed(2)} ${sizeUnits[unit]}`;
+  return `${Number(value.toFixed(2))} ${sizeUnits[unit]}`;
 }
 
 /** A document for programs. */

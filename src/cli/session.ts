@@ -1,8 +1,7 @@
 // What a command has at hand: where to write, what the user prefers, and the daemon, connected to
 // when it is first asked for.
 
-import tls from 'node:tls';
-import { type Connection, connect } from '../client/connection.ts';
+import type { Connection } from '../client/connection.ts';
 import { type Node, type NodeChoice, resolveNode } from '../client/nodes-file.ts';
 import { parseDuration } from '../shared/units.ts';
 import type { Environment, Output } from './output.ts';
@@ -38,9 +37,8 @@ export function openSession(
     choice,
     node,
     connect: async () => {
-      // We trust the CA of the node and no other. Without this Node reads the 140 it ships with first,
-      // which takes longer than the whole handshake.
-      tls.setDefaultCACertificates([]);
+      const { connect, trustNoOthers } = await import('../client/connection.ts');
+      trustNoOthers();
       return connect(await node());
     },
     deadlineMs: (usual) => {

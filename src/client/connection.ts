@@ -49,6 +49,14 @@ export interface Connection {
 }
 
 /**
+ * Makes this process trust no CA but those that nodes name. A process that talks to nothing else
+ * saves the 10 ms in which Node would read the CAs it ships with.
+ */
+export function trustNoOthers(): void {
+  tls.setDefaultCACertificates([]);
+}
+
+/**
  * Begins a connection. Certificates are checked here; that nobody answers is learned by the first
  * call.
  * @throws JobletError unauthenticated or invalid, for certificates that cannot work
