@@ -25,7 +25,10 @@ const MIGRATIONS = path.join(import.meta.dirname, 'migrations');
 export class Db {
   readonly #db: DatabaseSync;
   readonly #walFd: number;
-  #syncing: Promise<void> | undefined;
+  /** Transactions committed so far. */
+  #commits = 0;
+  /** The flush under way, and how many commits it covers. */
+  #syncing: { readonly promise: Promise<void>; readonly commits: number } | undefined;
   #next: Promise<void> | undefined;
   /** The transaction of this turn of the event loop. */
   #batch: PromiseWithResolvers<void> | undefined;
@@ -96,6 +99,7 @@ export class Db {
     try {
       this.#db.exec('COMMIT');
       this.#batch = undefined;
+      this.#commits += 1;
       batch.resolve();
     } catch (error) {
       this.#fail(error);
@@ -110,15 +114,11 @@ export class Db {
   }
 
   #durable(): Promise<void> {
-    if (this.#syncing === undefined) {
-      this.#syncing = this.#sync();
-      return this.#syncing;
-    }
-    // The one under way may have started before our commit: wait for the one after it.
-    this.#next ??= this.#syncing.then(
-      () => this.#startNext(),
-      () => this.#startNext(),
-    );
+    if (this.#syncing === undefined) return this.#startSync();
+    // The one under way will do if it was started behind the last commit.
+    if (this.#syncing.commits === this.#commits) return this.#syncing.promise;
+    const start = () => this.#startSync();
+    this.#next ??= this.#syncing.promise.then(start, start);
     return this.#next;
   }
 
@@ -135,27 +135,20 @@ export class Db {
     batch?.reject(error);
   }
 
-  #startNext(): Promise<void> {
+  #startSync(): Promise<void> {
     this.#next = undefined;
-    this.#syncing = this.#sync();
-    return this.#syncing;
-  }
-
-  #sync(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      fdatasync(this.#walFd, (error) => {
-        // Whoever waits in #next starts a new one; else the next caller does.
-        if (this.#next === undefined) this.#syncing = undefined;
-        if (error === null) resolve();
-        else {
-          reject(
-            new JobletError('unavailable', `the disk refused to keep the state: ${error.message}`, {
-              cause: error,
-            }),
-          );
-        }
-      });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#syncing = { promise, commits: this.#commits };
+    fdatasync(this.#walFd, (error) => {
+      // Whoever waits in #next starts the next one; else the next caller does.
+      if (this.#next === undefined) this.#syncing = undefined;
+      if (error === null) resolve();
+      else {
+        const message = `the disk refused to keep the state: ${error.message}`;
+        reject(new JobletError('unavailable', message, { cause: error }));
+      }
     });
+    return promise;
   }
 
   #migrate(file: string): void {
