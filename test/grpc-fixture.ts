@@ -23,6 +23,7 @@ export function clientPair(
 export const testLimits: GrpcLimits = {
   maxConnections: 100,
   handshakeMs: 10_000,
+  maxBodyBytes: 16 * 1024 * 1024,
   maxReceiveBytes: 8 * 1024 * 1024,
   maxSendBytes: 8 * 1024 * 1024,
   maxHeaderBytes: 64 * 1024,

@@ -2,12 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
 import type { Client, ServiceError } from '@grpc/grpc-js';
 import { JobService } from '../src/gen/joblet/jobs_pb.ts';
 import { MonitoringService } from '../src/gen/joblet/monitoring_pb.ts';
 import { JobletError } from '../src/shared/errors.ts';
 import {
+  authority,
   callUnary,
   clientPair,
   connect,
@@ -183,6 +186,51 @@ test('a request that is too big is refused, compressed or not', async () => {
   });
   assert.match(await outcomeOf(callUnary(gzip, JobService, 'runJob', big)), /^RESOURCE_EXHAUSTED /);
   gzip.close();
+});
+
+test('many big requests that never end are refused, and small ones are served on', async () => {
+  const pair = await clientPair(['developer']);
+  const MB = 1024 * 1024;
+  const session = connectHttp2(`https://127.0.0.1:${served.port}`, {
+    ca: authority.cert,
+    servername: 'joblet',
+    ...pair,
+  });
+  /** Sends 6 MiB of a request that was to have 7; answers how the server ends it, if it does. */
+  const begin = () => {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/joblet.JobService/RunJob',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    stream.on('error', () => {});
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(7 * MB, 1);
+    stream.write(head);
+    stream.write(Buffer.alloc(6 * MB));
+    return stream;
+  };
+  const streams = [begin(), begin(), begin(), begin()];
+  // What is held stays within 16 MiB, so of four times six at least one is sent away.
+  const ended = Promise.race(streams.map((stream) => once(stream, 'response')));
+  const [headers] = (await ended) as [Record<string, string>];
+  assert.equal(headers['grpc-status'], '8');
+  assert.match(decodeURI(headers['grpc-message'] ?? ''), /too much at once/);
+  assert.equal((await callUnary(admin, JobService, 'getJobStatus', { uuid: 'a' })).uuid, 'a');
+  session.destroy();
+  await once(session, 'close');
+  // What they held is free again.
+  const big = { command: 'true', args: ['x'.repeat(7 * MB)] };
+  assert.match(await outcomeOf(callUnary(admin, JobService, 'runJob', big)), /^UNIMPLEMENTED /);
+});
+
+test('a connection that does not finish its handshake is cut off', async () => {
+  const other = await startServer(() => {}, { handshakeMs: 20 });
+  const socket = connectTcp(other.port, '127.0.0.1');
+  socket.on('error', () => {});
+  await once(socket, 'close');
+  await other.server.stop();
 });
 
 test('bytes that are no message are INVALID_ARGUMENT', async () => {

@@ -19,14 +19,16 @@ import {
 import { JobletError } from '../../shared/errors.ts';
 import type { Credentials } from '../credentials.ts';
 import { type Admission, admit, withdrawal } from './admission.ts';
-import { AdmittedCall, RefusedCall } from './admitted-call.ts';
-import { statusOf } from './errors.ts';
+import { AdmittedCall, type CallScope, RefusedCall, refuse } from './admitted-call.ts';
+import { BodyBudget } from './body-budget.ts';
 import { type Caller, refusal } from './roles.ts';
 
 export interface ConnectionLimits {
   readonly maxConnections: number;
   /** A connection that has not proved who it is within this is cut off. */
   readonly handshakeMs: number;
+  /** Bytes of requests held at once, over all calls. */
+  readonly maxBodyBytes: number;
 }
 
 /** Told of each call that was not let in. */
@@ -50,8 +52,7 @@ interface Entry {
 }
 
 export class Connections {
-  /** Calls that are under way. */
-  readonly open = new Set<AdmittedCall>();
+  readonly #scope: CallScope;
   readonly #grpc: Server;
   readonly #onRefused: OnRefused;
   readonly #tls: TlsServer;
@@ -70,6 +71,7 @@ export class Connections {
     onRefused: OnRefused,
   ) {
     this.#grpc = grpc;
+    this.#scope = { open: new Set(), budget: new BodyBudget(limits.maxBodyBytes) };
     this.#credentials = credentials;
     this.#onRefused = onRefused;
     this.#tls = createServer(
@@ -84,6 +86,8 @@ export class Connections {
       },
       (socket) => this.#accept(socket),
     );
+    // Also told of a handshake that takes too long; nobody else closes what has failed.
+    this.#tls.on('tlsClientError', (_error, socket) => socket.destroy());
     this.#tls.maxConnections = limits.maxConnections;
   }
 
@@ -115,7 +119,7 @@ export class Connections {
     const isSameAuthority = credentials.caCert === this.#credentials.caCert;
     this.#credentials = credentials;
     this.#tls.setSecureContext(contextOf(credentials));
-    for (const call of this.open) {
+    for (const call of this.#scope.open) {
       const reason = withdrawal(call.admission, Date.now(), credentials.revoked);
       if (reason !== undefined) call.stop(reason);
     }
@@ -125,10 +129,11 @@ export class Connections {
     this.destroy();
   }
 
-  /** Accepts nothing more: no connection, and no call on those that stand. */
-  refuseNew(reason: JobletError): void {
+  /** Accepts nothing more, no connection and no call, and ends calls that would go on. */
+  stop(reason: JobletError): void {
     this.#stopping = reason;
     this.#tls.close();
+    for (const call of this.#scope.open) call.stop(reason);
   }
 
   /** Lets every connection end with its last call. Resolves when all have, or after `ms`. */
@@ -212,9 +217,9 @@ export class Connections {
         this.#stopping ??
         withdrawal(admission, Date.now(), this.#credentials.revoked) ??
         refusal(caller, path);
-      if (error === undefined) return new AdmittedCall(call, admission, this.open);
+      if (error === undefined) return new AdmittedCall(call, admission, this.#scope);
       this.#onRefused({ path, peer: call.getPeer(), caller, error });
-      call.sendStatus(statusOf(error));
+      refuse(call, error);
       return new RefusedCall(call);
     };
   }
@@ -223,7 +228,7 @@ export class Connections {
   #wall(error: JobletError): ServerInterceptor {
     return ({ path }, call) => {
       this.#onRefused({ path, peer: call.getPeer(), caller: undefined, error });
-      call.sendStatus(statusOf(error));
+      refuse(call, error);
       return new RefusedCall(call);
     };
   }

@@ -89,9 +89,8 @@ export class GrpcServer {
    */
   async stop(): Promise<void> {
     const reason = new JobletError('unavailable', 'the daemon is stopping; try again soon');
-    this.#connections.refuseNew(reason);
     this.#health.stop();
-    for (const call of this.#connections.open) call.stop(reason);
+    this.#connections.stop(reason);
     await this.#connections.drain(this.#stopMs);
     this.#connections.destroy();
     this.#server.forceShutdown();

@@ -69,6 +69,9 @@ const STREAM_WINDOW_BYTES = 256 * 1024;
 /** One message of a stream of requests: there may be many of them under way at once. */
 const STREAM_MESSAGE_BYTES = 4 * 1024 * 1024;
 
+/** What gRPC puts in front of each message. */
+const FRAME_BYTES = 5;
+
 /** A reader that takes nothing for so long is cut off; it can go on where it was. */
 const STALL_MS = 5 * 60_000;
 
@@ -108,8 +111,11 @@ interface Route {
   readonly journal: Journal;
 }
 
-/** A request, or what is wrong with its bytes. */
-type Read = AnyMessage | JobletError;
+/** A request, or what is wrong with it, and how long it was. */
+interface Read {
+  readonly message: AnyMessage | JobletError;
+  readonly bytes: number;
+}
 
 function adapt(route: Route): [type: string, handle: unknown] {
   switch (route.method.methodKind) {
@@ -143,7 +149,11 @@ function clientStream(route: Route): handleClientStreamingCall<Read, Buffer> {
     // A daemon that stops waits for no more of the stream.
     call.signal.addEventListener('abort', () => grpcCall.destroy());
     async function* requests() {
-      for await (const request of grpcCall) yield whole(request as Read);
+      for await (const request of grpcCall as AsyncIterable<Read>) {
+        yield whole(request);
+        // Asked for the next one: this one has been dealt with.
+        call.release(request.bytes + FRAME_BYTES);
+      }
     }
     try {
       const answer = await route.handler(requests(), call);
@@ -169,9 +179,17 @@ function serverStream(route: Route): handleServerStreamingCall<Read, Buffer> {
       grpcCall.end();
     } catch (error) {
       const status = call.fail(route, error);
-      if (!grpcCall.cancelled) grpcCall.emit('error', status);
+      if (error instanceof StalledReader) call.reset();
+      else if (!grpcCall.cancelled) grpcCall.emit('error', status);
     }
   };
+}
+
+/** A reader that is cut off: an answer would only wait behind what it does not take. */
+class StalledReader extends JobletError {
+  constructor() {
+    super('exhausted', `the reader took nothing for ${STALL_MS / 60_000} minutes`);
+  }
 }
 
 /** Waits for the reader when enough is under way to it. */
@@ -194,14 +212,7 @@ class StreamWriter {
     });
     if (this.#underWayBytes <= STREAM_WINDOW_BYTES) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const stalled = setTimeout(() => {
-      reject(
-        new JobletError(
-          'exhausted',
-          `the reader took nothing for ${STALL_MS / 60_000} minutes; read on from the last position`,
-        ),
-      );
-    }, STALL_MS);
+    const stalled = setTimeout(() => reject(new StalledReader()), STALL_MS);
     stalled.unref();
     this.#wake = resolve;
     try {
@@ -260,6 +271,16 @@ class LiveCall implements Call {
     return this.#controller.signal;
   }
 
+  /** A part of a stream of requests has been dealt with. */
+  release(bytes: number): void {
+    this.#admitted.release(bytes);
+  }
+
+  /** Cuts the call off. */
+  reset(): void {
+    this.#admitted.reset();
+  }
+
   /** Sends the only answer. */
   answer(bytes: Buffer): void {
     this.#admitted.answer(bytes);
@@ -294,27 +315,29 @@ class LiveCall implements Call {
   }
 }
 
-function whole(request: Read): AnyMessage {
-  if (request instanceof JobletError) throw request;
-  return request;
+function whole({ message }: Read): AnyMessage {
+  if (message instanceof JobletError) throw message;
+  return message;
 }
 
 function readerOf(method: DescMethod): (bytes: Buffer) => Read {
-  const { input } = method;
   const isStream = method.methodKind === 'client_streaming';
-  return (bytes) => {
-    if (isStream && bytes.length > STREAM_MESSAGE_BYTES) {
-      return new JobletError(
-        'exhausted',
-        `a message of this stream holds at most ${STREAM_MESSAGE_BYTES} bytes; send smaller parts`,
-      );
+  return (buffer) => {
+    const bytes = buffer.length;
+    if (isStream && bytes > STREAM_MESSAGE_BYTES) {
+      const text = `a message of this stream holds at most ${STREAM_MESSAGE_BYTES} bytes; send smaller parts`;
+      return { message: new JobletError('exhausted', text), bytes };
     }
-    try {
-      return fromBinary(input, bytes, readOptions);
-    } catch (cause) {
-      return new JobletError('invalid', `the request is no ${input.typeName}`, { cause });
-    }
+    return { message: parse(method, buffer), bytes };
   };
+}
+
+function parse({ input }: DescMethod, bytes: Buffer): AnyMessage | JobletError {
+  try {
+    return fromBinary(input, bytes, readOptions);
+  } catch (cause) {
+    return new JobletError('invalid', `the request is no ${input.typeName}`, { cause });
+  }
 }
 
 function bytesOf({ output }: DescMethod, answer: MessageInitShape<typeof output>): Buffer {

@@ -39,6 +39,9 @@ export interface Rpc {
 /** Connections at once; one holds about 20 kB. */
 const MAX_CONNECTIONS = 10_000;
 
+/** Requests of the biggest size that are held at once. */
+const BIG_REQUESTS = 2;
+
 /** Makes the API of a node. */
 export function createRpc({ jobs, logs, uploads, config, log }: RpcParts): Rpc {
   const server = new GrpcServer(credentialsOf(config), limitsOf(config), {
@@ -108,6 +111,7 @@ function limitsOf({ grpc, joblet }: Config): GrpcLimits {
     maxConnections: MAX_CONNECTIONS,
     handshakeMs: grpc.connectionTimeoutMs,
     maxReceiveBytes: grpc.maxRecvBytes,
+    maxBodyBytes: BIG_REQUESTS * grpc.maxRecvBytes,
     maxSendBytes: grpc.maxSendBytes,
     maxHeaderBytes: grpc.maxHeaderBytes,
     maxConcurrentStreams: grpc.maxConcurrentStreams,
