@@ -225,6 +225,25 @@ test('many big requests that never end are refused, and small ones are served on
   assert.match(await outcomeOf(callUnary(admin, JobService, 'runJob', big)), /^UNIMPLEMENTED /);
 });
 
+test('headers beyond their limit are refused', async () => {
+  const session = connectHttp2(`https://127.0.0.1:${served.port}`, {
+    ca: authority.cert,
+    servername: 'joblet',
+    ...(await clientPair(['viewer'])),
+  });
+  await once(session, 'remoteSettings');
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/joblet.JobService/ListJobs',
+    'content-type': 'application/grpc',
+    'x-big': 'x'.repeat(70_000),
+  });
+  stream.on('error', () => {});
+  await once(stream, 'close');
+  assert.notEqual(stream.rstCode, 0);
+  session.destroy();
+});
+
 test('a connection that does not finish its handshake is cut off', async () => {
   const other = await startServer(() => {}, { handshakeMs: 20 });
   const socket = connectTcp(other.port, '127.0.0.1');
