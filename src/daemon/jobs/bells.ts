@@ -41,6 +41,11 @@ export class Bells {
     if (bell.waiting.size === 0 && signal.aborted) this.#close(id, bell);
   }
 
+  /** The job has started: those who followed it before it had a keeper can be rung for now. */
+  start(id: string): void {
+    this.end(id);
+  }
+
   /** The job has ended: its readers may read to the end. */
   end(id: string): void {
     const bell = this.#bells.get(id);
@@ -56,10 +61,8 @@ export class Bells {
       waiting: new Set(),
     };
     this.#bells.set(id, bell);
-    bell.link.then((link) => {
-      if (link === undefined) this.#close(id, bell);
-      else link.ended.then(() => this.#close(id, bell));
-    });
+    // Without a keeper there is nothing to hear yet, or any more: start or end will be called.
+    bell.link.then((link) => link?.ended.then(() => this.#close(id, bell)));
     return bell;
   }
 

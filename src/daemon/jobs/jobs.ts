@@ -418,6 +418,7 @@ export class Jobs {
       return this.#settle(active, { how: 'not-started', step, object, errno }, undefined, true);
     }
     this.#change(active, { status: 'RUNNING', startedAtMs: launched.startedAtMs });
+    this.#parts.bells.start(id);
     if (active.earlyEnd !== undefined) {
       const end = active.earlyEnd;
       return this.#settle(active, outcomeOf(end, spec), end, false);
