@@ -320,17 +320,18 @@ describe('joblet-launch', { skip: why ?? false }, () => {
 
   describe('ending a job', () => {
     test('a timeout ends it, after the grace when it does not listen', async () => {
-      const { end, log } = await run(
-        'trap "echo term" TERM; sleep 100 & wait; echo on; sleep 100',
-        {
-          timeoutMs: 60,
-          graceMs: 60,
-        },
-      );
+      const script = 'trap "echo term" TERM; echo ready; sleep 100 & wait; echo on; sleep 100';
+      const job = await start(['sh', '-c', script], { timeoutMs: 60_000, graceMs: 300 });
+      const keeper = await KeeperClient.connect(job.id);
+      await keeper.next();
+      keeper.send('watch');
+      assert.deepEqual(await keeper.next(), ['bell', '6']);
+      keeper.send('deadline', '1');
+      const end = await job.ended;
       assert.equal(end.get('cause'), 'timeout');
       assert.equal(end.get('how'), 'signaled');
       assert.equal(end.get('code'), '9');
-      assert.equal(log.stdout, 'term\non\n');
+      assert.equal(world.readLog(job.id).stdout, 'ready\nterm\non\n');
     });
 
     test('a deadline can be moved and lifted', async () => {
@@ -610,7 +611,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       const other = await world.start();
       const { id, plan } = world.plan(['sh', '-c', 'read a; echo $a; sleep 1000'], {
         stdin: 'pipe',
-        timeoutMs: 400,
+        timeoutMs: 60_000,
         graceMs: 0,
       });
       await other.launch({ id, plan });
@@ -620,8 +621,10 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       assert.equal((await keeper.next())[2], 'running');
       keeper.input('still here\n');
       assert.deepEqual(await keeper.next(), ['stdin-taken']);
-      const ended = await keeper.next();
-      assert.equal(ended[0], 'ended');
+      keeper.send('watch');
+      assert.equal((await keeper.next())[0], 'bell');
+      keeper.send('deadline', '1');
+      assert.equal((await keeper.next())[0], 'ended');
       await keeper.closed;
       const log = world.readLog(id);
       assert.equal(log.stdout, 'still here\n');

@@ -1,11 +1,10 @@
 // Drives joblet-launch the way the daemon does, without a daemon: for tests of the C program alone.
 // A world is one test file's directory and cgroups; a launcher is one process; a job is one launch.
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import {
@@ -23,11 +22,10 @@ import {
 import { hostRoot } from '../src/daemon/linux/host-root.ts';
 import { HEADER_BYTES, parseHeader, type StreamName } from '../src/shared/log-record.ts';
 
-const native = path.join(import.meta.dirname, '..', 'native');
-
 /** The program under test; JOBLET_LAUNCH names another build of it. */
 export const launchBinary =
-  process.env['JOBLET_LAUNCH'] ?? path.join(native, 'build', 'joblet-launch');
+  process.env['JOBLET_LAUNCH'] ??
+  path.join(import.meta.dirname, '..', 'native', 'build', 'joblet-launch');
 
 /** Why these tests cannot run here, or undefined. */
 export function whyNot(): string | undefined {
@@ -77,6 +75,8 @@ export interface Wishes {
   readonly more?: readonly string[];
 }
 
+const PF_EXITING = 4;
+
 export const FIRST_ID = 0x3000_0000;
 
 export class World {
@@ -85,8 +85,9 @@ export class World {
   readonly #launchers: LauncherProcess[] = [];
 
   constructor() {
-    execFileSync('make', ['-s', '-C', native]);
-    this.directory = mkdtempSync(path.join(os.tmpdir(), 'joblet-launcher-'));
+    // Not /tmp: that may be a memory file system, whose ids older kernels cannot map.
+    mkdirSync('/var/tmp', { recursive: true, mode: 0o1777 });
+    this.directory = mkdtempSync('/var/tmp/joblet-launcher-');
     mkdirSync(path.join(this.directory, 'logs'));
     this.cgroups = openCgroups(`/sys/fs/cgroup/joblet-launcher-${process.pid}`);
   }
@@ -252,7 +253,7 @@ export class LauncherProcess {
         .split(' ')
         .filter((pid) => pid !== '')
         .map((pid) => readFileSync(`/proc/${pid}/stat`, 'utf8'))
-        .filter((stat) => !stat.includes('joblet-netns') && !/\) Z /.test(stat));
+        .filter((stat) => !stat.includes('joblet-netns') && !isLeaving(stat));
     } catch {
       return [];
     }
@@ -387,6 +388,12 @@ export function readLog(directory: string): JobLog {
 /** The `key=value` strings of a gap or end record. */
 export function pairsOf(record: LogRecord): string[] {
   return record.bytes.toString().split('\0').slice(0, -1);
+}
+
+/** Whether a process, by its line in /proc, is dead or on its way out. */
+function isLeaving(stat: string): boolean {
+  const [state, , , , , , flags] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return state === 'Z' || (Number(flags) & PF_EXITING) !== 0;
 }
 
 function listDirectories(directory: string): string[] {
