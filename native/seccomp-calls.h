@@ -74,9 +74,10 @@ enum { SECCOMP_NEWEST_CALL = 469 };
   CALL(fcntl,              72,  55,  25, FCNTL) \
   CALL(fcntl64,            -1, 221,  -1, FCNTL) \
   CALL(personality,       135, 136,  92, PERSONALITY) \
-  CALL(modify_ldt,        154, 123,  -1, ABSENT) \
+  CALL(modify_ldt,        154, 123,  -1, REFUSED) \
   CALL(vm86old,            -1, 113,  -1, REFUSED) \
   CALL(vm86,               -1, 166,  -1, REFUSED) \
+  CALL(_sysctl,           156, 149,  -1, REFUSED) \
   CALL(uselib,            134,  86,  -1, REFUSED) \
   CALL(lookup_dcookie,    212, 253,  18, REFUSED) \
   CALL(nfsservctl,        180, 169,  42, REFUSED) \
@@ -93,7 +94,7 @@ enum { SECCOMP_NEWEST_CALL = 469 };
   CALL(swapon,            167,  87, 224, REFUSED) \
   CALL(swapoff,           168, 115, 225, REFUSED) \
   CALL(quotactl,          179, 131,  60, REFUSED) \
-  CALL(quotactl_fd,       443, 443, 443, REFUSED) \
+  CALL(quotactl_fd,       443, 443, 443, ABSENT) \
   CALL(acct,              163,  51,  89, REFUSED) \
   CALL(settimeofday,      164,  79, 170, REFUSED) \
   CALL(stime,              -1,  25,  -1, REFUSED) \

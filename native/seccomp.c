@@ -13,6 +13,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -161,23 +162,32 @@ static const struct sock_filter check_personality[] = {
 static const struct {
   const struct sock_filter *code;
   unsigned length;
-  unsigned door; // SECCOMP_ALLOW_* that lifts the rule, or 0
 } rules[RULES] = {
-    [ALLOWED] = {CODE(allow_it), 0},
-    [REFUSED] = {CODE(refuse_it), 0},
-    [ABSENT] = {CODE(be_absent), 0},
-    [TRACING] = {CODE(refuse_it), SECCOMP_ALLOW_PTRACE},
-    [MOUNTING] = {CODE(refuse_it), SECCOMP_ALLOW_USERNS},
-    [MOUNT_API] = {CODE(be_absent), SECCOMP_ALLOW_USERNS},
-    [NAMESPACE] = {CODE(check_namespace), SECCOMP_ALLOW_USERNS},
-    [MKNOD] = {CODE(check_mknod), 0},
-    [MKNODAT] = {CODE(check_mknodat), 0},
-    [SOCKET] = {CODE(check_socket), 0},
-    [IOCTL] = {CODE(check_ioctl), 0},
-    [FCNTL] = {CODE(check_fcntl), 0},
-    [PERSONALITY] = {CODE(check_personality), 0},
+    [ALLOWED] = {CODE(allow_it)},
+    [REFUSED] = {CODE(refuse_it)},
+    [ABSENT] = {CODE(be_absent)},
+    [NAMESPACE] = {CODE(check_namespace)},
+    [MKNOD] = {CODE(check_mknod)},
+    [MKNODAT] = {CODE(check_mknodat)},
+    [SOCKET] = {CODE(check_socket)},
+    [IOCTL] = {CODE(check_ioctl)},
+    [FCNTL] = {CODE(check_fcntl)},
+    [PERSONALITY] = {CODE(check_personality)},
 };
 #undef CODE
+
+// Rules that a door lifts, and what they are while it is closed. Calls that are treated alike make
+// one range, so a rule that is only another word for one of the above must not stay beside it.
+static const struct {
+  enum rule rule;
+  unsigned door; // SECCOMP_ALLOW_*
+  enum rule closed;
+} doors[] = {
+    {TRACING, SECCOMP_ALLOW_PTRACE, REFUSED},
+    {MOUNTING, SECCOMP_ALLOW_USERNS, REFUSED},
+    {MOUNT_API, SECCOMP_ALLOW_USERNS, ABSENT},
+    {NAMESPACE, SECCOMP_ALLOW_USERNS, NAMESPACE},
+};
 
 // The conventions in which a program of this machine can call its kernel. Calls in x32 are native
 // ones with a high bit set, so they are beyond the newest call; 32-bit arm has no entry and does not
@@ -196,11 +206,17 @@ static const struct {
 #endif
 };
 
+static enum rule behind_door(enum rule rule, unsigned allow) {
+  for (unsigned i = 0; i < LENGTH(doors); i++) {
+    if (doors[i].rule == rule) return doors[i].door & allow ? ALLOWED : doors[i].closed;
+  }
+  return rule;
+}
+
 static enum rule rule_of(enum convention convention, uint32_t number, unsigned allow) {
   if (number > SECCOMP_NEWEST_CALL) return ABSENT;
   for (unsigned i = 0; i < LENGTH(calls); i++) {
-    if (calls[i].numbers[convention] != (int)number) continue;
-    return rules[calls[i].rule].door & allow ? ALLOWED : calls[i].rule;
+    if (calls[i].numbers[convention] == (int)number) return behind_door(calls[i].rule, allow);
   }
   return ALLOWED;
 }
@@ -252,8 +268,10 @@ static unsigned emit_jump(struct program *program, unsigned condition, uint32_t 
 
 static unsigned emit_rule(struct program *program, enum rule rule) {
   unsigned made = program->made[rule];
-  // Half of what a jump can do, for the way back to the root is still to be written.
-  if (made != 0 && made - program->start < JUMP_LIMIT / 2) return made;
+  // A jump that gets too long costs one more instruction, as a plain answer does. It gets longer
+  // while the way back to the root is written, so a plain answer counts as near up to a half of it.
+  bool plain = rules[rule].length == 1;
+  if (made != 0 && (!plain || made - program->start < JUMP_LIMIT / 2)) return made;
   for (unsigned i = rules[rule].length; i > 0; i--) emit(program, rules[rule].code[i - 1]);
   return program->made[rule] = program->start;
 }

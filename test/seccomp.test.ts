@@ -89,9 +89,14 @@ for (const [column, [header, here]] of headers.entries()) {
     // Asked for without any source: only what the header defines.
     const flags = ['-E', '-dM', '-include', header, '-x', 'c', '/dev/null'];
     const text = execFileSync('gcc', flags, { encoding: 'utf8' });
+    const defined = new Map<string, string>();
+    for (const [, name = '', value = ''] of text.matchAll(/^#define (__NR\w+) (\w+)$/gm)) {
+      defined.set(name, value);
+    }
     const known = new Map<string, number>();
-    for (const [, name = '', number] of text.matchAll(/^#define __NR_(\w+) (\d+)$/gm)) {
-      known.set(name, Number(number));
+    for (const [name, value] of defined) {
+      // Some numbers have one name for both sizes of the machine's word.
+      known.set(name.replace('__NR_', ''), Number(defined.get(value) ?? value));
     }
     assert.ok(known.size > 200, `${header} defines ${known.size} calls`);
     let newer = 0;

@@ -116,6 +116,12 @@ static const struct sample {
     {IOCTL, {0, 0x541d, 0}, EPERM},
     {IOCTL, {0, 0x5423, 0}, EPERM},
     {IOCTL, {0, 0x100005412, 0}, EPERM}, // the kernel drops the upper half
+    {FCNTL, {0, 2, 1}, 0}, // close-on-exec
+    {FCNTL, {0, 6, 0}, 0}, // a lock
+    {FCNTL, {0, 1030, 0}, 0}, // a copy of the descriptor
+    {FCNTL, {0, 1031, 0}, 0}, // the size of a pipe
+    {FCNTL, {0, 1024, 0}, EPERM},
+    {FCNTL, {0, 1040, 0}, EPERM},
     {PERSONALITY, {0xffffffff, 0, 0}, 0},
     {PERSONALITY, {0, 0, 0}, 0},
     {PERSONALITY, {0x0040000, 0, 0}, 0},
@@ -129,7 +135,8 @@ static const char *const rule_names[RULES] = {
     [ALLOWED] = "ALLOWED", [REFUSED] = "REFUSED",     [ABSENT] = "ABSENT",
     [TRACING] = "TRACING", [MOUNTING] = "MOUNTING",   [MOUNT_API] = "MOUNT_API",
     [NAMESPACE] = "NAMESPACE", [MKNOD] = "MKNOD",     [MKNODAT] = "MKNODAT",
-    [SOCKET] = "SOCKET",   [IOCTL] = "IOCTL",         [PERSONALITY] = "PERSONALITY",
+    [SOCKET] = "SOCKET",   [IOCTL] = "IOCTL",         [FCNTL] = "FCNTL",
+    [PERSONALITY] = "PERSONALITY",
 };
 
 static const int plain_errors[RULES] = {

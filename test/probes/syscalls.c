@@ -72,6 +72,8 @@ static const struct arguments {
     {"mknodat", {-1, -1, 0060600}},
     {"ioctl", {-1, 0x5412, 0}}, // TIOCSTI
     {"ioctl", {-1, 0x541c, 0}}, // TIOCLINUX
+    {"fcntl", {-1, 1024, 0}},   // F_SETLEASE
+    {"fcntl64", {-1, 1024, 0}}, // F_SETLEASE
     {"personality", {0x0400000, 0, 0}}, // READ_IMPLIES_EXEC, of this process alone
     {"modify_ldt", {2, -1, 16}},        // an unknown function would be ENOSYS anyway
     {"socket", {17, 3, 0}},             // packet
