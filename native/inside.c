@@ -57,19 +57,27 @@ static OWN_FRAME int open_null(const struct plan *plan) {
 }
 
 // Becomes root of the job's user namespace and gives up everything that this could be good for.
-static void drop_privileges(const struct entry *entry) {
+static void drop_privileges(const struct plan *plan, const struct entry *entry) {
   if (setns(entry->ids, CLONE_NEWUSER) != 0) report_and_exit("ids", "user namespace");
   if (syscall(SYS_setgroups, 0, NULL) != 0) report_and_exit("ids", "setgroups");
   if (syscall(SYS_setresgid, 0, 0, 0) != 0) report_and_exit("ids", "setresgid");
   if (syscall(SYS_setresuid, 0, 0, 0) != 0) report_and_exit("ids", "setresuid");
 
+  // Without CAP_SETFCAP the kernel lets nobody map his user id 0 into a namespace of his own, so a
+  // job that may make such namespaces keeps this one. Alone it marks files, which no_new_privs and
+  // nosuid make worthless.
+  uint32_t kept = plan->allow & SECCOMP_ALLOW_USERNS ? 1u << CAP_SETFCAP : 0;
+
   // Joining a user namespace fills the bounding set again, so it is emptied here each time.
-  for (int capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++) continue;
+  for (unsigned capability = 0;; capability++) {
+    if (capability == CAP_SETFCAP && kept != 0) continue;
+    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) break;
+  }
   if (errno != EINVAL) report_and_exit("capabilities", "bounding set");
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-  struct __user_cap_data_struct none[2] = {{0}, {0}};
-  if (syscall(SYS_capset, &header, none) != 0) report_and_exit("capabilities", "capset");
+  struct __user_cap_data_struct sets[2] = {{.effective = kept, .permitted = kept}, {0}};
+  if (syscall(SYS_capset, &header, sets) != 0) report_and_exit("capabilities", "capset");
   // Set for good in the launcher; the promise is worth a look.
   if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) {
     errno = EPERM;
@@ -233,7 +241,7 @@ _Noreturn void inside_run(struct plan *plan, const struct entry *entry) {
   }
   if (dup3(entry->report, REPORT_FD, O_CLOEXEC) < 0) report_and_exit("stdio", "dup3");
 
-  drop_privileges(entry);
+  drop_privileges(plan, entry);
   die_with_keeper(REPORT_FD);
   if (syscall(SYS_close_range, REPORT_FD + 1, ~0u, 0) != 0) report_and_exit("stdio", "close_range");
   if (seccomp_install(plan->allow) != 0) report_and_exit("seccomp", "filter");

@@ -139,6 +139,7 @@ static struct masked proc_masked[] = {
 static struct masked sys_masked[] = {
     {.name = "firmware"},
     {.name = "hypervisor"},
+    {.name = "devices/virtual/block"}, // loop devices tell which file lies behind them
     {.name = "devices/virtual/dmi"},
     {.name = "devices/virtual/powercap"},
 };
