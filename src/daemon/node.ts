@@ -81,7 +81,11 @@ async function start(
   const logs = new Logs(config.logs.directory, bells, (id) => jobs.isOver(id));
   const launcher = new Launcher(
     LAUNCHER,
-    { ended: (id, end) => jobs.ended(id, end), gone: (id) => jobs.gone(id) },
+    {
+      ended: (id, end) => jobs.ended(id, end),
+      gone: (id) => jobs.gone(id),
+      died: () => jobs.launcherDied(),
+    },
     log,
   );
   const jobs = new Jobs({

@@ -295,6 +295,13 @@ export class Jobs {
     void this.#settle(active, { how: 'lost', why: 'KEEPER_LOST' }, undefined, true);
   }
 
+  /** The launcher died. Its keepers live on; from now on they are listened to one by one. */
+  launcherDied(): void {
+    for (const active of this.#active.values()) {
+      if (active.launched && !active.settled) void this.#followKeeper(active);
+    }
+  }
+
   /** Writes the row of a new job, or leaves nothing of it. */
   async #add(job: Job, staged: Staged | undefined, who: Identity): Promise<Active> {
     const { store, resources, uploads, bootId } = this.#parts;
@@ -536,7 +543,14 @@ export class Jobs {
       void link.ended.then((end) => this.#afterKeeper(active, end, link));
       return;
     }
-    await this.#afterKeeper(active, await this.#parts.logs.findEnd(id), undefined);
+    await this.#afterKeeper(active, undefined, undefined);
+  }
+
+  /** Hears of a job's end from its keeper, where no launcher speaks of it. */
+  async #followKeeper(active: Active): Promise<void> {
+    const link = await KeeperLink.connect(this.#parts.socketOf(active.job.id));
+    const end = await link?.ended;
+    await this.#afterKeeper(active, end, link);
   }
 
   /** What became of a job whose keeper is not heard through the launcher. */

@@ -25,6 +25,8 @@ export interface LauncherEvents {
   ended(id: string, end: End): void;
   /** Its keeper was killed, and the job with it; its cgroups may be left. */
   gone(id: string): void;
+  /** The launcher died: of the keepers it had forked, nobody says any more that one was killed. */
+  died(): void;
 }
 
 /** What the daemon needs of a launcher; a test may put another in its place. */
@@ -167,6 +169,7 @@ export class Launcher implements LaunchPort {
     this.#running = undefined;
     if (this.#stopping) return;
     this.#log.error('the launcher died; starting another', { how });
+    this.#events.died();
     // Keepers that it had forked still speak through the old socket, so what they say still counts;
     // a plan that no keeper took is answered here.
     const unanswered = [...this.#pending.keys()];
