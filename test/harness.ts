@@ -4,7 +4,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -22,7 +22,7 @@ export type { Snapshot } from './snapshot.ts';
 const MAIN = path.join(import.meta.dirname, '../src/daemon/main.ts');
 const IDS_PER_RANGE = 65_536;
 /** Ranges of user ids for one daemon under test, and how many daemons may run side by side. */
-const ID_RANGES = 1024;
+const ID_RANGES = 256;
 const DAEMONS = 32;
 
 /** Sections of the configuration, as in joblet-config.yml; they are laid over the harness's own. */
@@ -46,6 +46,7 @@ export class Daemon {
   #child: ChildProcess | undefined;
   #port = 0;
   #log = '';
+  readonly #lines = new EventEmitter<{ line: [string] }>();
 
   constructor(
     directory: string,
@@ -73,6 +74,18 @@ export class Daemon {
   /** What it has written so far, over all its lives. */
   log(): string {
     return this.#log;
+  }
+
+  /** Resolves when it writes a line that matches, from now on. */
+  logged(pattern: RegExp): Promise<void> {
+    return new Promise((resolve) => {
+      const look = (line: string) => {
+        if (!pattern.test(line)) return;
+        this.#lines.off('line', look);
+        resolve();
+      };
+      this.#lines.on('line', look);
+    });
   }
 
   /** An open connection with a certificate of this role; the same one each time. */
@@ -129,6 +142,7 @@ nodes:
     if (child.stdout === null) throw new Error('the daemon has no output');
     createInterface(child.stdout).on('line', (line) => {
       this.#log += `${line}\n`;
+      this.#lines.emit('line', line);
       const port = /^joblet is listening on .*:(\d+)$/.exec(line)?.[1];
       if (port !== undefined) listening.resolve(Number(port));
     });

@@ -41,6 +41,11 @@ export function takeSnapshot(pid: number, cgroupName: string, directory: string)
   };
 }
 
+/** The living processes below one, by pid, with their names. */
+export function processesBelow(pid: number): ReadonlyMap<number, string> {
+  return new Map(descendants(pid).map((each) => [each, nameOf(each)]));
+}
+
 /** Kills what is left in the cgroups of a daemon's jobs and waits until it is dead. */
 export async function killAll(cgroupName: string): Promise<void> {
   for (const base of cgroupBases(cgroupName)) {
