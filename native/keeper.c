@@ -10,18 +10,13 @@
 #include "launch.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +26,8 @@ enum {
   PAGE = 4096,
   STRINGS_ROOM = 1536,
 };
+
+static const uint64_t MS_LIMIT = 1ull << 40; // centuries, and no overflow in nanoseconds
 
 struct keeper keeper;
 
@@ -43,6 +40,7 @@ static uint64_t now_ns(clockid_t clock) {
 }
 
 static uint64_t in_ms(uint64_t ms) {
+  if (ms > MS_LIMIT) ms = MS_LIMIT;
   return ms == 0 ? 0 : now_ns(CLOCK_MONOTONIC) + ms * 1000000;
 }
 
@@ -62,13 +60,9 @@ static void kill_job(void) {
 
 void keeper_end_job(const char *cause, uint64_t grace_ms) {
   if (keeper.phase == ENDED) return;
-  if (keeper.phase == STARTING) {
-    report("start", cause, strcmp(cause, "timeout") == 0 ? ETIMEDOUT : ECANCELED);
-    kill_job();
-    return;
-  }
   if (keeper.cause == NULL) keeper.cause = cause;
-  if (grace_ms == 0) {
+  // Whether the command has run by then is known when the report pipe ends.
+  if (keeper.phase == STARTING || grace_ms == 0) {
     kill_job();
     return;
   }
@@ -159,15 +153,23 @@ static OWN_FRAME void tell_started(void) {
   frame_send_patiently(keeper.daemon, &frame);
 }
 
+// Killed on the way: by us, by its memory limit, or by somebody.
+static void report_unstarted(void) {
+  if (keeper.cause != NULL) {
+    report("start", keeper.cause, strcmp(keeper.cause, "timeout") == 0 ? ETIMEDOUT : ECANCELED);
+    return;
+  }
+  struct usage usage = cgroup_usage(keeper.plan);
+  report("start", "process 1", usage.oom_kills > 0 ? ENOMEM : ECANCELED);
+}
+
 // The report pipe has ended: the command was exec'd, or something failed. False when it failed.
 static bool hear_report(void) {
   close(keeper.report);
   keeper.report = -1;
   if (shared->failure.error != 0) return false;
   if (!__atomic_load_n(&shared->execing, __ATOMIC_ACQUIRE)) {
-    // Killed on the way: by its memory limit, or by somebody.
-    struct usage usage = cgroup_usage(keeper.plan);
-    report("start", "process 1", usage.oom_kills > 0 ? ENOMEM : ECANCELED);
+    report_unstarted();
     return false;
   }
   keeper.phase = RUNNING;
