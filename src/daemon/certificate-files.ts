@@ -12,7 +12,6 @@
 
 import { randomUUID, X509Certificate } from 'node:crypto';
 import {
-  appendFileSync,
   chmodSync,
   existsSync,
   mkdirSync,
@@ -145,8 +144,10 @@ export class CertificateFiles {
     const fresh = found.filter(({ state }) => state !== 'revoked');
     const today = new Date(this.#nowMs).toISOString();
     const lines = fresh.map(({ serial, name }) => `${serial} ${name} ${today}\n`);
-    // One write, so that no daemon reads half a line.
-    if (lines.length > 0) appendFileSync(this.#revokedFile(), lines.join(''), { mode: PUBLIC });
+    const file = this.#revokedFile();
+    const before = existsSync(file) ? readFileSync(file, 'utf8') : '';
+    const sound = before === '' || before.endsWith('\n') ? before : `${before}\n`;
+    if (lines.length > 0) replaceFile(file, sound + lines.join(''), PUBLIC);
     return fresh;
   }
 
@@ -260,12 +261,7 @@ export class CertificateFiles {
   }
 
   #write(name: string, text: string, mode: number): void {
-    const file = this.#at(name);
-    const draft = `${file}.${randomUUID()}`;
-    writeFileSync(draft, text, { mode, flag: 'wx', flush: true });
-    // Whatever the umask is: clients read what is public.
-    chmodSync(draft, mode);
-    renameSync(draft, file);
+    replaceFile(this.#at(name), text, mode);
   }
 
   #at(name: string): string {
@@ -285,6 +281,15 @@ export class CertificateFiles {
       `${this.#directory} has no authority; make one with \`joblet certs init\`, or name its directory with --dir`,
     );
   }
+}
+
+/** Writes a file as a whole: who reads it meanwhile finds the old one or the new one. */
+function replaceFile(file: string, text: string, mode: number): void {
+  const draft = `${file}.${randomUUID()}`;
+  writeFileSync(draft, text, { mode, flag: 'wx', flush: true });
+  // Whatever the umask is: clients read what is public.
+  chmodSync(draft, mode);
+  renameSync(draft, file);
 }
 
 function newConfig(port: number): Document {

@@ -12,6 +12,7 @@ import {
   StopJobRequestSchema,
   UploadFilesRequestSchema,
 } from '../../gen/joblet/jobs_pb.ts';
+import { JobletError } from '../../shared/errors.ts';
 import type { Outcome } from '../../shared/job-state.ts';
 import type { Job } from '../jobs/job.ts';
 import type { LogQuery } from '../jobs/logs.ts';
@@ -191,7 +192,7 @@ test('what part of a log is wanted is checked before anything is read', async ()
       yield* [];
     },
   };
-  const { getJobLogs } = handlers({}, { logs });
+  const { getJobLogs } = handlers({ wait: async () => job }, { logs });
   const ask = async (wish: MessageInitShape<typeof GetJobLogsRequestSchema>) => {
     const request = create(GetJobLogsRequestSchema, { uuid: id, ...wish });
     for await (const _ of getJobLogs?.(request, call) ?? []) assert.fail('there is nothing');
@@ -209,6 +210,29 @@ test('what part of a log is wanted is checked before anything is read', async ()
   await assert.rejects(ask({ position: 2n ** 60n }), /position/);
   await assert.rejects(ask({ tailLines: 2_000_000 }), /tail_lines/);
   await assert.rejects(ask({ tailLines: 1, position: 1n }), /tail_lines/);
+});
+
+test('a followed log ends when the end of the job has been recorded, or the job is deleted', async () => {
+  const logs = {
+    read: async function* () {
+      yield* [];
+    },
+  };
+  const recorded = Promise.withResolvers<Job>();
+  const follow = (wait: () => Promise<Job>) => {
+    const { getJobLogs } = handlers({ wait }, { logs });
+    const request = create(GetJobLogsRequestSchema, { uuid: id });
+    return getJobLogs?.(request, call)[Symbol.asyncIterator]().next();
+  };
+  const following = follow(() => recorded.promise);
+  recorded.resolve(ended({ how: 'exited', code: 1 }));
+  assert.equal((await following)?.done, true);
+  const deleted = follow(async () => {
+    throw new JobletError('not-found', 'job not found');
+  });
+  assert.equal((await deleted)?.done, true);
+  const stopping = new JobletError('unavailable', 'the daemon is stopping');
+  await assert.rejects(async () => follow(() => Promise.reject(stopping)), /stopping/);
 });
 
 test('input goes to the job that the first message names, piece by piece', async () => {

@@ -131,15 +131,23 @@ export function startJob(
   return jobs.run(toJobSpec(request, host, policy, Date.now()), identity);
 }
 
-/** The output of a job as a request wants it. */
-export function readLog(
+/** The output of a job as a request wants it. When it is followed, its end is the job's end. */
+export async function* readLog(
   { jobs, logs }: Pick<JobParts, 'jobs' | 'logs'>,
   request: GetJobLogsRequest,
   { signal }: Pick<Call, 'signal'>,
-): AsyncIterable<MessageInitShape<typeof DataChunkSchema>> {
+): AsyncGenerator<MessageInitShape<typeof DataChunkSchema>> {
   const query = toLogQuery(request, signal);
-  const entries = logs.read(jobs.get(request.uuid), query);
-  return asksForEntries(request) ? eachEntry(entries) : joinEntries(entries);
+  const job = jobs.get(request.uuid);
+  const entries = logs.read(job, query);
+  yield* asksForEntries(request) ? eachEntry(entries) : joinEntries(entries);
+  // The log is whole a moment before the end is recorded; who asks for the status next is to see it.
+  if (query.follow) await jobs.wait(job.id, signal).catch(unlessDeleted);
+}
+
+/** A job that was deleted in the meantime has ended too. */
+function unlessDeleted(error: unknown): void {
+  if (!(error instanceof JobletError) || error.kind !== 'not-found') throw error;
 }
 
 function toJobQuery(request: QueryJobsRequest): JobQuery {
