@@ -46,7 +46,7 @@ function waiting(trap: string): string {
 
 const ids = (jobs: readonly { uuid: string }[]) => jobs.map((job) => job.uuid);
 
-test('a job runs, ends with its exit code and keeps both streams of its output', {
+test('a job runs, ends with its exit code and both streams of its output (S4-9, S4-11, S4-23)', {
   skip,
 }, async () => {
   const { job, stdout, stderr } = await finish(api, shell('echo out; echo err >&2; exit 7'));
@@ -177,7 +177,7 @@ test('a command that is not there could not be started, and the answer says why'
   assert.match(noDirectory.message, /missing.*ENOENT/);
 });
 
-test('lists show the newest first and can be narrowed and paged', { skip }, async () => {
+test('lists show the newest first and can be narrowed and paged (S4-15)', { skip }, async () => {
   const name = `listed-${randomBytes(4).toString('hex')}`;
   const first = await start(api, { command: '/bin/true', name });
   await ended(api, first);
@@ -322,7 +322,9 @@ test('only an ended job can be deleted, and then it is gone with its log', { ski
   assert.ok(!daemon.snapshot().files.some((file) => file.includes(uuid)));
 });
 
-test('many readers of one job get the same bytes, whenever they come', { skip }, async () => {
+test('many readers of one job get the same bytes, whenever they come (S4-17)', {
+  skip,
+}, async () => {
   const script = `
 import os, sys
 for line in range(2000):
@@ -443,7 +445,7 @@ test('a big upload is streamed ahead of its job and lies on disk', { skip }, asy
   await assert.rejects(api.unary(runJob, { ...IDLE, uploadId }), /upload not found/);
 });
 
-test('everything wrong with a request is said at once', { skip }, async () => {
+test('everything wrong with a request is said at once (S4-33)', { skip }, async () => {
   const before = await api.unary(queryJobs, { limit: 1 });
   await assert.rejects(
     api.unary(runJob, {
