@@ -46,7 +46,10 @@ const HOG = 'held = []\nwhile True: held.append(bytearray(b"x") * (1 << 20))';
 const SPIN = `
 import os, sys, time, json
 seconds, processes = float(sys.argv[1]), int(sys.argv[2])
-began = time.monotonic()
+def used():
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+began, before = time.monotonic(), used()
 children = []
 for _ in range(processes - 1):
     pid = os.fork()
@@ -57,9 +60,7 @@ for _ in range(processes - 1):
 while time.monotonic() - began < seconds: pass
 for pid in children: os.waitpid(pid, 0)
 took = time.monotonic() - began
-times = os.times()
-used = times.user + times.system + times.children_user + times.children_system
-print(json.dumps({'share': used / took}))
+print(json.dumps({'share': (used() - before) / took}))
 `;
 
 function spin(seconds: number, processes: number): { command: string; args: string[] } {

@@ -16,12 +16,12 @@ export interface Home {
   readonly idRanges: number;
 }
 
-/** 256 jobs at once, each with its own ids. */
-const ID_RANGES = 256;
+/** More than the 100 jobs that run at once, each with its own ids. */
+const ID_RANGES = 128;
 const IDS_PER_RANGE = 65_536;
-/** Above the ids that systemd and container engines hand out, up to the end of what fits. */
-const FIRST_SLOT = 0x7000_0000;
-const SLOTS = 128;
+/** Above the ids of installed daemons and of tests, up to the last that every kernel takes. */
+const FIRST_SLOT = 0x5000_0000;
+const SLOTS = 96;
 
 /** The layout below a directory. Names and ids on the host follow from its path. */
 export function homeAt(anyPath: string): Home {

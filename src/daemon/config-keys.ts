@@ -221,12 +221,12 @@ export const sections = {
       'Time that open calls get to finish when the daemon stops',
     ),
     idRangeFirst: key(
-      integer(65_536, 0xffff_0000),
+      integer(65_536, 0x7fff_0000),
       0x2000_0000,
       'First host user id that jobs are mapped to',
     ),
     idRanges: key(
-      integer(1, 65_534),
+      integer(1, 32_767),
       4096,
       'How many ranges of 65536 ids there are: one for each running job',
     ),

@@ -189,7 +189,8 @@ function sectionOf([name]: Path): object {
   return Object.hasOwn(sections, String(name)) ? sections[name as keyof typeof sections] : {};
 }
 
-const ID_LIMIT = 2 ** 32 - 1;
+/** Kernels up to 6.x take no larger id as an option of a mount. */
+const ID_LIMIT = 2 ** 31;
 const IDS_PER_RANGE = 65_536;
 
 const bounds = [
@@ -206,7 +207,7 @@ function checkTogether({ joblet }: Values, report: Report): void {
     }
   }
   if (joblet.idRangeFirst + joblet.idRanges * IDS_PER_RANGE > ID_LIMIT) {
-    const message = `${joblet.idRanges} ranges from ${joblet.idRangeFirst} go past the last id of the kernel; use fewer`;
+    const message = `${joblet.idRanges} ranges from ${joblet.idRangeFirst} go past ${ID_LIMIT}, the last id that every kernel takes; use fewer`;
     report(['joblet', 'idRanges'], 'value', message);
   }
 }
