@@ -15,3 +15,9 @@ export function pssKb(pid: number): number {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
   return Number(/^Pss:\s+(\d+)/m.exec(text)?.[1]);
 }
+
+/** Processor time of a process's main thread so far, in microseconds. */
+export function cpuUsec(pid: number): number {
+  const [nanoseconds = ''] = readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ');
+  return Number(nanoseconds) / 1000;
+}

@@ -1,0 +1,58 @@
+// Where the time of a start goes: how much processor time each of the processes takes that a job
+// passes through. Processor time, unlike elapsed time, is hardly changed by what else the machine does.
+
+import { childrenOf, cpuUsec } from '../processes.ts';
+import { spreadOf } from '../spread.ts';
+import type { Trial } from '../trial.ts';
+import { BENCH_LIMITS, openWorld } from '../world.ts';
+
+const WARM_UP_JOBS = 100;
+
+export const trial: Trial = {
+  title: 'processor time of one start, by process',
+  async body({ rounds }) {
+    const world = await openWorld();
+    const samples = new Map<string, number[]>();
+    const note = (name: string, usec: number) => {
+      samples.set(name, [...(samples.get(name) ?? []), usec]);
+    };
+    try {
+      const [launcher] = childrenOf(world.daemonPid);
+      if (launcher === undefined) throw new Error('the daemon has no launcher');
+      for (let round = -WARM_UP_JOBS; round < rounds; round += 1) {
+        if (round === 0) samples.clear();
+        const daemonBefore = cpuUsec(world.daemonPid);
+        const launcherBefore = cpuUsec(launcher);
+        const job = await world.run('/usr/bin/sleep', BENCH_LIMITS, ['86400']);
+        note('daemon: the start', cpuUsec(world.daemonPid) - daemonBefore);
+        note('launcher: the fork of the keeper', cpuUsec(launcher) - launcherBefore);
+        for (const keeper of childrenOf(launcher)) {
+          for (const init of childrenOf(keeper)) {
+            note('keeper: cgroups, log, supervision', cpuUsec(keeper));
+            note('init: namespaces, mounts, filter', cpuUsec(init));
+            for (const command of childrenOf(init)) {
+              note('command: exec and the loading of sleep', cpuUsec(command));
+            }
+          }
+        }
+        const daemonRunning = cpuUsec(world.daemonPid);
+        await world.kill(job);
+        note('daemon: the stop and the end', cpuUsec(world.daemonPid) - daemonRunning);
+      }
+    } finally {
+      await world.close();
+    }
+    const rows = [...samples].map(([name, values]) => ({
+      name,
+      unit: 'us',
+      spread: spreadOf(values),
+    }));
+    return {
+      rows,
+      ratios: [],
+      notes: [
+        'From schedstat, up to the moment when the client had its answer; daemon: its main thread only.',
+      ],
+    };
+  },
+};
