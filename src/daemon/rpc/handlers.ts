@@ -100,6 +100,9 @@ export function serve<S extends DescService>(
   }
 }
 
+/** One for all calls: grpc-js says of every call that ends that it is canceled, and a stack is dear. */
+const canceled = new CanceledCall();
+
 type AnyMessage = Message;
 // biome-ignore lint/suspicious/noExplicitAny: the types have been checked where handlers are written
 type AnyHandler = (request: any, call: Call) => any;
@@ -172,7 +175,7 @@ function serverStream(route: Route): handleServerStreamingCall<Read, Buffer> {
       const writer = new StreamWriter(grpcCall);
       for await (const answer of route.handler(whole(grpcCall.request), call)) {
         await writer.write(bytesOf(route.method, answer));
-        if (call.isOver) throw new CanceledCall();
+        if (call.isOver) throw canceled;
       }
       call.failIfStopped();
       call.succeed(route);
@@ -265,8 +268,8 @@ class LiveCall implements Call {
       const controller = new AbortController();
       this.#controller = controller;
       if (this.#stopped !== undefined) controller.abort(this.#stopped);
-      else if (this.#grpc.cancelled) controller.abort(new CanceledCall());
-      else this.#grpc.once('cancelled', () => controller.abort(new CanceledCall()));
+      else if (this.#grpc.cancelled) controller.abort(canceled);
+      else this.#grpc.once('cancelled', () => controller.abort(canceled));
     }
     return this.#controller.signal;
   }
@@ -309,7 +312,7 @@ class LiveCall implements Call {
 
   /** What a handler meets after its client has gone, or while the daemon stops, is due to that. */
   #causeOf(error: unknown): unknown {
-    if (this.isOver) return new CanceledCall();
+    if (this.isOver) return canceled;
     if (error instanceof JobletError) return error;
     return this.#stopped ?? error;
   }

@@ -25,6 +25,8 @@ const MIGRATIONS = path.join(import.meta.dirname, 'migrations');
 export class Db {
   readonly #db: DatabaseSync;
   readonly #walFd: number;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
   /** Transactions committed so far. */
   #commits = 0;
   /** The flush under way, and how many commits it covers. */
@@ -45,6 +47,8 @@ export class Db {
         'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;',
       );
       this.#migrate(file);
+      this.#begin = this.#db.prepare('BEGIN IMMEDIATE');
+      this.#commit = this.#db.prepare('COMMIT');
       this.#walFd = openSync(`${file}-wal`, 'r+');
       const directoryFd = openSync(directory, 'r');
       fsyncSync(directoryFd);
@@ -77,7 +81,7 @@ export class Db {
    */
   write(body: () => void): Promise<void> {
     if (this.#batch === undefined) {
-      this.#db.exec('BEGIN IMMEDIATE');
+      this.#begin.run();
       this.#batch = Promise.withResolvers<void>();
       // Somebody always hears of a failure: the promise is handed to every writer below.
       this.#batch.promise.catch(() => {});
@@ -97,7 +101,7 @@ export class Db {
     const batch = this.#batch;
     if (batch === undefined) return;
     try {
-      this.#db.exec('COMMIT');
+      this.#commit.run();
       this.#batch = undefined;
       this.#commits += 1;
       batch.resolve();
