@@ -53,6 +53,7 @@ test('on v1 controllers a shared mount is one directory, and what no limit needs
   assert.deepEqual(values(plan), {});
   const limited = values(cgroupPlan(v1, 'x', limits, ['8:0'], false));
   assert.equal(limited['/m/j/job-x/memory.limit_in_bytes'], '67108864');
+  assert.equal(limited['/m/j/job-x/memory.kmem.tcp.limit_in_bytes'], '8388608');
   assert.equal(limited['/c/j/job-x/cpu.cfs_quota_us'], '50000');
   assert.equal(limited['/c/j/job-x/pids.max'], '10');
   assert.equal(limited['/b/j/job-x/blkio.throttle.write_bps_device'], '8:0 1000');

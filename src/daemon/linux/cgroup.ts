@@ -46,6 +46,9 @@ const v2Controllers = ['cpu', 'cpuset', 'io', 'memory', 'pids'] as const;
 
 const CPU_PERIOD_USEC = 100_000;
 
+/** Room for some connections also in the smallest job. */
+const LEAST_SOCKET_BUFFER_BYTES = 4 << 20;
+
 interface CgroupMount {
   readonly kind: 'v1' | 'v2';
   readonly target: string;
@@ -113,7 +116,28 @@ function openV1(
   const unified = path.join(v2.target, relative);
   makeDirectory(v2.target, relative);
   const swap = readdirSync(base.memory).includes('memory.memsw.limit_in_bytes');
+  countSocketBuffers(base.memory);
   return { kind: 'v1', base, unified, swap };
+}
+
+/** Buffers of internet sockets, which v1 counts apart from all other memory, and only when asked. */
+const V1_SOCKET_BUFFERS = 'memory.kmem.tcp.limit_in_bytes';
+
+/**
+ * Has the kernel count them here as long as we exist: it patches its code when the first group asks,
+ * which is not to happen at the start of a job.
+ */
+function countSocketBuffers(directory: string): void {
+  const file = path.join(directory, V1_SOCKET_BUFFERS);
+  try {
+    writeFileSync(file, readFileSync(file));
+  } catch (error) {
+    throw new JobletError(
+      'unsupported',
+      `the memory controller of this host does not limit the buffers of sockets: ${messageOf(error)}; mount cgroup v2 instead`,
+      { about: file, cause: error },
+    );
+  }
 }
 
 /** A v1 cpuset is born empty, and an empty one takes no process. */
@@ -174,6 +198,14 @@ function makeDirectory(root: string, relative: string, each?: (directory: string
     }
     each?.(at);
   }
+}
+
+/**
+ * What a job's sockets may hold in buffers beside its memory on v1. At this limit connections get
+ * slow and datagrams are dropped, nothing is killed; an eighth is still a lot to have on the way.
+ */
+function socketBufferBytes(memoryBytes: number): number {
+  return Math.max(memoryBytes / 8, LEAST_SOCKET_BUFFER_BYTES);
 }
 
 function missing(controller: string): JobletError {
@@ -243,6 +275,7 @@ export function cgroupPlan(
   if (limits.memoryBytes > 0) {
     set(memory, 'memory.limit_in_bytes', String(limits.memoryBytes));
     if (layout.swap) set(memory, 'memory.memsw.limit_in_bytes', String(limits.memoryBytes));
+    set(memory, V1_SOCKET_BUFFERS, String(socketBufferBytes(limits.memoryBytes)));
   }
   const cpu = join('cpu');
   if (limits.cpuPercent > 0) {
