@@ -58,7 +58,7 @@ export class JobStore {
     this.#prefix = db.prepare('SELECT id FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2');
     this.#open = db.prepare(
       `SELECT ${COLUMNS} FROM jobs WHERE ended_at_ms = 0
-       ORDER BY created_at_ms, rowid`,
+       ORDER BY rowid`,
     );
     this.#delete = db.prepare('DELETE FROM jobs WHERE id = ?');
     this.#finished = db.prepare('SELECT id FROM jobs WHERE ended_at_ms > 0');
@@ -140,12 +140,14 @@ export class JobStore {
       values.push(query.name);
     }
     if (query.beforeMs !== undefined) {
-      where.push('(created_at_ms, id) < (?, ?)');
-      values.push(query.beforeMs, query.beforeId ?? '');
+      // Where that job has been deleted meanwhile, its time has to do.
+      where.push(`rowid < coalesce((SELECT rowid FROM jobs WHERE id = ?),
+        (SELECT max(rowid) + 1 FROM jobs WHERE created_at_ms <= ?))`);
+      values.push(query.beforeId ?? '', query.beforeMs);
     }
     const filter = where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`;
     return this.#db
-      .prepare(`SELECT ${COLUMNS} FROM jobs ${filter} ORDER BY created_at_ms DESC, id DESC LIMIT ?`)
+      .prepare(`SELECT ${COLUMNS} FROM jobs ${filter} ORDER BY rowid DESC LIMIT ?`)
       .all(...values, query.limit)
       .map((row) => fromRow(row).job);
   }

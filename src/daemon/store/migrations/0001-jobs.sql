@@ -20,14 +20,13 @@ CREATE TABLE jobs (
   boot_id         TEXT NOT NULL DEFAULT ''   -- the boot in which it was started
 ) STRICT;
 
-CREATE INDEX jobs_newest ON jobs (created_at_ms DESC, id DESC);
--- Keyed by what never changes, so that a change of status touches the row alone.
-CREATE INDEX jobs_open ON jobs (created_at_ms) WHERE ended_at_ms = 0;
-CREATE INDEX jobs_name ON jobs (name, created_at_ms DESC) WHERE name <> '';
+-- Rows stand in the order of their acceptance, so lists need no index, and what is looked for once at
+-- a start (jobs that have not ended) is worth none: each index is a page written per job.
+CREATE INDEX jobs_name ON jobs (name) WHERE name <> '';
 
 -- Every state change, in order, for ever growing numbers: what watchers follow.
 CREATE TABLE events (
-  sequence  INTEGER PRIMARY KEY AUTOINCREMENT,
+  sequence  INTEGER PRIMARY KEY,            -- the last one is never deleted, so none comes twice
   at_ms     INTEGER NOT NULL,
   job_id    TEXT NOT NULL,
   what      TEXT NOT NULL,                   -- the new status, or DELETED
