@@ -42,7 +42,7 @@ async function begin(home: Home): Promise<number> {
   process.stdout.write(`
 The daemon goes on in the background. Now try${elsewhere}:
 
-  ./dev rnx job run --follow python3 -c 'print(6 * 7)'
+  ./dev rnx job run --wait python3 -c 'print(6 * 7)'
   ./dev rnx job list
   ./dev rnx --help
   ./dev down

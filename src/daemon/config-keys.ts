@@ -214,7 +214,11 @@ export const sections = {
       100,
       'Jobs that run at once, the others wait; 0 is unlimited',
     ),
-    jobTimeout: key(duration(0), 0, 'Time that a job may run when it names none; 0 is unlimited'),
+    jobTimeout: key(
+      duration(0),
+      0,
+      'Longest time that a job may run, and the timeout of one that names none; 0 is unlimited',
+    ),
     cleanupTimeout: key(
       duration(0, 600_000),
       5000,

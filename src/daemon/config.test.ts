@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -60,6 +60,14 @@ grpc:
   assert.equal(config.grpc.maxRecvBytes, 524_288);
   assert.equal(config.grpc.maxSendBytes, 4_194_304);
   assert.equal(config.grpc.keepAliveMs, 30_000);
+});
+
+test('the example loads, and the guide shows it as it is', () => {
+  const repository = path.resolve(import.meta.dirname, '../..');
+  const example = readFileSync(path.join(repository, 'examples/joblet-config.yml'), 'utf8');
+  const guide = readFileSync(path.join(repository, 'docs/guide/configuration.md'), 'utf8');
+  assert.ok(guide.includes(`\`\`\`yaml\n${example}\`\`\``));
+  assert.equal(parseConfig(example, FILE).joblet.maxMemoryLimitBytes, 8 * 1024 ** 3);
 });
 
 test('the newer layout loads, with what cannot be otherwise written out', () => {
