@@ -59,6 +59,7 @@ enum { SECCOMP_NEWEST_CALL = 469 };
   CALL(io_uring_setup,    425, 425, 425, ABSENT) \
   CALL(io_uring_enter,    426, 426, 426, ABSENT) \
   CALL(io_uring_register, 427, 427, 427, ABSENT) \
+  CALL(io_setup,          206, 245,   0, ABSENT) /* one count of requests for the whole host */ \
   CALL(memfd_secret,      447, 447, 447, ABSENT) \
   CALL(add_key,           248, 286, 217, REFUSED) \
   CALL(request_key,       249, 287, 218, REFUSED) \

@@ -43,5 +43,9 @@ refused('pasting for others', lambda: fcntl.ioctl(terminal, 0x541C, b'\3'), 'EPE
 refused('taking the console', lambda: fcntl.ioctl(terminal, 0x541D, 0), 'EPERM')
 refused('a line discipline', lambda: fcntl.ioctl(terminal, 0x5423, bytes([21, 0, 0, 0])), 'EPERM')
 refused('a controlling terminal of the host', lambda: os.open('/dev/tty', os.O_RDWR), 'ENXIO')
+# They are counted for the host as a whole, so one job must not get them all.
+opened = []
+refused('more terminals than a job needs', lambda: [opened.append(os.open('/dev/ptmx', os.O_RDWR)) for _ in range(500)])
+check('some terminals', len(opened) > 30, len(opened))
 check('random is random', os.read(os.open('/dev/random', os.O_RDONLY), 16) != bytes(16))
 done()
