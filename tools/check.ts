@@ -7,7 +7,7 @@ const npx = (...args: string[]) => ['npx', '--no-install', ...args];
 /** Cheap ones first. */
 export const staticChecks: readonly (readonly [string, readonly string[]])[] = [
   ['types', npx('tsc')],
-  ['style', npx('biome', 'ci', '--error-on-warnings')],
+  ['style', npx('biome', 'ci', '--colors=off', '--error-on-warnings')],
   ['dead code', npx('knip')],
   ['rules of the API', npx('buf', 'lint')],
   ['changes of the API', npx('buf', 'breaking', '--against', 'proto/baseline.binpb')],
