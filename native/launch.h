@@ -308,8 +308,10 @@ int root_parent(int base, char *path, uid_t owner, const char **name);
 int root_file(int parent, const char *name, mode_t mode, uid_t owner, const char *text);
 
 // ---- system.c, rootfs.c ------------------------------------------------------------------------
-// All of these are for process 1 and end it on failure.
+// Nearly all of these are for process 1 and end it on failure.
 
+// For the launcher: finds out once what this host has that is to be masked. 0, or -1 with errno.
+int system_survey(void);
 // Unattached file systems, made in the job's pid and network namespaces.
 void system_prepare_proc(struct op *op);
 void system_prepare_sys(struct op *op);

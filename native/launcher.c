@@ -372,6 +372,7 @@ int launcher_run(void) {
   umask(022);
   raise_files_limit();
   seccomp_compile();
+  if (system_survey() != 0) return fail("/proc and /sys");
   start_filler();
 
   if (tell_ready() != 0) return fail("descriptor 3");

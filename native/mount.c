@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { TMPFS_MODE = 01777 }; // of a tmpfs that is given none
+
 int mount_clone(int dir, const char *path) {
   unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (*path == 0 ? AT_EMPTY_PATH : 0);
   return (int)syscall(SYS_open_tree, dir, path, flags);
@@ -66,11 +68,12 @@ int mount_tmpfs(const char *step, const struct plan *plan, const struct op *op,
   char mode[8];
   snprintf(mode, sizeof mode, "%o", op->mode);
   const struct setting settings[] = {
-      {.key = "size", .number = op->bytes},      {.key = "nr_inodes", .number = op->inodes},
-      {.key = "mode", .text = mode},             {.key = "uid", .number = plan->ids_first},
-      {.key = "gid", .number = plan->ids_first},
+      {.key = "size", .number = op->bytes},     {.key = "nr_inodes", .number = op->inodes},
+      {.key = "uid", .number = plan->ids_first}, {.key = "gid", .number = plan->ids_first},
+      {.key = "mode", .text = mode},
   };
-  return mount_new(step, op->target, "tmpfs", settings, LENGTH(settings), attributes);
+  unsigned count = LENGTH(settings) - (op->mode == TMPFS_MODE);
+  return mount_new(step, op->target, "tmpfs", settings, count, attributes);
 }
 
 int root_parent(int base, char *path, uid_t owner, const char **name) {

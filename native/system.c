@@ -13,6 +13,7 @@
 
 enum {
   TTY_GID = 5,
+  PTS_LIMIT = 256, // terminals of a job; all of a host together are a few thousand
   PATH_ROOM = 4200, // a path of the plan and a little more
 };
 
@@ -74,6 +75,7 @@ void system_prepare_pts(const struct plan *plan) {
       {.key = "mode", .text = "0620"},
       {.key = "ptmxmode", .text = "0666"},
       {.key = "gid", .number = plan->ids_first + TTY_GID},
+      {.key = "max", .number = PTS_LIMIT},
   };
   pts_mount = mount_new("dev", "pts", "devpts", settings, LENGTH(settings),
                         MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
@@ -125,12 +127,13 @@ static void attach_run(int base, const struct plan *plan) {
 // What is masked is covered by the job's own /dev/null or by a bare, read-only directory.
 struct masked {
   const char *name;
-  enum { ABSENT, A_FILE, A_DIRECTORY } kind; // on this host, now
+  bool may_come; // with a module, after the launcher has looked
+  enum { UNKNOWN, ABSENT, A_FILE, A_DIRECTORY } kind;
 };
 
 static struct masked proc_masked[] = {
-    {.name = "acpi"}, {.name = "kcore"},         {.name = "keys"},
-    {.name = "scsi"}, {.name = "latency_stats"}, {.name = "sched_debug"},
+    {.name = "acpi"},          {.name = "kcore"},       {.name = "keys"},
+    {.name = "latency_stats"}, {.name = "sched_debug"}, {.name = "scsi", .may_come = true},
     {.name = "sysrq-trigger"}, {.name = "timer_list"},
 };
 
@@ -139,25 +142,37 @@ static struct masked proc_masked[] = {
 static struct masked sys_masked[] = {
     {.name = "firmware"},
     {.name = "hypervisor"},
-    {.name = "devices/virtual/block"}, // loop devices tell which file lies behind them
+    {.name = "devices/virtual/block", .may_come = true}, // loop devices name the files behind them
     {.name = "devices/virtual/dmi"},
-    {.name = "devices/virtual/powercap"},
+    {.name = "devices/virtual/powercap", .may_come = true},
 };
 
-// Looks at the host's own /proc or /sys, which shows the same names and has them at hand; in a
-// fresh one each look makes a new inode.
-static void survey(const char *step, const char *path, struct masked *masked, unsigned count) {
-  int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) report_and_exit(step, path);
+// Looks at the host's own /proc or /sys, which shows the same names. 0, or -1 with errno.
+static int survey(const char *path, struct masked *masked, unsigned count) {
+  int directory = -1, result = 0;
   for (unsigned i = 0; i < count; i++) {
+    bool known = masked[i].kind >= A_FILE || (masked[i].kind == ABSENT && !masked[i].may_come);
+    if (known) continue;
+    if (directory < 0) directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     struct stat found;
     if (fstatat(directory, masked[i].name, &found, AT_SYMLINK_NOFOLLOW) == 0) {
       masked[i].kind = S_ISDIR(found.st_mode) ? A_DIRECTORY : A_FILE;
-    } else if (errno != ENOENT) {
-      report_and_exit(step, masked[i].name);
+    } else if (errno == ENOENT) {
+      masked[i].kind = ABSENT;
+    } else {
+      result = -1;
+      break;
     }
   }
-  close(directory);
+  int error = errno;
+  if (directory >= 0) close(directory);
+  errno = error;
+  return result;
+}
+
+int system_survey(void) {
+  if (survey("/proc", proc_masked, LENGTH(proc_masked)) != 0) return -1;
+  return survey("/sys", sys_masked, LENGTH(sys_masked));
 }
 
 static struct covers {
@@ -178,13 +193,13 @@ static void cover_all(const char *step, int mount, const struct masked *masked, 
 }
 
 void system_prepare_proc(struct op *op) {
-  survey("proc", "/proc", proc_masked, LENGTH(proc_masked));
+  if (survey("/proc", proc_masked, LENGTH(proc_masked)) != 0) report_and_exit("proc", "/proc");
   op->fd = mount_new("proc", op->target, "proc", NULL, 0,
                      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
 void system_prepare_sys(struct op *op) {
-  survey("sys", "/sys", sys_masked, LENGTH(sys_masked));
+  if (survey("/sys", sys_masked, LENGTH(sys_masked)) != 0) report_and_exit("sys", "/sys");
   op->fd = mount_new("sys", op->target, "sysfs", NULL, 0,
                      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
                          MOUNT_ATTR_NOEXEC);

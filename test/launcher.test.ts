@@ -1,12 +1,16 @@
 // joblet-launch alone: what a job is, how it is ended, what its log says, what survives a crash.
 // That failing launches leave nothing behind is in launcher-failures.test.ts.
+// Shows S2-31 and S4-61 (namespaces, cgroups), S2-33 (limits hold, failures stay inside), S4-13 (stop
+// by SIGTERM, grace, SIGKILL), S4-23 (a timeout stops) and S4-17 (history, then live) on this level.
 
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import fc from 'fast-check';
 import { clearCgroups } from '../src/daemon/linux/cgroup.ts';
+import { formatFrame } from '../src/daemon/linux/frames.ts';
 import {
   FIRST_ID,
   KeeperClient,
@@ -61,6 +65,13 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       assert.equal(end.get('how'), 'signaled');
       assert.equal(end.get('code'), '6');
       assert.equal(end.get('cause'), undefined);
+    });
+
+    test('whose init is killed from outside has ended by that signal', async () => {
+      const job = await start(['sleep', '1000']);
+      process.kill(job.initPid, 'SIGKILL');
+      const end = await job.ended;
+      assert.deepEqual([end.get('how'), end.get('code')], ['signaled', '9']);
     });
 
     test('gets its arguments byte for byte, empty ones too', async () => {
@@ -472,6 +483,38 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       assert.equal((await good.next())[0], 'ended');
     });
 
+    test('outlives whatever bytes a client sends', async () => {
+      const job = await start(['sleep', '1000'], { stdin: 'pipe' });
+      const good = await KeeperClient.connect(job.id);
+      await good.next();
+      const verbs = ['stdin', 'watch', 'deadline', 'stdin-close', 'seen', 'state', ''];
+      const operand = fc.oneof(
+        fc.constantFrom('', '0', '-1', '1e9'),
+        fc.string({ maxLength: 200 }),
+      );
+      const frame = fc
+        .tuple(fc.constantFrom(...verbs), fc.array(operand, { maxLength: 3 }))
+        // A deadline is a fair way to end this job, so none is ever set.
+        .map(([verb, operands]) =>
+          formatFrame(verb === 'deadline' ? [verb, '0'] : [verb, ...operands]),
+        );
+      const bytes = fc.oneof(
+        fc.uint8Array({ maxLength: 100 }).map((each) => Buffer.from(each)),
+        fc.array(frame, { maxLength: 6 }).map((each) => Buffer.concat(each)),
+      );
+      await fc.assert(
+        fc.asyncProperty(bytes, async (each) => {
+          const client = await KeeperClient.connect(job.id);
+          assert.equal((await client.next())[0], 'state');
+          client.socket.end(each);
+          await client.closed;
+        }),
+        { numRuns: 100 },
+      );
+      good.send('stop', '0');
+      assert.equal((await job.ended).get('cause'), 'stop');
+    });
+
     test('serves eight clients and refuses the ninth', async () => {
       const job = await start(['sleep', '1000']);
       const clients: KeeperClient[] = [];
@@ -557,17 +600,14 @@ describe('joblet-launch', { skip: why ?? false }, () => {
         `mount -t tmpfs -o size=64k none ${world.directory}/logs && exec "$@"`,
         'sh',
       ]);
-      const { id, plan } = world.plan([
-        'sh',
-        '-c',
-        'head -c 300000 /dev/zero; echo done >&2; sleep 1000',
-      ]);
+      const { id, plan } = world.plan(['sh', '-c', 'read go; head -c 300000 /dev/zero'], {
+        stdin: 'pipe',
+      });
       const job = await small.launch({ id, plan });
       const keeper = await KeeperClient.connect(id);
       await keeper.next();
-      keeper.send('watch');
-      assert.equal((await keeper.next())[0], 'bell');
-      keeper.send('stop', '0');
+      keeper.input('go\n');
+      assert.deepEqual(await keeper.next(), ['stdin-taken']);
       const end = await job.ended;
       assert.ok(Number(end.get('dropped-bytes')) > 200_000);
       const log = readLog(`/proc/${small.pid}/root${world.logDirectory(id)}`);
