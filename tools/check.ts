@@ -1,6 +1,7 @@
 // What can be said about the code without running the product.
 
-import { node, step } from './steps.ts';
+import path from 'node:path';
+import { ROOT, step } from './steps.ts';
 
 const npx = (...args: string[]) => ['npx', '--no-install', ...args];
 
@@ -14,18 +15,27 @@ export const staticChecks: readonly (readonly [string, readonly string[]])[] = [
 ];
 
 /** Runs all of them, also after one failed. The exit code is 0 when none did. */
-export async function runChecks(): Promise<number> {
+async function runChecks(): Promise<number> {
   let failed = 0;
   for (const [name, command] of staticChecks) failed += await step(name, command);
   return failed === 0 ? 0 : 1;
 }
 
+const SANITIZED = {
+  JOBLET_LAUNCH: path.join(ROOT, 'native/build/joblet-launch-asan'),
+} as const;
+
+/** Tests that drive the launcher by itself. */
+const LAUNCHER_TESTS = ['test/launcher.test.ts', 'test/launcher-failures.test.ts'];
+
 /** `./dev check`: the static checks, the rules of the house, and the launcher under sanitizers. */
 export async function check(): Promise<number> {
+  const test = [process.execPath, '--test'];
   const codes = [
     await runChecks(),
-    await node('--test', 'test/tidy.test.ts'),
-    await step('sanitized launcher', ['make', '-s', '-C', 'native', 'asan']),
+    await step('rules of the house', [...test, 'test/tidy.test.ts']),
+    (await step('build with sanitizers', ['make', '-s', '-C', 'native', 'asan'])) ||
+      (await step('launcher under sanitizers', [...test, ...LAUNCHER_TESTS], SANITIZED)),
   ];
   return codes.every((code) => code === 0) ? 0 : 1;
 }

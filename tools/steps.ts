@@ -10,8 +10,13 @@ export const ROOT = path.resolve(import.meta.dirname, '..');
 export async function step(
   name: string,
   [program = '', ...args]: readonly string[],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<number> {
-  const child = spawn(program, args, { cwd: ROOT, stdio: 'inherit' });
+  const child = spawn(program, args, {
+    cwd: ROOT,
+    stdio: 'inherit',
+    env: { ...process.env, ...env },
+  });
   const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
   if (code !== 0) process.stderr.write(`dev: ${name} failed (${signal ?? code})\n`);
   return code ?? 1;
