@@ -35,10 +35,8 @@ async function begin(home: Home): Promise<number> {
   });
   const [code] = (await once(rnx, 'close')) as [number | null];
   if (code !== 0) return code ?? 1;
-  const elsewhere =
-    process.env['JOBLET_HOME'] === path.join(ROOT, '.joblet')
-      ? ''
-      : ` (with JOBLET_HOME=${home.directory})`;
+  const isDefault = home.directory === path.join(ROOT, '.joblet');
+  const elsewhere = isDefault ? '' : ` (with JOBLET_HOME=${home.directory})`;
   process.stdout.write(`
 The daemon goes on in the background. Now try${elsewhere}:
 
