@@ -120,10 +120,12 @@ static void lower_limit(int resource, uint64_t soft, uint64_t hard) {
 static void lower_limits(const struct plan *plan) {
   // The launcher raised its own soft limit of files; the command starts from what it was.
   lower_limit(RLIMIT_NOFILE, files_soft_limit, RLIM_INFINITY);
-  lower_limit(RLIMIT_CORE, 0, 0);
+  // No core dumps, whatever the plan says. Not 0: a host whose core_pattern is a pipe starts its
+  // helper all the same, as root; only at 1 it does not, and a file is refused at 1 as well.
+  lower_limit(RLIMIT_CORE, 1, 1);
   for (unsigned i = 0; i < plan->rlimit_count; i++) {
     const struct rlimit_wish *wish = &plan->rlimits[i];
-    lower_limit(wish->resource, wish->soft, wish->hard);
+    if (wish->resource != RLIMIT_CORE) lower_limit(wish->resource, wish->soft, wish->hard);
   }
 }
 
