@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import { removeCgroups } from '../test/snapshot.ts';
 
 /** The commands that jobs run: `true` of the host, and our own that prints what the clock shows. */
 export type BenchCommand = 'true' | 'stamp';
@@ -42,6 +43,8 @@ export const FLOOR = 'spawn floor (no sandbox)';
 
 export function openWorkshop(): Workshop {
   const directory = mkdtempSync('/var/lib/joblet-bench-');
+  // Peers keep their cgroups below one of our own, which goes when the bench does.
+  const cgroup = path.basename(directory);
   const commands = path.join(directory, 'bin');
   mkdirSync(commands);
   const spawnTimer = compile('spawn-timer', directory);
@@ -64,7 +67,7 @@ export function openWorkshop(): Workshop {
       name: 'crun',
       program: '/usr/bin/crun',
       hideUnified: true,
-      argv: (command, slot) => crunArgv(path.join(directory, 'bundles'), rootfs, command, slot),
+      argv: (command, slot) => crunArgv(directory, rootfs, command, slot),
     },
     {
       name: 'podman',
@@ -80,7 +83,10 @@ export function openWorkshop(): Workshop {
     notes: all
       .filter((peer) => !existsSync(peer.program))
       .map((peer) => `${peer.name} is left out: ${peer.program} is not installed.`),
-    remove: () => rmSync(directory, { recursive: true, force: true }),
+    remove: () => {
+      removeCgroups(cgroup);
+      rmSync(directory, { recursive: true, force: true });
+    },
   };
 }
 
@@ -124,9 +130,14 @@ function bwrapArgv(commands: string): readonly string[] {
   ];
 }
 
-function crunArgv(bundles: string, rootfs: string, command: BenchCommand, slot: number): string[] {
+function crunArgv(
+  directory: string,
+  rootfs: string,
+  command: BenchCommand,
+  slot: number,
+): string[] {
   const id = `joblet-bench-${command}-${slot}`;
-  const bundle = path.join(bundles, id);
+  const bundle = path.join(directory, 'bundles', id);
   if (!existsSync(bundle)) {
     mkdirSync(bundle, { recursive: true });
     execFileSync('crun', ['spec'], { cwd: bundle });
@@ -140,7 +151,7 @@ function crunArgv(bundles: string, rootfs: string, command: BenchCommand, slot: 
     spec.process.terminal = false;
     spec.process.args = [`/bin/${command}`];
     spec.root = { path: rootfs, readonly: true };
-    spec.linux.cgroupsPath = `/joblet-bench/${id}`;
+    spec.linux.cgroupsPath = `/${path.basename(directory)}/${id}`;
     writeFileSync(file, JSON.stringify(spec));
   }
   return ['crun', 'run', '--bundle', bundle, id];
@@ -153,7 +164,7 @@ function podmanArgv(directory: string, rootfs: string): readonly string[] {
     ...['--root', path.join(directory, 'podman'), '--runroot', path.join(directory, 'podman-run')],
     ...['--storage-driver', 'vfs', '--cgroup-manager', 'cgroupfs'],
     ...['run', '--rm', '--network', 'none', '--log-driver', 'none'],
-    ...['--cgroup-parent', '/joblet-bench'],
+    ...['--cgroup-parent', `/${path.basename(directory)}`],
     // Where root may not raise limits, podman's own defaults are refused.
     ...['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=4096:4096'],
     ...['--rootfs', rootfs],
