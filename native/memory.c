@@ -43,6 +43,10 @@ void memory_drop_stack(void) {
   memory_syscall(SYS_madvise, (long)(end - STACK_SPAN), STACK_SPAN, MADV_DONTNEED, 0);
 }
 
+// The guard of a protected stack lies in this data: it must not be looked at before and after.
+#if __has_attribute(no_stack_protector)
+__attribute__((no_stack_protector))
+#endif
 void memory_drop_data(void) {
 #ifndef __SANITIZE_ADDRESS__
   uintptr_t begin = ((uintptr_t)__bss_start + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
