@@ -200,7 +200,7 @@ function idsOnHost(pid: number): { first: number; count: number } {
   return { first, count };
 }
 
-describe('inside a job', { skip }, () => {
+describe('inside a job (S2-4, S3-1, S4-9)', { skip }, () => {
   for (const name of Object.keys(probes).filter((each) => each !== NESTED) as Probe[]) {
     test(`${name} finds no way out`, async () => {
       await runProbe(name);
@@ -280,7 +280,7 @@ describe('inside a job', { skip }, () => {
   });
 });
 
-describe('a running job, seen from the host', { skip }, () => {
+describe('a running job, seen from the host (S2-31, S4-61)', { skip }, () => {
   const sleep: JobRequest = { command: '/usr/bin/sleep', args: ['600'] };
 
   /** Runs jobs as long as `look` looks at them. */

@@ -36,7 +36,8 @@ def refused(name, attempt, *errors):
 
 def call(number, *args):
     """A system call by number; answers its result or raises OSError."""
-    result = libc.syscall(ctypes.c_long(number), *(ctypes.c_long(a) if isinstance(a, int) else a for a in args))
+    words = [ctypes.c_long(each) if isinstance(each, int) else each for each in args]
+    result = libc.syscall(ctypes.c_long(number), *words)
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result

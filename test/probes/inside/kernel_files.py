@@ -1,13 +1,27 @@
 """/proc and /sys: nothing to write, the dangerous parts empty, nothing of the host's identity."""
 
-import errno
 import os
+import re
 import stat
 
 from finding import check, done, facts, read, refused, text, write
 
-MASKED = ('kcore', 'keys', 'timer_list', 'sched_debug', 'sysrq-trigger', 'acpi', 'scsi', 'kmsg', 'latency_stats')
-HIDDEN = ('/sys/firmware', '/sys/kernel/debug', '/sys/kernel/tracing', '/sys/fs/bpf', '/sys/kernel/security')
+MASKED = 'kcore keys timer_list sched_debug sysrq-trigger acpi scsi kmsg latency_stats'.split()
+HIDDEN = '/sys/firmware /sys/kernel/debug /sys/kernel/tracing /sys/fs/bpf /sys/kernel/security'.split()
+POWERFUL = '''
+    /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/kernel/hostname
+    /proc/sys/kernel/ns_last_pid /proc/sys/vm/drop_caches /proc/sys/net/ipv4/ip_forward
+    /proc/sys/fs/binfmt_misc/register /proc/sys/user/max_user_namespaces /proc/sysrq-trigger
+    /proc/irq/0/smp_affinity /proc/mtrr /proc/bus/pci/00/00.0 /sys/kernel/uevent_helper
+    /sys/power/state /sys/kernel/mm/ksm/run /sys/devices/system/cpu/cpu1/online
+'''.split()
+CGROUP_FILES = '''
+    cgroup.procs tasks release_agent cgroup.kill cgroup.freeze notify_on_release
+    memory.limit_in_bytes memory.max cpu.max cpu.cfs_quota_us pids.max
+'''.split()
+ADDRESSES = '''
+    /proc/kallsyms /proc/modules /proc/vmallocinfo /proc/slabinfo /proc/iomem /proc/kpageflags
+'''.split()
 
 
 def content(path):
@@ -41,11 +55,7 @@ for start in ('/proc/sys', '/sys'):
                 continue
 check('the walk saw the trees', tried > 1000, tried)
 check('nothing below /proc/sys and /sys opens for writing', not written, written[:10])
-for path in ('/proc/sys/kernel/core_pattern', '/proc/sys/kernel/modprobe', '/proc/sys/kernel/hostname', '/proc/sys/vm/drop_caches',
-             '/proc/sys/net/ipv4/ip_forward', '/proc/sys/fs/binfmt_misc/register', '/proc/sys/kernel/ns_last_pid',
-             '/proc/sys/user/max_user_namespaces', '/proc/sysrq-trigger', '/proc/irq/0/smp_affinity', '/proc/mtrr',
-             '/proc/bus/pci/00/00.0', '/sys/kernel/uevent_helper', '/sys/power/state', '/sys/kernel/mm/ksm/run',
-             '/sys/devices/system/cpu/cpu1/online', '/sys/module/kernel/parameters/panic'):
+for path in POWERFUL:
     refused(f'writing {path}', lambda: write(path))
 
 top_written = []
@@ -67,8 +77,7 @@ cgroup_files = []
 for top, directories, names in os.walk('/sys/fs/cgroup'):
     cgroup_files += [os.path.join(top, name) for name in names]
 for path in cgroup_files:
-    if os.path.basename(path) in ('cgroup.procs', 'tasks', 'release_agent', 'cgroup.kill', 'cgroup.freeze', 'notify_on_release',
-                                  'memory.limit_in_bytes', 'memory.max', 'cpu.max', 'cpu.cfs_quota_us', 'pids.max'):
+    if os.path.basename(path) in CGROUP_FILES:
         refused(f'writing {path}', lambda: write(path, b'0'), 'EROFS', 'EACCES', 'EPERM')
 check('no cgroup lies beside or below', not [p for p in cgroup_files if 'job' in p.lower()], cgroup_files[:5])
 refused('making a cgroup', lambda: os.mkdir('/sys/fs/cgroup/x'), 'EROFS', 'EACCES', 'EPERM')
@@ -103,10 +112,11 @@ for needle in needles:
     check(f'nobody says {needle.decode()!r}', needle.decode() not in leaks, leaks.get(needle.decode(), [])[:8])
 
 # Addresses of the kernel.
-for path in ('/proc/kallsyms', '/proc/modules', '/proc/vmallocinfo', '/proc/slabinfo', '/proc/iomem', '/proc/kpageflags'):
+for path in ADDRESSES:
     shown = content(path)
-    lines = shown.decode(errors='replace').splitlines() if isinstance(shown, bytes) else []
     # Where anything is shown at all, addresses read as zero.
-    addresses = [word for line in lines[:50] for word in line.split() if len(word) >= 16 and set(word) <= set('0123456789abcdefx')]
-    check(f'{path} gives no address', not [a for a in addresses if set(a) - set('0x')], addresses[:2])
+    words = shown.decode(errors='replace').split()[:500] if isinstance(shown, bytes) else []
+    addresses = [word for word in words if re.fullmatch('(0x)?[0-9a-f]{16}', word)]
+    told = [word for word in addresses if set(word) - set('0x')]
+    check(f'{path} gives no address', not told, told[:2])
 done()

@@ -8,7 +8,7 @@ import resource
 import stat
 import subprocess
 
-from finding import call, check, done, facts, read, refused, text
+from finding import call, check, done, facts, refused, text, write
 
 NONE = '0' * 16
 status = dict(line.split(':\t', 1) for line in text('/proc/self/status').splitlines() if ':\t' in line)
@@ -26,7 +26,8 @@ inherited = [fd for fd in listed if int(fd) > 2 and os.path.exists(f'/proc/self/
 check('descriptors 0, 1, 2 only', inherited == [], inherited)
 for fd in range(3):
     target = os.readlink(f'/proc/self/fd/{fd}')
-    check(f'descriptor {fd} names nothing of the host', target == '/dev/null' or target.startswith('pipe:'), target)
+    own = target == '/dev/null' or target.startswith('pipe:')
+    check(f'descriptor {fd} names nothing of the host', own, target)
 
 # The ids: 65536 of them, none of them privileged outside.
 for kind in ('uid_map', 'gid_map'):
@@ -34,15 +35,16 @@ for kind in ('uid_map', 'gid_map'):
     check(f'{kind} is one range of 65536', (inside, length) == (0, 65536), (inside, length))
     check(f'{kind} starts beyond the host\'s users', outside >= 65536, outside)
     check(f'{kind} is the one that the test knows', outside == facts.get('ids', outside), outside)
-    refused(f'writing {kind}', lambda: os.write(os.open(f'/proc/self/{kind}', os.O_WRONLY), b'0 0 1'))
-refused('writing setgroups', lambda: os.write(os.open('/proc/self/setgroups', os.O_WRONLY), b'allow'))
+    refused(f'writing {kind}', lambda: write(f'/proc/self/{kind}', b'0 0 1'))
+refused('writing setgroups', lambda: write('/proc/self/setgroups', b'deny'))
 
 # Becoming somebody: without capabilities not even another id of the job.
 refused('setuid', lambda: os.setuid(1000), 'EPERM')
 refused('setgid', lambda: os.setgid(1000), 'EPERM')
 refused('setgroups', lambda: os.setgroups([0]), 'EPERM')
 refused('setresuid to the overflow id', lambda: os.setresuid(65534, 65534, 65534), 'EPERM')
-refused('chown to another', lambda: (open('/work/mine', 'w').close(), os.chown('/work/mine', 1, 1)), 'EPERM')
+open('/work/mine', 'w').close()
+refused('chown to another', lambda: os.chown('/work/mine', 1, 1), 'EPERM')
 
 
 class Header(ctypes.Structure):
@@ -50,14 +52,15 @@ class Header(ctypes.Structure):
 
 
 class Sets(ctypes.Structure):
-    _fields_ = [('effective', ctypes.c_uint32), ('permitted', ctypes.c_uint32), ('inheritable', ctypes.c_uint32)]
+    _fields_ = [(name, ctypes.c_uint32) for name in ('effective', 'permitted', 'inheritable')]
 
 
 CAPSET = {'x86_64': 126, 'aarch64': 91}[os.uname().machine]
 for field in ('effective', 'permitted', 'inheritable'):
     sets = (Sets * 2)()
     setattr(sets[0], field, 1 << 21)
-    refused(f'raising {field} capabilities', lambda: call(CAPSET, ctypes.byref(Header(0x20080522, 0)), sets), 'EPERM')
+    header = Header(0x20080522, 0)
+    refused(f'raising {field} capabilities', lambda: call(CAPSET, ctypes.byref(header), sets), 'EPERM')
 
 PR_SET_NO_NEW_PRIVS, PR_SET_SECUREBITS, PR_CAP_AMBIENT = 38, 28, 47
 PRCTL = {'x86_64': 157, 'aarch64': 167}[os.uname().machine]
@@ -66,10 +69,12 @@ refused('setting securebits', lambda: call(PRCTL, PR_SET_SECUREBITS, 1, 0, 0, 0)
 refused('raising an ambient capability', lambda: call(PRCTL, PR_CAP_AMBIENT, 2, 21, 0, 0), 'EPERM')
 
 # A set-uid program of our own, and those of the host, raise nothing.
-SHOW = ['-c', 'import os; print(os.getresuid(), open("/proc/self/status").read().split("CapEff:\\t")[1][:16])']
+SHOW = '''import os
+print(os.getresuid(), open("/proc/self/status").read().split("CapEff:\\t")[1][:16])
+'''
 subprocess.run(['cp', '/usr/bin/python3', '/work/raise'], check=True)
 os.chmod('/work/raise', 0o6755)
-shown = subprocess.run(['/work/raise', *SHOW], capture_output=True, text=True).stdout.strip()
+shown = subprocess.run(['/work/raise', '-c', SHOW], capture_output=True, text=True).stdout.strip()
 check('a set-uid program of the job', shown == f'(0, 0, 0) {NONE}', shown)
 set_uid = [
     path
@@ -78,10 +83,12 @@ set_uid = [
     if os.path.isfile(path) and os.lstat(path).st_mode & (stat.S_ISUID | stat.S_ISGID)
 ]
 for path in {'/', '/usr', *(os.path.dirname(path) for path in set_uid)}:
-    check(f'set-uid bits mean nothing below {path}', os.statvfs(path).f_flag & os.ST_NOSUID, os.statvfs(path))
+    flags = os.statvfs(path).f_flag
+    check(f'set-uid bits mean nothing below {path}', flags & os.ST_NOSUID, flags)
 
 # File capabilities need a capability to be set.
-refused('setting file capabilities', lambda: os.setxattr('/work/raise', 'security.capability', bytes(20)))
+one = bytes.fromhex('0100000200002000000000000000000000000000')
+refused('setting file capabilities', lambda: os.setxattr('/work/raise', 'security.capability', one), 'EPERM')
 refused('setting a trusted attribute', lambda: os.setxattr('/work/raise', 'trusted.x', b'1'))
 
 # Limits only go down, priorities too.
@@ -91,10 +98,12 @@ more = (ctypes.c_ulong * 2)(1 << 21, 1 << 21)
 refused('raising the limit of open files', lambda: call(PRLIMIT, 0, RLIMIT_NOFILE, more, 0), 'EPERM')
 core = resource.getrlimit(resource.RLIMIT_CORE)
 check('no core dumps', max(core) <= 1, core)
-check('address space is not limited', resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY)
-refused('a real-time priority', lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)), 'EPERM')
+space = resource.getrlimit(resource.RLIMIT_AS)
+check('address space is not limited', space[0] == resource.RLIM_INFINITY, space)
+first = os.sched_param(1)
+refused('a real-time priority', lambda: os.sched_setscheduler(0, os.SCHED_FIFO, first), 'EPERM')
 refused('a better priority', lambda: os.setpriority(os.PRIO_PROCESS, 0, -5), 'EACCES', 'EPERM')
-refused('escaping the memory killer', lambda: os.write(os.open('/proc/self/oom_score_adj', os.O_WRONLY), b'-1000'), 'EACCES')
+refused('escaping the memory killer', lambda: write('/proc/self/oom_score_adj', b'-1000'), 'EACCES')
 
 # A file that is the host's cannot be held against the host.
 F_SETLEASE, F_WRLCK, LOCK_EX = 1024, 1, 2

@@ -4,7 +4,7 @@ import fcntl
 import os
 import signal
 
-from finding import call, check, done, facts, refused, text
+from finding import call, check, done, facts, refused, text, write
 
 pids = sorted(int(name) for name in os.listdir('/proc') if name.isdigit())
 check('a handful of processes', len(pids) <= 4, pids)
@@ -12,7 +12,8 @@ own = os.getpid()
 if facts.get('init', True):
     check('the command is not process 1', own != 1, own)
     check('process 1 is init', text('/proc/1/comm') == 'init\n', text('/proc/1/comm'))
-    check('init shows no arguments', text('/proc/1/cmdline').strip('\0') in ('', 'init'), text('/proc/1/cmdline'))
+    arguments = text('/proc/1/cmdline').strip('\0')
+    check('init shows no arguments', arguments in ('', 'init'), arguments)
     # Nothing of what init holds: it was the launcher before.
     for name in ('environ', 'maps', 'mem', 'auxv', 'stack', 'syscall', 'io', 'smaps', 'pagemap', 'personality'):
         refused(f'reading /proc/1/{name}', lambda: text(f'/proc/1/{name}'))
@@ -20,8 +21,8 @@ if facts.get('init', True):
         refused(f'following /proc/1/{name}', lambda: os.readlink(f'/proc/1/{name}'))
     for name in ('fd', 'fdinfo', 'map_files'):
         refused(f'listing /proc/1/{name}', lambda: os.listdir(f'/proc/1/{name}'))
-    for name, content in (('oom_score_adj', b'1000'), ('comm', b'x'), ('clear_refs', b'1'), ('coredump_filter', b'1')):
-        refused(f'writing /proc/1/{name}', lambda: os.write(os.open(f'/proc/1/{name}', os.O_WRONLY), content))
+    for name in ('oom_score_adj', 'comm', 'clear_refs', 'coredump_filter'):
+        refused(f'writing /proc/1/{name}', lambda: write(f'/proc/1/{name}', b'1'))
     PTRACE = {'x86_64': 101, 'aarch64': 117}[os.uname().machine]
     refused('attaching to init', lambda: call(PTRACE, 16, 1, 0, 0), 'EPERM')
     refused('seizing init', lambda: call(PTRACE, 0x4206, 1, 0, 0), 'EPERM')
@@ -29,6 +30,13 @@ if facts.get('init', True):
     os.kill(1, signal.SIGKILL)
     os.kill(1, signal.SIGSTOP)
     check('init lives', text('/proc/1/comm') == 'init\n')
+    # Init passes on what asks the job to do something: here back to the one who asked.
+    passed_on = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
+    signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
+    for number in passed_on:
+        os.kill(1, number)
+        came = signal.sigwait(passed_on)
+        check(f'init passes on {signal.Signals(number).name}', came == number, came)
     # What loses its parent becomes init's child.
     up, down = os.pipe(), os.pipe()
     if os.fork() == 0:
