@@ -17,7 +17,7 @@ import {
   readFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { JobletError, messageOf } from '../../shared/errors.ts';
 
 const MIGRATIONS = path.join(import.meta.dirname, 'migrations');
@@ -175,6 +175,3 @@ export class Db {
     }
   }
 }
-
-/** Values as SQLite takes them. */
-export type SqlValue = SQLInputValue;
