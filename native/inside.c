@@ -117,12 +117,14 @@ static void lower_limit(int resource, uint64_t soft, uint64_t hard) {
   if (setrlimit((unsigned)resource, &limit) != 0) report_and_exit("rlimit", "setrlimit");
 }
 
+// No core dumps, whatever the plan says. Not 0: a host whose core_pattern is a pipe starts its helper
+// all the same, as root; only at 1 it does not, and a file is refused at 1 as well. The filter keeps
+// it at that, so this comes before the filter.
+static void end_core_dumps(void) { lower_limit(RLIMIT_CORE, 1, 1); }
+
 static void lower_limits(const struct plan *plan) {
   // The launcher raised its own soft limit of files; the command starts from what it was.
   lower_limit(RLIMIT_NOFILE, files_soft_limit, RLIM_INFINITY);
-  // No core dumps, whatever the plan says. Not 0: a host whose core_pattern is a pipe starts its
-  // helper all the same, as root; only at 1 it does not, and a file is refused at 1 as well.
-  lower_limit(RLIMIT_CORE, 1, 1);
   for (unsigned i = 0; i < plan->rlimit_count; i++) {
     const struct rlimit_wish *wish = &plan->rlimits[i];
     if (wish->resource != RLIMIT_CORE) lower_limit(wish->resource, wish->soft, wish->hard);
@@ -246,6 +248,7 @@ _Noreturn void inside_run(struct plan *plan, const struct entry *entry) {
   drop_privileges(plan, entry);
   die_with_keeper(REPORT_FD);
   if (syscall(SYS_close_range, REPORT_FD + 1, ~0u, 0) != 0) report_and_exit("stdio", "close_range");
+  end_core_dumps();
   if (seccomp_install(plan->allow) != 0) report_and_exit("seccomp", "filter");
   wait_for_stage(STAGE_READY);
   if (plan->no_init) {

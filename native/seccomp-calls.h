@@ -74,6 +74,8 @@ enum { SECCOMP_NEWEST_CALL = 469 };
   CALL(ioctl,              16,  54,  29, IOCTL) \
   CALL(fcntl,              72,  55,  25, FCNTL) \
   CALL(fcntl64,            -1, 221,  -1, FCNTL) \
+  CALL(setrlimit,         160,  75, 164, SETRLIMIT) \
+  CALL(prlimit64,         302, 340, 261, PRLIMIT) \
   CALL(personality,       135, 136,  92, PERSONALITY) \
   CALL(modify_ldt,        154, 123,  -1, REFUSED) \
   CALL(vm86old,            -1, 113,  -1, REFUSED) \

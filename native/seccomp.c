@@ -34,6 +34,8 @@ enum rule {
   SOCKET,
   IOCTL,
   FCNTL,
+  SETRLIMIT,
+  PRLIMIT,
   PERSONALITY,
   RULES,
 };
@@ -53,10 +55,12 @@ static const struct call calls[] = {SECCOMP_CALLS(CALL)};
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 // ---- checks of arguments -----------------------------------------------------------------------
-// The kernel looks at the low half of each of these arguments, so the checks do, too. Both machines
-// that we build for are little-endian.
+// Where the kernel looks at the low half of an argument only, the checks do, too. Both machines that
+// we build for are little-endian.
 
 #define LOAD(member) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
+#define LOAD_HIGH(member)                                                                          \
+  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member) + 4)
 #define MASK(bits) BPF_STMT(BPF_ALU | BPF_AND | BPF_K, bits)
 // Skip so many instructions when the condition holds.
 #define IF_EQUAL(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, skip, 0)
@@ -147,6 +151,35 @@ static const struct sock_filter check_fcntl[] = {
     ANSWER(EPERM),
 };
 
+// Core dumps are off by a limit of one byte, for at zero a host whose core_pattern is a pipe dumps all
+// the same. Programs that switch them off set zero and may end when they cannot, so they are told
+// that it is done; nobody can make the limit greater anyway.
+enum { CORE = 4 }; // RLIMIT_CORE
+
+static const struct sock_filter check_setrlimit[] = {
+    LOAD(args[0]),
+    IF_EQUAL(CORE, 1),
+    ALLOW,
+    ANSWER(0),
+};
+
+static const struct sock_filter check_prlimit[] = {
+    /*  0 */ LOAD(args[1]),
+    /*  1 */ IF_EQUAL(CORE, 1),
+    /*  2 */ ALLOW,
+    /*  3: a new limit, or does it only ask */ LOAD(args[2]),
+    /*  4 */ IF_ANY(~0u, 3),
+    /*  5 */ LOAD_HIGH(args[2]),
+    /*  6 */ IF_ANY(~0u, 1),
+    /*  7 */ ALLOW,
+    /*  8: and the old one, which only the kernel could write */ LOAD(args[3]),
+    /*  9 */ IF_ANY(~0u, 3),
+    /* 10 */ LOAD_HIGH(args[3]),
+    /* 11 */ IF_ANY(~0u, 1),
+    /* 12 */ ANSWER(0),
+    /* 13 */ ANSWER(EPERM),
+};
+
 // The others bring back rules of old systems that weaken the memory protection of a program.
 static const struct sock_filter check_personality[] = {
     LOAD(args[0]),
@@ -172,6 +205,8 @@ static const struct {
     [SOCKET] = {CODE(check_socket)},
     [IOCTL] = {CODE(check_ioctl)},
     [FCNTL] = {CODE(check_fcntl)},
+    [SETRLIMIT] = {CODE(check_setrlimit)},
+    [PRLIMIT] = {CODE(check_prlimit)},
     [PERSONALITY] = {CODE(check_personality)},
 };
 #undef CODE

@@ -64,7 +64,7 @@ function attempts(lines: readonly string[]): Attempt[] {
   });
 }
 
-const refusals = ['EPERM', 'EACCES', 'ENOSYS', 'SIGSYS', 'no-convention'];
+const refusals = ['EPERM', 'EACCES', 'ENOSYS', 'SIGSYS', 'no-convention', 'pretended'];
 
 function reached(all: readonly Attempt[]): Set<string> {
   return new Set(all.filter(({ result }) => !refusals.includes(result)).map(({ name }) => name));
@@ -87,7 +87,9 @@ const headers = [
 for (const [column, [header, here]] of headers.entries()) {
   test(`the table has the numbers of ${header}`, { skip: skip || !here }, (t) => {
     // Asked for without any source: only what the header defines.
-    const flags = ['-E', '-dM', '-include', header, '-x', 'c', '/dev/null'];
+    // As arm64 includes the generic one; the others do not know the word.
+    const arm64 = '-D__ARCH_WANT_SET_GET_RLIMIT';
+    const flags = ['-E', '-dM', arm64, '-include', header, '-x', 'c', '/dev/null'];
     const text = execFileSync('gcc', flags, { encoding: 'utf8' });
     const defined = new Map<string, string>();
     for (const [, name = '', value = ''] of text.matchAll(/^#define (__NR\w+) (\w+)$/gm)) {

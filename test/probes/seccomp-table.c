@@ -46,9 +46,11 @@ static uint32_t run(const struct program *program, const struct seccomp_data *da
 }
 
 // Arguments that a check lets pass, and such that it refuses, and how.
+// `error` is 0 where the kernel gets the call.
+enum { PRETEND = -1 }; // it answers 0 without getting it
 static const struct sample {
   enum rule rule;
-  uint64_t args[3];
+  uint64_t args[4];
   int error;
 } samples[] = {
     {NAMESPACE, {0x11}, 0}, // what fork passes
@@ -122,6 +124,16 @@ static const struct sample {
     {FCNTL, {0, 1031, 0}, 0}, // the size of a pipe
     {FCNTL, {0, 1024, 0}, EPERM},
     {FCNTL, {0, 1040, 0}, EPERM},
+    {SETRLIMIT, {7, 1}, 0},
+    {SETRLIMIT, {4, 1}, PRETEND},
+    {SETRLIMIT, {0x100000004, 1}, PRETEND},
+    {PRLIMIT, {0, 7, 1, 1}, 0},
+    {PRLIMIT, {0, 4, 0, 1}, 0}, // only asks
+    {PRLIMIT, {0, 4, 0, 0x100000000}, 0},
+    {PRLIMIT, {0, 4, 1, 0}, PRETEND},
+    {PRLIMIT, {0, 4, 0x100000000, 0}, PRETEND},
+    {PRLIMIT, {0, 4, 1, 1}, EPERM},
+    {PRLIMIT, {0, 4, 0x100000000, 0x100000000}, EPERM},
     {PERSONALITY, {0xffffffff, 0, 0}, 0},
     {PERSONALITY, {0, 0, 0}, 0},
     {PERSONALITY, {0x0040000, 0, 0}, 0},
@@ -136,6 +148,7 @@ static const char *const rule_names[RULES] = {
     [TRACING] = "TRACING", [MOUNTING] = "MOUNTING",   [MOUNT_API] = "MOUNT_API",
     [NAMESPACE] = "NAMESPACE", [MKNOD] = "MKNOD",     [MKNODAT] = "MKNODAT",
     [SOCKET] = "SOCKET",   [IOCTL] = "IOCTL",         [FCNTL] = "FCNTL",
+    [SETRLIMIT] = "SETRLIMIT", [PRLIMIT] = "PRLIMIT",
     [PERSONALITY] = "PERSONALITY",
 };
 
@@ -146,10 +159,12 @@ static const int plain_errors[RULES] = {
 static unsigned compared;
 static unsigned differences;
 
-static void expect(unsigned allow, uint32_t arch, uint32_t number, const uint64_t args[3],
+static void expect(unsigned allow, uint32_t arch, uint32_t number, const uint64_t args[4],
                    int error) {
-  struct seccomp_data data = {.nr = (int)number, .arch = arch, .args = {args[0], args[1], args[2]}};
-  uint32_t expected = error == 0 ? SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | (uint32_t)error;
+  struct seccomp_data data = {.nr = (int)number, .arch = arch};
+  memcpy(data.args, args, 4 * sizeof *args);
+  uint32_t refused = SECCOMP_RET_ERRNO | (error == PRETEND ? 0 : (uint32_t)error);
+  uint32_t expected = error == 0 ? SECCOMP_RET_ALLOW : refused;
   uint32_t got = run(&programs[allow], &data);
   compared++;
   if (got == expected) return;
@@ -162,7 +177,7 @@ static void expect(unsigned allow, uint32_t arch, uint32_t number, const uint64_
 // What the table says, read in the plainest way.
 static void compare_number(unsigned allow, uint32_t arch, enum convention convention,
                            uint32_t number) {
-  static const uint64_t none[3];
+  static const uint64_t none[4];
   enum rule rule = number > SECCOMP_NEWEST_CALL ? ABSENT : ALLOWED;
   for (unsigned i = 0; i < LENGTH(calls); i++) {
     if (calls[i].numbers[convention] == (int)number) rule = calls[i].rule;
@@ -181,7 +196,7 @@ static void compare_number(unsigned allow, uint32_t arch, enum convention conven
 }
 
 static void compare_all(void) {
-  static const uint64_t none[3];
+  static const uint64_t none[4];
   for (unsigned allow = 0; allow < LENGTH(programs); allow++) {
     for (unsigned i = 0; i < LENGTH(conventions); i++) {
       uint32_t arch = conventions[i].audit_arch;

@@ -98,6 +98,10 @@ more = (ctypes.c_ulong * 2)(1 << 21, 1 << 21)
 refused('raising the limit of open files', lambda: call(PRLIMIT, 0, RLIMIT_NOFILE, more, 0), 'EPERM')
 core = resource.getrlimit(resource.RLIMIT_CORE)
 check('no core dumps', max(core) <= 1, core)
+# At zero a host that pipes its core dumps into a program would start that program.
+if 1 in core:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    check('core dumps stay off', resource.getrlimit(resource.RLIMIT_CORE) == core, core)
 space = resource.getrlimit(resource.RLIMIT_AS)
 check('address space is not limited', space[0] == resource.RLIM_INFINITY, space)
 first = os.sched_param(1)
