@@ -21,6 +21,11 @@ const DISK_TOLERANCE = 0.2;
 /** With so much of the machine idle, nobody else was in a job's way. */
 const IDLE_ENOUGH = 0.3;
 
+/** In the guest of ./dev vm everything takes ten times longer, and what takes long proves nothing. */
+const isEmulated = process.env['JOBLET_EMULATED'] !== undefined;
+/** The daemon answers within this, whatever a job does. */
+const ANSWER_MS = isEmulated ? 5000 : 200;
+
 function assertNear(measured: number, wanted: number, tolerance: number, what: string): void {
   const off = Math.abs(measured - wanted) / wanted;
   assert.ok(off <= tolerance, `${what}: ${measured.toFixed(3)}, wanted ${wanted}`);
@@ -213,7 +218,7 @@ test('a fork bomb stays inside: the daemon answers and other jobs run', { skip }
     const askedAt = performance.now();
     await api.unary(queryJobs, { limit: 10 });
     const tookMs = performance.now() - askedAt;
-    assert.ok(tookMs < 200, `the daemon took ${tookMs} ms to answer`);
+    assert.ok(tookMs < ANSWER_MS, `the daemon took ${tookMs} ms to answer`);
   }
   const other = await finish(api, { command: '/bin/true' });
   assert.equal(other.job.status, 'COMPLETED');
@@ -332,9 +337,10 @@ test('a job reads and writes a disk no faster than its I/O limit', { skip }, asy
   assert.equal(job.status, 'COMPLETED', stderr);
   const rates = JSON.parse(stdout) as Record<'written' | 'read' | 'synced', number>;
   t.diagnostic(`bytes/s: ${stdout.trim()}`);
-  assertNear(rates.written, limitBps, DISK_TOLERANCE, 'bytes/s written directly');
-  assertNear(rates.synced, limitBps, DISK_TOLERANCE, 'bytes/s written and synced');
-  assertNear(rates.read, limitBps, DISK_TOLERANCE, 'bytes/s read');
+  for (const [what, rate] of Object.entries(rates)) {
+    assert.ok(rate <= limitBps * (1 + DISK_TOLERANCE), `${what} ${rate} bytes/s`);
+    if (!isEmulated) assertNear(rate, limitBps, DISK_TOLERANCE, `${what}, bytes/s`);
+  }
 });
 
 test('the status says which limits are in force', { skip }, async () => {
