@@ -127,3 +127,29 @@ test('a job that wrote nothing has an empty log', async (t) => {
   assert.equal(await text(logs, 'nothing', { follow: true }), '');
   assert.equal(await logs.findEnd('nothing'), undefined);
 });
+
+test('a reader who is still reading when the job ends gets the rest, and then the end', async (t) => {
+  const { directory } = makeLogs(t);
+  const bells = new Bells((id) => path.join(directory, `${id}.sock`));
+  let over = false;
+  const logs = new Logs(directory, bells, () => over);
+  write(directory, 'job', [['stdout', 'first']], 1);
+  const query: LogQuery = {
+    position: 0,
+    follow: true,
+    streams: new Set(),
+    tailLines: 0,
+    signal: new AbortController().signal,
+  };
+  let out = '';
+  for await (const entry of logs.read({ id: 'job' }, query)) {
+    out += String(Buffer.from(entry.data));
+    if (over) continue;
+    // The next segment and the end come while the first is being read; the keeper is gone by then.
+    const rest = Buffer.concat([record('stdout', 5, 'second'), record(END[0], 11, END[1])]);
+    writeFileSync(path.join(directory, 'job', `${'5'.padStart(20, '0')}.log`), rest);
+    over = true;
+    bells.end('job');
+  }
+  assert.equal(out, 'firstsecond');
+});

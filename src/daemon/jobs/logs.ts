@@ -145,7 +145,8 @@ export class Logs {
           done = next.name;
         }
         if (final || !query.follow) return;
-        await this.#bells.wait(id, position, query.signal);
+        // The job may have ended while we were reading, and then nobody rings any more.
+        if (!this.#isFinal(id)) await this.#bells.wait(id, position, query.signal);
       }
     } finally {
       await segment?.reader.close();
