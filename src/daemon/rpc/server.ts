@@ -67,7 +67,9 @@ export function createRpc({ jobs, logs, uploads, config, log }: RpcParts): Rpc {
 
   const reloadCertificates = () => {
     try {
-      server.update(credentialsOf(loadConfig(config.file, process.env)));
+      const fresh = loadConfig(config.file, process.env);
+      server.update(credentialsOf(fresh));
+      log.setLevel(fresh.logging.level);
       log.info('certificates reloaded', { file: config.file });
     } catch (error) {
       log.error('certificates could not be reloaded, so the old ones stay', {

@@ -1,0 +1,84 @@
+// What a running daemon takes over from its configuration, and how `joblet config` speaks.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { ROOT } from '../tools/steps.ts';
+import { cannotRun, startDaemon } from './harness.ts';
+
+const skip = cannotRun();
+
+function joblet(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const main = path.join(ROOT, 'src/daemon/main.ts');
+  return new Promise((resolve) => {
+    execFile(process.execPath, [main, ...args], { env: {} }, (error, stdout, stderr) =>
+      resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
+    );
+  });
+}
+
+/** Waits until a file holds a text. */
+async function holds(file: string, text: string): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const look = () => {
+    if (readFileSync(file, 'utf8').includes(text)) resolve();
+  };
+  const watcher = watch(file, look);
+  look();
+  await promise;
+  watcher.close();
+}
+
+test('the level of the log follows the configuration of a running daemon', { skip }, async (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'joblet-level-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const output = path.join(directory, 'joblet.log');
+  writeFileSync(output, '');
+  const daemon = await startDaemon({ logging: { level: 'WARN', output } });
+  t.after(() => daemon.stop());
+  const file = path.join(daemon.directory, 'joblet-config.yml');
+  const settings = JSON.parse(readFileSync(file, 'utf8'));
+  settings.logging.level = 'INFO';
+  writeFileSync(file, JSON.stringify(settings));
+  await holds(output, '[INFO]');
+});
+
+test('config check lists every problem by its place, and says when there is none', async (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'joblet-check-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  assert.equal((await joblet('certs', 'init', '--dir', directory)).code, 0);
+  const file = path.join(directory, 'joblet-config.yml');
+  const good = await joblet('config', 'check', file);
+  assert.equal(good.code, 0, good.stderr);
+  assert.match(good.stdout, /joblet-config\.yml is valid: the daemon will listen on/);
+
+  writeFileSync(file, `${readFileSync(file, 'utf8')}\njoblet:\n  jobTimeout: soon\n  maxJobs: 5\n`);
+  const bad = await joblet('config', 'check', file);
+  assert.equal(bad.code, 1);
+  assert.equal(bad.stdout, '');
+  assert.match(
+    bad.stderr,
+    /joblet-config\.yml:\d+:15: joblet\.jobTimeout: "soon" is not a duration/,
+  );
+  assert.match(bad.stderr, /joblet-config\.yml:\d+:3: joblet\.maxJobs: is not known/);
+  const serve = await joblet('serve', '--config', file);
+  assert.equal(serve.code, 1);
+  assert.match(serve.stderr, /is not a duration/);
+});
+
+test('config show prints every key with its meaning, and no key material', async (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'joblet-show-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  await joblet('certs', 'init', '--dir', directory);
+  const { code, stdout } = await joblet(
+    'config',
+    'show',
+    path.join(directory, 'joblet-config.yml'),
+  );
+  assert.equal(code, 0);
+  assert.match(stdout, /# Jobs that run at once.*\n {2}maxConcurrentJobs: 100\n/);
+  assert.doesNotMatch(stdout, /PRIVATE KEY/);
+});
