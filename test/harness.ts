@@ -15,6 +15,7 @@ import type { Node } from '../src/client/nodes-file.ts';
 import { issue, type KeyPair, makeAuthority } from '../src/daemon/certs.ts';
 import type { Role } from '../src/daemon/jobs/job.ts';
 import { HEADER_BYTES, parseHeader } from '../src/shared/log-record.ts';
+import { forgetFailuresOf, reportFailuresOf } from './failure-report.ts';
 import { killAll, removeCgroups, type Snapshot, takeSnapshot } from './snapshot.ts';
 
 export type { Snapshot } from './snapshot.ts';
@@ -189,6 +190,7 @@ nodes:
 
   /** Ends its jobs and itself and removes everything of it. */
   async stop(): Promise<void> {
+    forgetFailuresOf(this);
     try {
       if (this.#child?.exitCode === null && this.#child.signalCode === null) {
         await endJobs(this.as('admin'));
@@ -250,6 +252,7 @@ export async function startDaemon(settings: Settings = {}): Promise<Daemon> {
     await daemon.stop();
     throw error;
   }
+  reportFailuresOf(daemon);
   return daemon;
 }
 
