@@ -255,14 +255,6 @@ export const sections = {
       '/opt/joblet/jobs',
       'Directory for what jobs bring along, until they have ended',
     ),
-    workspaceDir: key(
-      {
-        schema: z.literal('/work', { error: 'must be /work: programs rely on the name' }),
-        format: same,
-      },
-      '/work',
-      'Work directory inside a job',
-    ),
     tmpBytes: key(size(MB, 64 * GB), 64 * MB, "Size of a job's /tmp"),
     shmBytes: key(size(MB, 64 * GB), 64 * MB, "Size of a job's /dev/shm"),
     allowedMounts: key(
@@ -410,6 +402,7 @@ export const refusals: Readonly<Record<string, Refusal>> = {
   'cgroup.namespaceMount': { because: 'the mount is found by itself', only: '/sys/fs/cgroup' },
   'cgroup.version': { because: 'the version is found by itself' },
   'cgroup.accounting': always,
+  'filesystem.workspaceDir': { because: 'programs rely on the name /work', only: '/work' },
   'filesystem.tmpDir': {
     because: "a job's /tmp is its own memory; its size is filesystem.tmpBytes",
   },

@@ -242,10 +242,9 @@ function toConfig(values: Values, file: string) {
       idRanges: joblet.idRanges,
       validateCommands: joblet.validateCommands,
     },
-    cgroup: { baseDir: cgroup.baseDir, enableControllers: cgroup.enableControllers },
+    cgroup: { baseDir: cgroup.baseDir },
     filesystem: {
       baseDir: filesystem.baseDir,
-      workspaceDir: filesystem.workspaceDir,
       tmpBytes: filesystem.tmpBytes,
       shmBytes: filesystem.shmBytes,
       workBytes: volumes.default_disk_quota_bytes,
