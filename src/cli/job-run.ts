@@ -70,8 +70,7 @@ export const jobRun = command({
     "rnx job run --max-cpu=50 --upload=data.csv 'sort data.csv | uniq -c'",
   ],
   flags,
-  words: [1, Number.POSITIVE_INFINITY],
-  missing: 'must specify a command to run: rnx job run COMMAND [ARG...]',
+  words: [0, Number.POSITIVE_INFINITY],
   rest: true,
   failureCode: (values) => (attended(values) ? NO_JOB_EXIT_CODE : 1),
   run,
@@ -163,8 +162,12 @@ export function toRequest(values: RunValues, words: readonly string[], nowMs: nu
     );
   }
   const [first, ...args] = words;
-  if (first === '')
-    throw new JobletError('invalid', 'must specify a command to run, not an empty word');
+  if (first === undefined || first === '') {
+    throw new JobletError(
+      'invalid',
+      'must specify a command to run: rnx job run COMMAND [ARG...]; --help shows what goes before it',
+    );
+  }
   return {
     command: first,
     args,

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { LogChunk } from '../client/messages.ts';
+import { LogPrinter, type LogStyle } from './log-printer.ts';
+import { fakeOutput } from './output-fake.ts';
+
+const style: LogStyle = { raw: false, timestamps: false, json: false };
+
+function chunk(payload: string | Buffer, more: Partial<LogChunk> = {}): LogChunk {
+  return {
+    payload: Buffer.from(payload as string),
+    position: 0n,
+    stream: 'stdout',
+    timeNs: 1_763_712_000_123_456_789n,
+    droppedBytes: 0n,
+    gapReason: '',
+    ...more,
+  };
+}
+
+async function printed(
+  chunks: readonly LogChunk[],
+  more: Partial<LogStyle>,
+  terminal = false,
+): Promise<{ out: Buffer; err: string }> {
+  const out = fakeOutput({ terminal });
+  const err = fakeOutput({ terminal });
+  const printer = new LogPrinter(out, err, {
+    ...style,
+    ...more,
+    stderr: more.stderr === undefined ? undefined : err,
+  });
+  for (const one of chunks) await printer.print(one);
+  await printer.end();
+  return { out: out.bytes(), err: err.text() };
+}
+
+const bytes = fc.array(
+  fc.record({
+    payload: fc.uint8Array().map((one) => Buffer.from(one)),
+    stream: fc.constantFrom('stdout', 'stderr'),
+  }),
+);
+
+test('into a pipe go the bytes, whatever they are, in their order', async () => {
+  await fc.assert(
+    fc.asyncProperty(bytes, async (pieces) => {
+      const { out } = await printed(
+        pieces.map(({ payload, stream }) => chunk(payload, { stream })),
+        {},
+      );
+      assert.deepEqual(out, Buffer.concat(pieces.map(({ payload }) => payload)));
+    }),
+  );
+});
+
+test('on a terminal nothing acts, unless the bytes are asked for', async () => {
+  const evil = [chunk('\u001b]0;x\u0007a\r'), chunk('\nb')];
+  assert.equal((await printed(evil, {}, true)).out.toString(), '^[]0;x^Ga\nb');
+  assert.equal((await printed(evil, { raw: true }, true)).out.toString(), '\u001b]0;x\u0007a\r\nb');
+});
+
+test('standard error goes where it is told to go', async () => {
+  const chunks = [chunk('out\n'), chunk('err\n', { stream: 'stderr' })];
+  const merged = await printed(chunks, {});
+  assert.deepEqual([merged.out.toString(), merged.err], ['out\nerr\n', '']);
+  const apart = await printed(chunks, { stderr: fakeOutput({}) });
+  assert.deepEqual([apart.out.toString(), apart.err], ['out\n', 'err\n']);
+});
+
+test('each line begins with its time, however it was cut', async () => {
+  const time = '2025-11-21T08:00:00.123Z';
+  const { out } = await printed([chunk('a\nb'), chunk('c\n'), chunk('d')], { timestamps: true });
+  assert.equal(out.toString(), `${time} a\n${time} bc\n${time} d`);
+});
+
+test('times leave the bytes of each line as they are', async () => {
+  await fc.assert(
+    fc.asyncProperty(bytes, async (pieces) => {
+      const { out } = await printed(
+        pieces.map(({ payload }) => chunk(payload)),
+        { timestamps: true },
+      );
+      const without = out.toString('latin1').replaceAll(/(^|\n)2025-11-21T08:00:00\.123Z /g, '$1');
+      assert.equal(without, Buffer.concat(pieces.map(({ payload }) => payload)).toString('latin1'));
+    }),
+  );
+});
+
+test('for programs each piece is a line of JSON, with characters whole', async () => {
+  const euro = Buffer.from('€');
+  const chunks = [
+    chunk(Buffer.concat([Buffer.from('a'), euro.subarray(0, 1)])),
+    chunk('err', { stream: 'stderr' }),
+    chunk(euro.subarray(1)),
+  ];
+  const { out } = await printed(chunks, { json: true });
+  const lines = out
+    .toString()
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(lines, [
+    { timestamp: '2025-11-21T08:00:00.123Z', stream: 'stdout', data: 'a' },
+    { timestamp: '2025-11-21T08:00:00.123Z', stream: 'stderr', data: 'err' },
+    { timestamp: '2025-11-21T08:00:00.123Z', stream: 'stdout', data: '€' },
+  ]);
+});
+
+test('output that was lost is mentioned beside the output', async () => {
+  const gap = chunk('', { stream: 'gap', droppedBytes: 42n, gapReason: 'ENOSPC' });
+  const { out, err } = await printed([chunk('a\n'), gap, chunk('b\n')], {});
+  assert.equal(out.toString(), 'a\nb\n');
+  assert.equal(err, 'rnx: 42 bytes of output are missing here (ENOSPC)\n');
+});
