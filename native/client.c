@@ -65,6 +65,7 @@ static OWN_FRAME void tell_state(struct client *client) {
   frame_number(&frame, (uint64_t)getpid());
   frame_number(&frame, (uint64_t)keeper.pid);
   frame_number(&frame, keeper.started_ns);
+  frame_text(&frame, keeper.plan->proof == NULL ? "" : keeper.plan->proof);
   tell(client, &frame);
 }
 

@@ -131,6 +131,7 @@ static void forget_plan(void) {
   struct plan *plan = keeper.plan;
   memcpy(&lasting, plan, offsetof(struct plan, log_dir));
   lasting.id = keep_string(plan->id);
+  lasting.proof = keep_string(plan->proof);
   for (unsigned i = 0; i < plan->cgroup_count; i++) {
     lasting.cgroups[i].path = keep_string(plan->cgroups[i].path);
   }

@@ -174,6 +174,7 @@ struct rlimit_wish {
 struct plan {
   // What is needed for as long as the job runs.
   char *id;
+  char *proof; // said first on every connection, or NULL
   uint64_t grace_ms;
   bool no_init;
   struct cgroup cgroups[CGROUP_LIMIT];

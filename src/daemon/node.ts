@@ -16,15 +16,13 @@ import { Uploads } from './jobs/uploads.ts';
 import { readBootId } from './linux/boot.ts';
 import { listDisks, openCgroups } from './linux/cgroup.ts';
 import { hostRoot } from './linux/host-root.ts';
+import { keeperAddresses } from './linux/keeper-address.ts';
 import { Launcher } from './linux/launcher.ts';
 import type { Log } from './log.ts';
 import { createRpc } from './rpc/server.ts';
 import { Db } from './store/db.ts';
 
 const LAUNCHER = path.resolve(import.meta.dirname, '../../native/build/joblet-launch');
-
-/** The name of the abstract socket where the keeper of a job listens. */
-const socketOf = (id: string) => `joblet/${id}`;
 
 /** Room in a work directory beside the uploaded files. */
 const WORK_ROOM_BYTES = 256 * 1024 * 1024;
@@ -75,7 +73,8 @@ async function start(
   const store = new JobStore(db);
   const cgroups = openCgroups(config.cgroup.baseDir);
   const uploads = new Uploads(config.uploads.directory, config.uploads);
-  const bells = new Bells(socketOf);
+  const addressOf = keeperAddresses(config.state.path);
+  const bells = new Bells(addressOf);
   // Reading a log needs to know which jobs are over, and jobs need their logs: the question is asked
   // only when both are there.
   const logs = new Logs(config.logs.directory, bells, (id) => jobs.isOver(id));
@@ -115,7 +114,7 @@ async function start(
     cgroups,
     disks: listDisks(),
     root: hostRoot(config.filesystem.allowedMounts),
-    socketOf,
+    addressOf,
     bootId: readBootId(),
     clock: systemClock,
     log,

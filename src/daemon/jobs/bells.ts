@@ -2,6 +2,7 @@
 // only while there are any; no byte of output passes through it.
 
 import { KeeperLink } from '../linux/keeper.ts';
+import type { KeeperAddress } from '../linux/keeper-address.ts';
 
 interface Bell {
   readonly link: Promise<KeeperLink | undefined>;
@@ -15,12 +16,12 @@ interface Bell {
 }
 
 export class Bells {
-  readonly #socketOf: (id: string) => string;
+  readonly #addressOf: (id: string) => KeeperAddress;
   readonly #bells = new Map<string, Bell>();
 
-  /** `socketOf` names the socket of a job's keeper. */
-  constructor(socketOf: (id: string) => string) {
-    this.#socketOf = socketOf;
+  /** `addressOf` says where a job's keeper listens. */
+  constructor(addressOf: (id: string) => KeeperAddress) {
+    this.#addressOf = addressOf;
   }
 
   /**
@@ -54,7 +55,7 @@ export class Bells {
 
   #open(id: string): Bell {
     const bell: Bell = {
-      link: KeeperLink.connect(this.#socketOf(id)),
+      link: KeeperLink.connect(this.#addressOf(id)),
       position: 0,
       over: false,
       asked: false,

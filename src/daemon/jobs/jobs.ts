@@ -13,6 +13,7 @@ import { type CgroupLayout, cgroupPlan, describeLimits } from '../linux/cgroup.t
 import type { End } from '../linux/end-record.ts';
 import type { Root } from '../linux/host-root.ts';
 import { KeeperLink } from '../linux/keeper.ts';
+import type { KeeperAddress } from '../linux/keeper-address.ts';
 import type { Launched, LaunchPort } from '../linux/launcher.ts';
 import type { Log } from '../log.ts';
 import type { Bells } from './bells.ts';
@@ -46,7 +47,7 @@ export interface JobsParts {
   readonly disks: readonly string[];
   readonly root: Root;
   /** Where the keeper of a job listens. */
-  readonly socketOf: (id: string) => string;
+  readonly addressOf: (id: string) => KeeperAddress;
   readonly bootId: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -242,7 +243,7 @@ export class Jobs {
     if (!job.spec.stdin) {
       throw new JobletError('wrong-state', `job ${job.id} was started without standard input`);
     }
-    const link = await KeeperLink.connect(this.#parts.socketOf(job.id));
+    const link = await KeeperLink.connect(this.#parts.addressOf(job.id));
     if (link === undefined) {
       throw new JobletError('wrong-state', `job is not running: ${job.id}`, { about: 'uuid' });
     }
@@ -408,7 +409,7 @@ export class Jobs {
         logDirectory: logs.directoryOf(id),
         logSegmentBytes: config.logSegmentBytes,
         logQuotaBytes: config.logQuotaBytes,
-        socket: this.#parts.socketOf(id),
+        keeper: this.#parts.addressOf(id),
         timeoutMs:
           spec.timeoutMs === 0 ? 0 : Math.max(1, spec.timeoutMs - (clock.now() - requestedAtMs)),
         tmpBytes: config.tmpBytes,
@@ -446,7 +447,7 @@ export class Jobs {
   }
 
   async #stopKeeper(active: Active, graceMs: number): Promise<void> {
-    const link = await KeeperLink.connect(this.#parts.socketOf(active.job.id));
+    const link = await KeeperLink.connect(this.#parts.addressOf(active.job.id));
     // No keeper: its end is on the way by the launcher.
     if (link === undefined) return;
     link.stop(graceMs);
@@ -533,7 +534,7 @@ export class Jobs {
     active.launched = true;
     const link =
       row.bootId === this.#parts.bootId
-        ? await KeeperLink.connect(this.#parts.socketOf(id))
+        ? await KeeperLink.connect(this.#parts.addressOf(id))
         : undefined;
     if (link !== undefined) {
       if (status === 'INITIALIZING') {
@@ -548,7 +549,7 @@ export class Jobs {
 
   /** Hears of a job's end from its keeper, where no launcher speaks of it. */
   async #followKeeper(active: Active): Promise<void> {
-    const link = await KeeperLink.connect(this.#parts.socketOf(active.job.id));
+    const link = await KeeperLink.connect(this.#parts.addressOf(active.job.id));
     const end = await link?.ended;
     await this.#afterKeeper(active, end, link);
   }

@@ -59,7 +59,7 @@ async function text(logs: Logs, id: string, query: Partial<LogQuery>): Promise<s
 function makeLogs(t: TestContext): { logs: Logs; directory: string } {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'joblet-logs-'));
   t.after(() => rmSync(directory, { recursive: true }));
-  const bells = new Bells((id) => path.join(directory, `${id}.sock`));
+  const bells = new Bells((id) => ({ socket: `joblet-no-keeper/${id}`, proof: '' }));
   return { logs: new Logs(directory, bells, () => true), directory };
 }
 
@@ -130,7 +130,7 @@ test('a job that wrote nothing has an empty log', async (t) => {
 
 test('a reader who is still reading when the job ends gets the rest, and then the end', async (t) => {
   const { directory } = makeLogs(t);
-  const bells = new Bells((id) => path.join(directory, `${id}.sock`));
+  const bells = new Bells((id) => ({ socket: `joblet-no-keeper/${id}`, proof: '' }));
   let over = false;
   const logs = new Logs(directory, bells, () => over);
   write(directory, 'job', [['stdout', 'first']], 1);

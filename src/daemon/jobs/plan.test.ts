@@ -35,7 +35,7 @@ const facts: PlanFacts = {
   logDirectory: '/logs/id',
   logSegmentBytes: 1,
   logQuotaBytes: 2,
-  socket: '/run/s',
+  keeper: { socket: 'joblet/s', proof: 'p' },
   timeoutMs: 0,
   tmpBytes: 1 << 20,
   shmBytes: 1 << 20,

@@ -2,6 +2,7 @@
 // input gives the same plan, so everything that a job is given can be read off here.
 
 import type { Root } from '../linux/host-root.ts';
+import type { KeeperAddress } from '../linux/keeper-address.ts';
 import type { LaunchPlan } from '../linux/launcher.ts';
 import type { StoredSpec } from './job.ts';
 
@@ -21,7 +22,7 @@ export interface PlanFacts {
   readonly logDirectory: string;
   readonly logSegmentBytes: number;
   readonly logQuotaBytes: number;
-  readonly socket: string;
+  readonly keeper: KeeperAddress;
   /** What is left of the timeout now; 0 is none. */
   readonly timeoutMs: number;
   readonly tmpBytes: number;
@@ -52,7 +53,9 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
     'log-quota',
     String(facts.logQuotaBytes),
     'socket',
-    facts.socket,
+    facts.keeper.socket,
+    'proof',
+    facts.keeper.proof,
     'timeout',
     String(facts.timeoutMs),
     'grace',

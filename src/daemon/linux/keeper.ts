@@ -5,9 +5,13 @@ import { createConnection, type Socket } from 'node:net';
 import { JobletError } from '../../shared/errors.ts';
 import { type End, nsToMs, parseEnd } from './end-record.ts';
 import { FrameReader, formatDataFrame, formatFrame, parsePairs } from './frames.ts';
+import type { KeeperAddress } from './keeper-address.ts';
 
 /** Bytes of standard input in one frame: what a pipe takes at once. */
 const INPUT_FRAME_BYTES = 64 * 1024;
+
+/** Where in its first frame a keeper says its proof. */
+const PROOF_AT = 6;
 
 export interface KeeperState {
   readonly phase: 'starting' | 'running' | 'ended';
@@ -44,7 +48,7 @@ export class KeeperLink {
   }
 
   /** Connects, or answers undefined when no keeper listens there (any more). */
-  static connect(name: string): Promise<KeeperLink | undefined> {
+  static connect({ socket: name, proof }: KeeperAddress): Promise<KeeperLink | undefined> {
     return new Promise((resolve) => {
       // A leading NUL is how the kernel spells an abstract socket.
       const socket = createConnection(`\0${name}`);
@@ -55,6 +59,10 @@ export class KeeperLink {
         const [state, ...early] = reader.push(chunk);
         if (state === undefined) return;
         socket.off('data', first);
+        if (state[PROOF_AT] !== proof) {
+          socket.destroy();
+          return;
+        }
         resolve(new KeeperLink(socket, parseState(state), reader, early));
       };
       socket.on('data', first);

@@ -1,0 +1,41 @@
+// The sockets of keepers have no owner on the host. Nobody else may pass for one.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { after, before, test } from 'node:test';
+import { runJob } from '../src/client/methods.ts';
+import { formatFrame } from '../src/daemon/linux/frames.ts';
+import { cannotRun, type Daemon, startDaemon } from './harness.ts';
+import { statusOf } from './job-calls.ts';
+import { killAll } from './snapshot.ts';
+
+const skip = cannotRun();
+let daemon: Daemon;
+
+before(async () => {
+  if (skip === false) daemon = await startDaemon();
+});
+after(async () => {
+  if (skip === false) await daemon.stop();
+});
+
+test('a process that takes the place of a dead keeper is not believed', { skip }, async (t) => {
+  const { jobUuid } = await daemon
+    .as('developer')
+    .unary(runJob, { command: 'sleep', args: ['600'] });
+  await daemon.kill();
+  await killAll(daemon.cgroupName);
+  await daemon.jobEnded(jobUuid);
+  // The true end is in the log; this one says that the job runs, and then that all went well.
+  const forged = createServer((socket) => {
+    socket.write(formatFrame(['state', jobUuid, 'running', '1', '1', '1', 'no proof']));
+    socket.write(formatFrame(['ended', jobUuid, 'how=exited', 'code=0']));
+  });
+  forged.listen(`\0joblet/${jobUuid}`);
+  t.after(() => forged.close());
+  await once(forged, 'listening');
+  await daemon.restart();
+  const { status, reason } = await statusOf(daemon.as('viewer'), jobUuid);
+  assert.deepEqual([status, reason], ['FAILED', 'SIGNALED']);
+});
