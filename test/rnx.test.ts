@@ -463,6 +463,35 @@ test('Ctrl-C ends a job that is waited for, twice kills it', { skip }, async () 
   assert.equal((await once(stubborn, 'close'))[0], 143);
 });
 
+test('Ctrl-C takes back a job that waits for its time', { skip }, async () => {
+  const child = start(['job', 'run', '--wait', '--schedule=1hour', 'true']);
+  let err = '';
+  child.stderr.on('data', (text) => {
+    err += text;
+  });
+  await once(child.stderr, 'data');
+  child.kill('SIGINT');
+  assert.equal((await once(child, 'close'))[0], 125);
+  const id = /^Job (\S+) waits for its time; Ctrl-C takes it back\n/.exec(err)?.[1] ?? '';
+  assert.equal(JSON.parse((await rnx('--json', 'job', 'status', id)).out).status, 'CANCELED');
+});
+
+test('a job that is followed or waited for can be told as JSON', { skip }, async () => {
+  const lines = (await rnx('--json', 'job', 'run', '--follow', 'echo', 'hi')).out
+    .trimEnd()
+    .split('\n');
+  const [started, output, ended] = lines.map((line) => JSON.parse(line));
+  assert.equal(lines.length, 3);
+  assert.deepEqual([output.stream, output.data], ['stdout', 'hi\n']);
+  assert.deepEqual(
+    [ended.job_uuid, ended.status, ended.exit_code],
+    [started.job_uuid, 'COMPLETED', 0],
+  );
+  const env = { RNX_OUTPUT_FORMAT: 'json' };
+  const waited = await rnxWith({ env }, 'job', 'run', '--wait', 'false');
+  assert.deepEqual([waited.code, JSON.parse(waited.out).exit_code], [1, 1]);
+});
+
 test('S4-28 a viewer may look and not touch', { skip }, async () => {
   const env = { RNX_CONFIG: daemon.nodesFile('viewer') };
   assert.equal((await rnxWith({ env }, 'job', 'list')).code, 0);

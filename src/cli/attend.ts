@@ -2,7 +2,7 @@
 
 import type { Connection } from '../client/connection.ts';
 import type { JobDetail, JobInput, JobStarted } from '../client/messages.ts';
-import { getJobLogs, sendJobInput, stopJob, waitJob } from '../client/methods.ts';
+import { cancelJob, getJobLogs, sendJobInput, stopJob, waitJob } from '../client/methods.ts';
 import { JobletError, messageOf } from '../shared/errors.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { INTERRUPTED_EXIT_CODE } from './job-log.ts';
@@ -17,6 +17,8 @@ export interface Attendance {
   /** Pass standard input on. */
   readonly input: boolean;
   readonly raw: boolean;
+  /** Says which job it is, once Ctrl-C does what it is to do. */
+  readonly greet: () => Promise<void>;
   /** Say at the end how it ended. */
   readonly announce: boolean;
   /** The JSON to print at the end, where JSON is wanted. */
@@ -46,15 +48,17 @@ export async function attend(
   attendance: Attendance,
 ): Promise<number> {
   const uuid = started.jobUuid;
-  const left = new AbortController();
-  onInterrupt(connection, uuid, session, attendance, () => left.abort());
+  // Jobs that are stopped end by themselves: nothing needs to be aborted.
+  const left = attendance.interrupt === 'leave' ? new AbortController() : undefined;
+  onInterrupt(connection, uuid, session, left);
+  await attendance.greet();
   if (attendance.input) void passInput(connection, uuid, session);
   try {
-    const ended = await untilEnd(connection, started, session, attendance, left.signal);
+    const ended = await untilEnd(connection, started, session, attendance, left?.signal);
     await announce(ended, session, attendance);
     return exitCodeOf(ended);
   } catch (error) {
-    if (!left.signal.aborted) throw error;
+    if (left?.signal.aborted !== true) throw error;
     await session.err.write(`\nStopping log stream... The job runs on: rnx job log ${uuid}\n`);
     return INTERRUPTED_EXIT_CODE;
   }
@@ -65,7 +69,7 @@ async function untilEnd(
   started: JobStarted,
   session: Session,
   { output, raw }: Attendance,
-  signal: AbortSignal,
+  signal: AbortSignal | undefined,
 ): Promise<Ended> {
   // There is no output of a command that never ran, and nothing to wait for.
   if (started.reason === 'NOT_STARTED') return started;
@@ -102,19 +106,16 @@ function onInterrupt(
   connection: Connection,
   uuid: string,
   { err }: Session,
-  { interrupt }: Attendance,
-  leave: () => void,
+  left: AbortController | undefined,
 ): void {
-  if (interrupt === 'leave') {
-    process.once('SIGINT', leave);
+  if (left !== undefined) {
+    process.once('SIGINT', () => left.abort());
     return;
   }
   let force = false;
   const stop = () => {
     err.write(force ? 'Killing the job...\n' : 'Stopping the job (Ctrl-C again kills it)...\n');
-    // That it has ended by itself in the meantime is as good.
-    connection.unary(stopJob, { uuid, force }).catch((error: unknown) => {
-      if (error instanceof JobletError && error.kind === 'wrong-state') return;
+    endJob(connection, uuid, force).catch((error: unknown) => {
       err.write(`Error: ${visible(messageOf(error))}\n`);
     });
     force = true;
@@ -123,12 +124,29 @@ function onInterrupt(
   process.on('SIGTERM', stop);
 }
 
+/** Stops a job that runs, or takes back one that waits. */
+async function endJob(connection: Connection, uuid: string, force: boolean): Promise<void> {
+  try {
+    await connection.unary(stopJob, { uuid, force });
+  } catch (error) {
+    if (!isWrongState(error)) throw error;
+    // That it has ended by itself in the meantime is as good.
+    await connection.unary(cancelJob, { uuid }).catch((late: unknown) => {
+      if (!isWrongState(late)) throw late;
+    });
+  }
+}
+
+function isWrongState(error: unknown): boolean {
+  return error instanceof JobletError && error.kind === 'wrong-state';
+}
+
 async function passInput(connection: Connection, uuid: string, { err }: Session): Promise<void> {
   try {
     await connection.clientStream(sendJobInput, inputParts(uuid));
   } catch (error) {
     // A job that has ended, or that closed its input, takes no more: no reason to complain.
-    if (error instanceof JobletError && error.kind === 'wrong-state') return;
+    if (isWrongState(error)) return;
     err.write(`Error: standard input does not reach the job: ${visible(messageOf(error))}\n`);
   }
 }

@@ -93,7 +93,7 @@ async function pages(
   connection: Connection,
   query: { readonly statuses: readonly string[]; readonly name: string | undefined },
   most: number,
-  deadlineMs: number,
+  deadlineMs: number | undefined,
 ): Promise<JobSummary[]> {
   const jobs: JobSummary[] = [];
   let pageToken = '';

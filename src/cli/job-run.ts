@@ -116,20 +116,31 @@ async function stay(
   context: RunContext,
   session: Session,
 ): Promise<number> {
-  const { out, err, json } = session;
-  if (values.follow) {
-    // Standard output is the job's; what we have to say ourselves goes beside it.
-    if (json) await out.write(jsonLine(startedJson(started, context)));
-    else await err.write(startedText(started, context, err));
-  }
+  const { json } = session;
   return attend(connection, started, session, {
     output: json && !values.follow ? 'none' : 'show',
     interrupt: values.follow ? 'leave' : 'stop',
     input: values.interactive,
     raw: values.raw,
+    greet: () => greet(values, started, context, session),
     summary: json ? (ended) => startedJson({ ...started, ...ended }, context) : undefined,
     announce: values.follow,
   });
+}
+
+/** Standard output is the job's; what we have to say ourselves goes beside it. */
+async function greet(
+  { follow }: RunValues,
+  started: JobStarted,
+  context: RunContext,
+  { out, err, json }: Session,
+): Promise<void> {
+  if (follow && json) await out.write(jsonLine(startedJson(started, context)));
+  else if (follow) await err.write(startedText(started, context, err));
+  else if (!json && (started.status === 'SCHEDULED' || started.status === 'PENDING')) {
+    const what = started.status === 'SCHEDULED' ? 'its time' : 'its turn';
+    await err.write(`Job ${visible(started.jobUuid)} waits for ${what}; Ctrl-C takes it back\n`);
+  }
 }
 
 /** Files inside the request, or the id under which they have been sent ahead. */

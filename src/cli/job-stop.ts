@@ -4,10 +4,7 @@ import { cancelJob, stopJob } from '../client/methods.ts';
 import { command } from './command.ts';
 import { jsonText, statusWord, visible } from './print.ts';
 
-/** What a call may take beyond the grace time the job has. */
-const DEADLINE_MS = 10_000;
-/** The longest grace time the daemon's own default may have. */
-const USUAL_GRACE_MS = 30_000;
+const CANCEL_DEADLINE_MS = 10_000;
 
 export const jobStop = command({
   usage: 'rnx job stop [flags] JOB',
@@ -30,7 +27,8 @@ export const jobStop = command({
       stopJob,
       // A grace time of nothing is what --force is.
       { uuid, graceMs: BigInt(grace ?? 0), force: force || grace === 0 },
-      { deadlineMs: session.deadlineMs(DEADLINE_MS + (grace ?? USUAL_GRACE_MS)) },
+      // The job's grace time may be long.
+      { deadlineMs: session.deadlineMs() },
     );
     const { status, endTime, exitCode, reason, message } = stopped;
     await session.out.write(
@@ -68,7 +66,7 @@ export const jobCancel = command({
     const canceled = await connection.unary(
       cancelJob,
       { uuid },
-      { deadlineMs: session.deadlineMs(DEADLINE_MS) },
+      { deadlineMs: session.deadlineMs(CANCEL_DEADLINE_MS) },
     );
     const message = 'The job stays in the history with status CANCELED';
     await session.out.write(

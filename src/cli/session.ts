@@ -16,8 +16,11 @@ export interface Session {
   node(): Promise<Node>;
   /** A connection to it. */
   connect(): Promise<Connection>;
-  /** How long a call may take: what the command thinks, unless the user says otherwise. */
-  deadlineMs(usual: number): number;
+  /**
+   * How long a call may take: what the command thinks, unless the user says otherwise. Undefined is
+   * as long as the daemon is there.
+   */
+  deadlineMs(usual?: number): number | undefined;
 }
 
 /** Everything a command needs, made from the global flags. */

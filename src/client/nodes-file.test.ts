@@ -243,3 +243,15 @@ test('addresses are host, host:port or [v6]:port', () => {
     }),
   );
 });
+
+test('any document is a nodes file or refused as invalid', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.anything(), fc.record({ nodes: fc.anything() })), (value) => {
+      try {
+        assert.ok(toNodesFile(value, 'f').nodes.length > 0);
+      } catch (error) {
+        assert.ok(error instanceof JobletError && error.kind === 'invalid');
+      }
+    }),
+  );
+});
