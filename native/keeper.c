@@ -161,7 +161,8 @@ static void report_unstarted(void) {
     return;
   }
   struct usage usage = cgroup_usage(keeper.plan);
-  report("start", "process 1", usage.oom_kills > 0 ? ENOMEM : ECANCELED);
+  bool out_of_memory = keeper.out_of_memory || usage.oom_kills > 0;
+  report("start", "process 1", out_of_memory ? ENOMEM : ECANCELED);
 }
 
 // The report pipe has ended: the command was exec'd, or something failed. False when it failed.

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { runJob } from '../src/client/methods.ts';
 import { formatFrame } from '../src/daemon/linux/frames.ts';
@@ -24,15 +24,19 @@ test('a process that takes the place of a dead keeper is not believed', { skip }
   const { jobUuid } = await daemon
     .as('developer')
     .unary(runJob, { command: 'sleep', args: ['600'] });
+  const name = `\0joblet/${jobUuid}`;
+  const keeper = createConnection(name).resume();
+  await once(keeper, 'connect');
+  const keeperGone = once(keeper, 'close');
   await daemon.kill();
   await killAll(daemon.cgroupName);
-  await daemon.jobEnded(jobUuid);
+  await keeperGone;
   // The true end is in the log; this one says that the job runs, and then that all went well.
   const forged = createServer((socket) => {
     socket.write(formatFrame(['state', jobUuid, 'running', '1', '1', '1', 'no proof']));
     socket.write(formatFrame(['ended', jobUuid, 'how=exited', 'code=0']));
   });
-  forged.listen(`\0joblet/${jobUuid}`);
+  forged.listen(name);
   t.after(() => forged.close());
   await once(forged, 'listening');
   await daemon.restart();

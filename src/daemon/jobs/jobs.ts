@@ -427,12 +427,12 @@ export class Jobs {
     }
     this.#change(active, { status: 'RUNNING', startedAtMs: launched.startedAtMs });
     this.#parts.bells.start(id);
-    if (active.earlyEnd !== undefined) {
-      const end = active.earlyEnd;
-      return this.#settle(active, outcomeOf(end, spec), end, false);
-    }
-    if (active.stopGraceMs !== undefined) await this.#stopKeeper(active, active.stopGraceMs);
-    return active.job;
+    // The answer to a start is that it started, also when the end came along with the news of it.
+    const started = active.job;
+    const end = active.earlyEnd;
+    if (end !== undefined) void this.#settle(active, outcomeOf(end, spec), end, false);
+    else if (active.stopGraceMs !== undefined) await this.#stopKeeper(active, active.stopGraceMs);
+    return started;
   }
 
   /** Ends a job that has not been started; answers whether it was one. */
