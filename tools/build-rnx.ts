@@ -16,7 +16,6 @@ const ROOT = path.join(import.meta.dirname, '..');
 const DIST = path.join(ROOT, 'dist');
 const BUNDLE = path.join(DIST, 'rnx-bundle.js');
 const CACHE = path.join(DIST, 'rnx-bundle.cache');
-const START = path.join(DIST, 'rnx.cjs');
 
 /**
  * How Node is started. Not reading the CAs it ships with saves 10 ms, room for all young objects
@@ -26,6 +25,10 @@ const NODE_FLAGS = ['--use-openssl-ca', '--v8-pool-size=1', '--min-semi-space-si
 
 /** Runs the bundle with its compiled form; the one thing that is compiled at every start. */
 const startText = `'use strict';
+if (Number.parseInt(process.versions.node, 10) < 24) {
+  process.stderr.write(\`Error: rnx needs Node 24.15 or newer, and this is \${process.version}\\n\`);
+  process.exit(1);
+}
 const { readFileSync } = require('node:fs');
 const { Script } = require('node:vm');
 const filename = \`\${__dirname}/rnx-bundle.js\`;
@@ -35,11 +38,13 @@ try {
 } catch {}
 const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData });
 script.runInThisContext()(require, __dirname);
-if (process.env.RNX_KEEP_COMPILED !== undefined) {
-  process.once('exit', () => {
-    require('node:fs').writeFileSync(process.env.RNX_KEEP_COMPILED, script.createCachedData());
-  });
-}
+`;
+
+/** The same, for once: keeps what was compiled by the time it ends. */
+const warmText = `${startText}
+process.once('exit', () => {
+  require('node:fs').writeFileSync(\`\${__dirname}/rnx-bundle.cache\`, script.createCachedData());
+});
 `;
 
 const launcherText = `#!/bin/sh
@@ -150,12 +155,15 @@ async function warm(): Promise<void> {
     `nodes:\n  default:\n    address: "127.0.0.1:${port}"\n    cert: ${block(cert)}\n    key: ${block(key)}\n    ca: ${block(ca)}\n`,
     { mode: 0o600 },
   );
-  const rnx = spawn(process.execPath, [...NODE_FLAGS, START, 'job', 'run', '--wait', 'true'], {
-    env: { RNX_CONFIG: nodesFile, RNX_KEEP_COMPILED: CACHE },
+  const start = path.join(DIST, 'warm.cjs');
+  writeFileSync(start, warmText);
+  const rnx = spawn(process.execPath, [...NODE_FLAGS, start, 'job', 'run', '--wait', 'true'], {
+    env: { RNX_CONFIG: nodesFile },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const [code] = await once(rnx, 'exit');
   rmSync(nodesFile);
+  rmSync(start);
   await fake.close();
   if (code !== 0) throw new Error(`the bundle does not run: exit code ${code}`);
 }
@@ -163,7 +171,7 @@ async function warm(): Promise<void> {
 rmSync(CACHE, { force: true });
 mkdirSync(DIST, { recursive: true });
 await bundle();
-writeFileSync(START, startText);
+writeFileSync(path.join(DIST, 'rnx.cjs'), startText);
 writeFileSync(path.join(DIST, 'rnx'), launcherText);
 chmodSync(path.join(DIST, 'rnx'), 0o755);
 writeFileSync(path.join(DIST, 'rnx.cmd'), windowsText);
