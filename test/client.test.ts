@@ -146,6 +146,47 @@ test('a reader who leaves early cancels the call', async () => {
   });
 });
 
+test('a stream that is read only after it has ended still has its messages and its end', async () => {
+  const log: FakeAnswer = async (call) => {
+    await call.answer({ payload: Buffer.from('x') });
+    call.finish(5, 'gone');
+  };
+  const reset: FakeAnswer = (call) => call.stream.close(2);
+  const status: FakeAnswer = (call) => call.finish(9, 'no');
+  await withFake(
+    [
+      [method.getJobLogs, log],
+      [method.getJobMetrics, reset],
+      [method.getJobStatus, status],
+    ],
+    async ({ node }) => {
+      const connection = connect(node);
+      const logs = connection.serverStream(getJobLogs, {});
+      const broken = connection.serverStream(
+        { ...getJobLogs, path: '/joblet.JobService/GetJobMetrics' },
+        {},
+      );
+      // Answered behind both: by then they have come to their ends.
+      await assert.rejects(connection.unary(getJobStatus, {}), { kind: 'wrong-state' });
+      const received: string[] = [];
+      await assert.rejects(
+        async () => {
+          for await (const chunk of logs) received.push(Buffer.from(chunk.payload).toString());
+        },
+        { kind: 'not-found', message: 'gone' },
+      );
+      assert.deepEqual(received, ['x']);
+      await assert.rejects(
+        async () => {
+          for await (const chunk of broken) assert.fail(String(chunk.position));
+        },
+        { kind: 'unavailable' },
+      );
+      connection.close();
+    },
+  );
+});
+
 test('an aborted call fails with the reason that was given', async () => {
   const arrived = Promise.withResolvers<void>();
   const answer: FakeAnswer = async (call) => {

@@ -274,19 +274,41 @@ class Call {
     this.stream.close(process.getBuiltinModule('node:http2').constants.NGHTTP2_CANCEL);
   }
 
-  /** The messages of the answer; throws what the call failed with. */
+  /**
+   * The messages of the answer; throws what the call failed with. Not by iterating over the stream:
+   * what Node loads and sets up for that takes longer than a small call.
+   */
   async *messages(): AsyncGenerator<Buffer, void> {
     const frames = new Frames();
-    let finished = false;
+    const ready: Buffer[] = [];
+    let moved = Promise.withResolvers<void>();
+    this.stream.on('data', (piece: Buffer) => {
+      try {
+        ready.push(...frames.push(piece));
+      } catch (error) {
+        this.fail(error);
+      }
+      // No more than one piece ahead of whoever takes the messages.
+      if (ready.length > 0) this.stream.pause();
+      moved.resolve();
+    });
+    let closed = this.stream.destroyed;
+    this.stream.once('close', () => {
+      closed = true;
+      moved.resolve();
+    });
     try {
-      for await (const piece of this.stream) yield* frames.push(piece);
-      finished = true;
-    } catch (error) {
-      this.#failure ??= this.#explain(error);
+      for (;;) {
+        for (let next = ready.shift(); next !== undefined; next = ready.shift()) yield next;
+        if (closed) break;
+        moved = Promise.withResolvers();
+        this.stream.resume();
+        await moved.promise;
+      }
     } finally {
       for (const undo of this.#done) undo();
       // Taken only in part: the daemon need not send the rest.
-      if (!finished) this.fail(undefined);
+      if (!closed) this.fail(undefined);
     }
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#status === undefined || frames.torn) throw this.#explain(undefined);
