@@ -308,7 +308,9 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       assert.equal(end.get('code'), '9');
       assert.ok(Number(end.get('oom-kills')) > 0);
       assert.ok(Number(end.get('memory-peak')) > 40 << 20);
-      assert.equal(log.stdout, '');
+      // On v1 the kernel kills one process and the keeper the rest, so a last word may get out; but
+      // the job does not go on to its sleep.
+      assert.ok(['', 'survived\n'].includes(log.stdout));
     });
 
     test('a fork bomb stays within its processes', async () => {
