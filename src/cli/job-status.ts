@@ -1,6 +1,6 @@
 // rnx job status, and rnx status as the first generation printed it.
 
-import type { JobDetail } from '../client/messages.ts';
+import type { JobDetail, Posture } from '../client/messages.ts';
 import { getJobStatus } from '../client/methods.ts';
 import { JobletError } from '../shared/errors.ts';
 import { command } from './command.ts';
@@ -26,10 +26,14 @@ const shared = {
 
 export const jobStatus = command({
   ...shared,
-  usage: 'rnx job status JOB',
-  examples: ['rnx job status f47ac10b', 'rnx job status f47ac10b --json'],
+  usage: 'rnx job status [flags] JOB',
+  flags: {
+    ...flags,
+    posture: { kind: 'switch', help: 'also how it is held, as the kernel of its host sees it' },
+  },
+  examples: ['rnx job status f47ac10b', 'rnx job status --posture f47ac10b'],
   run: async (values, [uuid = ''], session) => {
-    const job = await findJob(uuid, values.workflow, session);
+    const job = await findJob({ uuid, posture: values.posture }, values.workflow, session);
     await session.out.write(
       session.json ? jsonText(statusJson(job)) : statusText(job, Date.now(), session.out),
     );
@@ -43,19 +47,23 @@ export const status = command({
   usage: 'rnx status JOB',
   examples: ['rnx status f47ac10b', 'rnx job status f47ac10b     more about it'],
   run: async (values, [uuid = ''], session) => {
-    const job = await findJob(uuid, values.workflow, session);
+    const job = await findJob({ uuid }, values.workflow, session);
     await session.out.write(session.json ? jsonText(statusJson(job)) : statusLines(job));
     return 0;
   },
 });
 
-async function findJob(uuid: string, workflow: boolean, session: Session): Promise<JobDetail> {
+async function findJob(
+  request: { readonly uuid: string; readonly posture?: boolean },
+  workflow: boolean,
+  session: Session,
+): Promise<JobDetail> {
   if (workflow) {
     throw new JobletError('unsupported', 'workflows arrive with a later version of rnx');
   }
   const connection = await session.connect();
   const deadlineMs = session.deadlineMs(DEADLINE_MS);
-  return connection.unary(getJobStatus, { uuid }, { deadlineMs });
+  return connection.unary(getJobStatus, request, { deadlineMs });
 }
 
 /** The lines of `rnx status`. */
@@ -117,5 +125,11 @@ export function statusJson(job: JobDetail): object {
     oomKills: job.oomKills,
     logBytes: Number(job.logBytes),
     logDroppedBytes: Number(job.logDroppedBytes),
+    ...(job.posture === undefined ? {} : { posture: postureJson(job.posture) }),
   };
+}
+
+function postureJson(posture: Posture): object {
+  const writable = posture.writable.map((place) => ({ ...place, bytes: Number(place.bytes) }));
+  return { ...posture, writable };
 }

@@ -165,3 +165,41 @@ test('nothing of a job acts on the terminal', () => {
   );
   assert.doesNotMatch(text, /[^\P{Cc}\n]/u);
 });
+
+test('a posture fits on a terminal, and what the kernel does not confirm stands out', () => {
+  const posture = {
+    namespaces: ['mount', 'pid'],
+    firstId: 1048576,
+    idCount: 65536,
+    capabilities: [],
+    noNewPrivs: true,
+    filter: 'standard',
+    opened: [],
+    root: 'host',
+    readOnly: ['/usr', '/bin', '/etc/alternatives', '/etc/ssl/certs', '/etc/ssl/openssl.cnf', '/x'],
+    writable: [{ path: '/work', bytes: 1_048_576n, kind: 'memory' }],
+    limits: ['memory 64 MB, swap included (cgroup v2)'],
+    network: 'none (loopback only)',
+    init: 'the command itself',
+    startedBy: 'joblet 1.0.0',
+    kernel: { pid: 77, confirmed: ['capabilities'], deviations: ['read-only root: \u001b[31m'] },
+  };
+  const text = statusText(job({ posture }), 0, fakeOutput({}));
+  const lines = text.slice(text.indexOf('Posture:')).split('\n');
+  assert.deepEqual(lines.slice(0, 12), [
+    'Posture:',
+    '  Ids: 0 to 65535 are 1048576 to 1114111 on the host',
+    '  Namespaces Of Its Own: mount, pid',
+    '  Capabilities: none',
+    '  No New Privileges: yes',
+    '  System Call Filter: standard',
+    '  Process 1: the command itself',
+    '  Network: none (loopback only)',
+    '  Root: host',
+    '  Of The Host, Read-only: /usr, /bin, /etc/alternatives, /etc/ssl/certs,',
+    '    /etc/ssl/openssl.cnf, /x',
+    '  Can Write: /work (1 MB, memory)',
+  ]);
+  assert.ok(lines.includes('  Kernel, Asked Now Of Process 77: capabilities'));
+  assert.ok(lines.includes('  NOT AS IT SHOULD BE: read-only root: \\x1b[31m'));
+});

@@ -4,6 +4,7 @@ import type { JobDetail } from '../client/messages.ts';
 import { isFinal, type JobStatus } from '../shared/job-state.ts';
 import { formatBytes, formatDuration } from '../shared/units.ts';
 import type { Output } from './output.ts';
+import { postureLines } from './posture-text.ts';
 import { commandLine, localTime, roughSize, roughTime, statusWord, visible } from './print.ts';
 
 /** A title and the lines below it. */
@@ -41,6 +42,7 @@ function sections(job: JobDetail, nowMs: number): readonly Section[] {
     ],
     ['Environment Variables', environment(job)],
     ['Isolation', isolation(job)],
+    ['Posture', job.posture === undefined ? [] : postureLines(job.posture)],
     ['Result', isFinal(job.status as JobStatus) ? result(job) : []],
     ['Available Actions', actions(job)],
   ];

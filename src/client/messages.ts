@@ -66,6 +66,37 @@ export const RunJobResponse = {
 
 export const GetJobStatusRequest = {
   uuid: [1, 'string'],
+  posture: [160, 'bool'],
+} as const satisfies Shape;
+
+export const WritablePlace = {
+  path: [1, 'string'],
+  bytes: [2, 'int64'],
+  kind: [3, 'string'],
+} as const satisfies Shape;
+
+export const KernelView = {
+  pid: [1, 'int32'],
+  confirmed: [2, 'string', 'list'],
+  deviations: [3, 'string', 'list'],
+} as const satisfies Shape;
+
+export const JobPosture = {
+  namespaces: [1, 'string', 'list'],
+  firstId: [2, 'uint32'],
+  idCount: [3, 'uint32'],
+  capabilities: [4, 'string', 'list'],
+  noNewPrivs: [5, 'bool'],
+  filter: [6, 'string'],
+  opened: [7, 'string', 'list'],
+  root: [8, 'string'],
+  readOnly: [9, 'string', 'list'],
+  writable: [10, WritablePlace, 'list'],
+  limits: [11, 'string', 'list'],
+  network: [12, 'string'],
+  init: [13, 'string'],
+  startedBy: [14, 'string'],
+  kernel: [15, KernelView],
 } as const satisfies Shape;
 
 export const GetJobStatusResponse = {
@@ -114,6 +145,7 @@ export const GetJobStatusResponse = {
   workBytes: [116, 'int64'],
   graceMs: [117, 'int64'],
   stdin: [118, 'bool'],
+  posture: [160, JobPosture],
 } as const satisfies Shape;
 
 export const StopJobRequest = {
@@ -261,6 +293,7 @@ export const ServerVersionInfo = {
 export type JobRequest = Input<typeof RunJobRequest>;
 export type JobStarted = Message<typeof RunJobResponse>;
 export type JobDetail = Message<typeof GetJobStatusResponse>;
+export type Posture = Message<typeof JobPosture>;
 export type JobSummary = Message<typeof Job>;
 export type JobStopped = Message<typeof StopJobResponse>;
 export type LogRequest = Input<typeof GetJobLogsRequest>;

@@ -10,6 +10,7 @@ import { systemClock } from './jobs/due.ts';
 import { IdRanges } from './jobs/id-ranges.ts';
 import { Jobs } from './jobs/jobs.ts';
 import { Logs } from './jobs/logs.ts';
+import { Postures } from './jobs/postures.ts';
 import { Resources } from './jobs/resources.ts';
 import { JobStore } from './jobs/store.ts';
 import { Uploads } from './jobs/uploads.ts';
@@ -21,6 +22,7 @@ import { Launcher } from './linux/launcher.ts';
 import type { Log } from './log.ts';
 import { createRpc } from './rpc/server.ts';
 import { Db } from './store/db.ts';
+import { version } from './version.ts';
 
 const LAUNCHER = path.resolve(import.meta.dirname, '../../native/build/joblet-launch');
 
@@ -72,6 +74,7 @@ async function start(
 
   const store = new JobStore(db);
   const cgroups = openCgroups(config.cgroup.baseDir);
+  const disks = listDisks();
   const uploads = new Uploads(config.uploads.directory, config.uploads);
   const addressOf = keeperAddresses(config.state.path);
   const bells = new Bells(addressOf);
@@ -94,6 +97,7 @@ async function start(
       logQuotaBytes: config.logs.quotaBytes,
       tmpBytes: config.filesystem.tmpBytes,
       shmBytes: config.filesystem.shmBytes,
+      version: version.version,
     },
     store,
     resources: new Resources(
@@ -112,7 +116,7 @@ async function start(
     bells,
     launcher,
     cgroups,
-    disks: listDisks(),
+    disks,
     root: hostRoot(config.filesystem.allowedMounts),
     addressOf,
     bootId: readBootId(),
@@ -124,7 +128,8 @@ async function start(
   await jobs.recover();
   stops.push(() => jobs.stopWatching());
 
-  const rpc = createRpc({ jobs, logs, uploads, config, log });
+  const postures = new Postures(store, cgroups, disks, addressOf);
+  const rpc = createRpc({ jobs, logs, uploads, postures, config, log });
   stops.push(() => rpc.stop());
   return rpc.listen();
 }

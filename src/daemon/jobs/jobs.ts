@@ -22,6 +22,7 @@ import type { Identity, Job, JobSpec } from './job.ts';
 import type { Logs } from './logs.ts';
 import { outcomeOf } from './outcome.ts';
 import { makePlan } from './plan.ts';
+import type { Sandbox } from './posture.ts';
 import type { Resources } from './resources.ts';
 import type { JobQuery, JobRow, JobStore } from './store.ts';
 import type { Staged, Uploads } from './uploads.ts';
@@ -33,6 +34,8 @@ export interface JobsConfig {
   readonly logQuotaBytes: number;
   readonly tmpBytes: number;
   readonly shmBytes: number;
+  /** Of this daemon; a job's posture says who started it. */
+  readonly version: string;
 }
 
 export interface JobsParts {
@@ -312,7 +315,7 @@ export class Jobs {
     // It holds its place from now on, so that jobs which arrive meanwhile do not count on it.
     const active = this.#enter(row, staged);
     try {
-      await store.add(row, who.name);
+      await store.add(row, starts ? this.#sandboxOf(active) : undefined, who.name);
     } catch (cause) {
       this.#active.delete(job.id);
       if (starts) this.#running -= 1;
@@ -381,7 +384,7 @@ export class Jobs {
       active.idRange = resources.takeIdRange();
       active.bootId = bootId;
       const row = { job: active.job, idRange: active.idRange, bootId };
-      await store.change(row, clock.now(), '');
+      await store.start(row, this.#sandboxOf(active), clock.now());
     } catch (error) {
       const why = { step: 'state', object: messageOf(error), errno: 'EIO' };
       await this.#settle(active, { how: 'not-started', ...why }, undefined, true);
@@ -389,6 +392,20 @@ export class Jobs {
     }
     this.#say(active.job);
     await this.#start(active);
+  }
+
+  /** What the sandbox of a job that starts is made of. */
+  #sandboxOf({ job, idRange, staged }: Active): Sandbox {
+    const { config, resources, root, cgroups } = this.#parts;
+    return {
+      firstId: idRange ?? 0,
+      readOnly: root.readOnly,
+      work: resources.planWork(job.spec.limits, staged),
+      tmpBytes: config.tmpBytes,
+      shmBytes: config.shmBytes,
+      cgroups: { kind: cgroups.kind, swap: cgroups.swap },
+      startedBy: config.version,
+    };
   }
 
   /** Makes the sandbox and runs the command. Resolves with the job RUNNING or ended; never rejects. */

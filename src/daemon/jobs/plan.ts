@@ -11,6 +11,17 @@ export type WorkSource =
   | { readonly kind: 'memory'; readonly bytes: number; readonly copyFrom: string }
   | { readonly kind: 'disk'; readonly directory: string; readonly device: string };
 
+/** The kind and the size of a work directory, before it is made. */
+export interface WorkPlace {
+  readonly kind: WorkSource['kind'];
+  readonly bytes: number;
+}
+
+/** A place that a job can write to, with a size that it cannot exceed. */
+export interface WritablePlace extends WorkPlace {
+  readonly path: string;
+}
+
 export interface PlanFacts {
   readonly id: string;
   readonly root: Root;
@@ -112,6 +123,19 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
   }
   for (const arg of [spec.command, ...spec.args]) plan.push('arg', arg);
   return plan;
+}
+
+/** Everything that a job can write to. */
+export function writablePlaces(sizes: {
+  readonly work: WorkPlace;
+  readonly tmpBytes: number;
+  readonly shmBytes: number;
+}): WritablePlace[] {
+  return [
+    { path: '/work', ...sizes.work },
+    { path: '/tmp', kind: 'memory', bytes: sizes.tmpBytes },
+    { path: '/dev/shm', kind: 'memory', bytes: sizes.shmBytes },
+  ];
 }
 
 /** The whole environment of a job: defaults, then the user's, then the secrets. */

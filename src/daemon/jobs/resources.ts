@@ -6,7 +6,7 @@ import { type CgroupLayout, clearCgroups } from '../linux/cgroup.ts';
 import { makeWorkImage, removeWorkImage } from '../linux/work-image.ts';
 import type { IdRanges } from './id-ranges.ts';
 import type { Limits } from './job.ts';
-import type { WorkSource } from './plan.ts';
+import type { WorkPlace, WorkSource } from './plan.ts';
 import type { Staged, Uploads } from './uploads.ts';
 
 export interface WorkLimits {
@@ -51,17 +51,22 @@ export class Resources {
     return this.#idRanges.take();
   }
 
+  /** Where a job's work directory will lie, and how big it will be. */
+  planWork(limits: Limits, staged: Staged | undefined): WorkPlace {
+    const size = this.#workLimits;
+    const bytes =
+      limits.workBytes ||
+      (staged === undefined ? size.defaultBytes : staged.bytes + size.roomBytes);
+    const isBig = staged !== undefined && staged.bytes > size.inMemoryBytes;
+    return { kind: isBig ? 'disk' : 'memory', bytes };
+  }
+
   /** Makes the job's work directory, or says how the launcher is to make it. */
   async takeWork(id: string, limits: Limits, staged: Staged | undefined): Promise<WorkSource> {
-    const size = this.#workLimits;
-    if (staged === undefined) {
-      return { kind: 'memory', bytes: limits.workBytes || size.defaultBytes, copyFrom: '' };
-    }
+    const { kind, bytes } = this.planWork(limits, staged);
+    if (staged === undefined) return { kind: 'memory', bytes, copyFrom: '' };
     this.#staged.add(id);
-    const bytes = limits.workBytes || staged.bytes + size.roomBytes;
-    if (staged.bytes <= size.inMemoryBytes) {
-      return { kind: 'memory', bytes, copyFrom: staged.directory };
-    }
+    if (kind === 'memory') return { kind, bytes, copyFrom: staged.directory };
     this.#onDisk.add(id);
     // v1 controllers do not count what the kernel writes back later to the job that wrote it, so a
     // job with an I/O limit writes at once there.

@@ -3,6 +3,7 @@
 import type { JobStatus, Outcome } from '../../shared/job-state.ts';
 import type { Db } from '../store/db.ts';
 import type { Job, StoredSpec, Usage } from './job.ts';
+import type { Sandbox } from './posture.ts';
 
 /** What only the node itself needs to know of a job. */
 export interface JobRow {
@@ -38,6 +39,8 @@ export class JobStore {
   readonly #prefix;
   readonly #open;
   readonly #delete;
+  readonly #setSandbox;
+  readonly #getSandbox;
   readonly #finished;
   /** Changes that go with the next transaction. */
   readonly #soon: (() => void)[] = [];
@@ -46,8 +49,8 @@ export class JobStore {
   constructor(db: Db) {
     this.#db = db;
     this.#insert = db.prepare(
-      `INSERT INTO jobs (id, name, status, spec, secrets, waits_for, created_at_ms, start_at_ms, id_range, boot_id)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO jobs (id, name, status, spec, secrets, waits_for, created_at_ms, start_at_ms, id_range, boot_id, sandbox)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#update = db.prepare(
       `UPDATE jobs SET status = ?, waits_for = ?, started_at_ms = ?, ended_at_ms = ?, outcome = ?, usage = ?,
@@ -60,12 +63,14 @@ export class JobStore {
       `SELECT ${COLUMNS} FROM jobs WHERE ended_at_ms = 0
        ORDER BY rowid`,
     );
+    this.#setSandbox = db.prepare('UPDATE jobs SET sandbox = ? WHERE id = ?');
+    this.#getSandbox = db.prepare('SELECT sandbox FROM jobs WHERE id = ?');
     this.#delete = db.prepare('DELETE FROM jobs WHERE id = ?');
     this.#finished = db.prepare('SELECT id FROM jobs WHERE ended_at_ms > 0');
   }
 
-  /** Adds a job with its first event. Resolves when it is committed. */
-  add({ job, idRange, bootId }: JobRow, who: string): Promise<void> {
+  /** Adds a job with its first event. Resolves when it is committed. One that starts has a sandbox. */
+  add({ job, idRange, bootId }: JobRow, sandbox: Sandbox | undefined, who: string): Promise<void> {
     const { secretEnvironment, ...spec } = job.spec;
     return this.#write(() => {
       this.#event.run(job.createdAtMs, job.id, job.status, who);
@@ -80,8 +85,23 @@ export class JobStore {
         job.spec.startAtMs,
         idRange ?? null,
         bootId,
+        sandbox === undefined ? null : JSON.stringify(sandbox),
       );
     });
+  }
+
+  /** Records that a job which waited starts. Resolves when it is committed. */
+  start(row: JobRow, sandbox: Sandbox, atMs: number): Promise<void> {
+    return this.#write(() => {
+      this.#apply(row, atMs, '');
+      this.#setSandbox.run(JSON.stringify(sandbox), row.job.id);
+    });
+  }
+
+  /** What a job's sandbox was made of, or undefined when none was made. */
+  sandboxOf(id: string): Sandbox | undefined {
+    const text = this.#getSandbox.get(id)?.['sandbox'];
+    return typeof text === 'string' ? (JSON.parse(text) as Sandbox) : undefined;
   }
 
   /** Records a new state of a job with its event. Resolves when it is committed. */

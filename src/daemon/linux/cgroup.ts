@@ -346,7 +346,10 @@ async function emptied(eventsFile: string): Promise<void> {
 }
 
 /** The limits of a job as sentences, with the mechanism that keeps them. */
-export function describeLimits(layout: CgroupLayout, limits: CgroupLimits): string[] {
+export function describeLimits(
+  layout: Pick<CgroupLayout, 'kind' | 'swap'>,
+  limits: CgroupLimits,
+): string[] {
   const by = layout.kind === 'v2' ? 'cgroup v2' : 'cgroup v1';
   const lines: string[] = [];
   if (limits.cpuPercent > 0) lines.push(`CPU ${limits.cpuPercent}% of a core (${by})`);

@@ -8,6 +8,8 @@ import { lstatSync, readlinkSync } from 'node:fs';
 export interface Root {
   readonly key: string;
   readonly operations: readonly string[];
+  /** Paths of the host in it. */
+  readonly readOnly: readonly string[];
 }
 
 /** Files of a minimal /etc that are the same for every job. */
@@ -29,6 +31,7 @@ const ownFiles = ['hostname', 'hosts', 'resolv.conf', 'machine-id'] as const;
  */
 export function hostRoot(allowedMounts: readonly string[]): Root {
   const operations: string[] = [];
+  const readOnly: string[] = [];
   for (const directory of ['/etc', '/work', '/tmp', '/run', '/proc', '/sys', '/var', '/volumes']) {
     operations.push('dir', directory, '0755');
   }
@@ -42,10 +45,11 @@ export function hostRoot(allowedMounts: readonly string[]): Root {
   for (const source of allowedMounts) {
     const found = lstatSync(source, { throwIfNoEntry: false });
     if (found === undefined) continue;
+    readOnly.push(source);
     // A link such as /bin -> usr/bin stays the link it is; /etc/localtime points into /usr.
     if (found.isSymbolicLink()) operations.push('symlink', readlinkSync(source), source);
     else operations.push('bind-ro', source, source);
   }
   const key = createHash('sha256').update(operations.join('\0')).digest('hex').slice(0, 16);
-  return { key, operations };
+  return { key, operations, readOnly };
 }

@@ -15,6 +15,8 @@ const PROOF_AT = 6;
 
 export interface KeeperState {
   readonly phase: 'starting' | 'running' | 'ended';
+  readonly keeperPid: number;
+  readonly initPid: number;
   readonly startedAtMs: number;
 }
 
@@ -108,9 +110,11 @@ export class KeeperLink {
 }
 
 function parseState(frame: readonly string[]): KeeperState {
-  const [, , phase, , , startedNs = '0'] = frame;
+  const [, , phase, keeperPid, initPid, startedNs = '0'] = frame;
   return {
     phase: phase === 'running' || phase === 'ended' ? phase : 'starting',
+    keeperPid: Number(keeperPid),
+    initPid: Number(initPid),
     startedAtMs: nsToMs(startedNs),
   };
 }

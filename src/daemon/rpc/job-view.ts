@@ -3,6 +3,7 @@
 import type { MessageInitShape as Init } from '@bufbuild/protobuf';
 import type {
   GetJobStatusResponseSchema,
+  JobPostureSchema,
   JobSchema,
   RunJobResponseSchema,
   StopJobResponseSchema,
@@ -34,6 +35,7 @@ export function toStatus(
   job: Job,
   nodeId: string,
   limitsInForce: readonly string[],
+  posture?: Init<typeof JobPostureSchema>,
 ): Init<typeof GetJobStatusResponseSchema> {
   const { spec, outcome } = job;
   return {
@@ -62,6 +64,7 @@ export function toStatus(
     workBytes: BigInt(spec.limits.workBytes),
     graceMs: BigInt(spec.graceMs),
     stdin: spec.stdin,
+    ...(posture === undefined ? {} : { posture }),
   };
 }
 
@@ -166,7 +169,7 @@ function masked(secrets: Readonly<Record<string, string>>): Record<string, strin
 }
 
 /** What a network reaches now. */
-function networkNote(network: string): string {
+export function networkNote(network: string): string {
   return network === 'isolated'
     ? 'loopback only: the way out arrives with a later version'
     : 'loopback only';

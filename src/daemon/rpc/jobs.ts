@@ -15,12 +15,14 @@ import type { StreamName } from '../../shared/log-record.ts';
 import type { Job } from '../jobs/job.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { LogQuery, Logs } from '../jobs/logs.ts';
+import type { Held, Postures } from '../jobs/postures.ts';
 import type { JobQuery } from '../jobs/store.ts';
 import type { UploadPart, Uploads } from '../jobs/uploads.ts';
 import type { Call, Handlers } from './handlers.ts';
 import { type Host, type JobPolicy, type JobRequest, toJobSpec } from './job-spec.ts';
 import { toJob, toRunResponse, toStatus, toStopResponse } from './job-view.ts';
 import { eachEntry, joinEntries } from './log-chunks.ts';
+import { toPosture } from './posture-view.ts';
 
 export interface JobParts {
   readonly jobs: Pick<
@@ -38,6 +40,7 @@ export interface JobParts {
   >;
   readonly logs: Pick<Logs, 'read'>;
   readonly uploads: Pick<Uploads, 'receive'>;
+  readonly postures: Pick<Postures, 'of'>;
   readonly host: Host;
   readonly policy: JobPolicy;
   readonly nodeId: string;
@@ -54,12 +57,17 @@ const MAX_GRACE_MS = 3_600_000;
 const readable: readonly StreamName[] = ['stdout', 'stderr'];
 
 export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
-  const { jobs, uploads, nodeId } = parts;
-  const status = (job: Job) => toStatus(job, nodeId, jobs.limitsInForce(job));
+  const { jobs, uploads, postures, nodeId } = parts;
+  const status = (job: Job, held?: Held) =>
+    toStatus(job, nodeId, jobs.limitsInForce(job), held && toPosture(job, held));
   return {
     runJob: async (request, call) => toRunResponse(await startJob(parts, request, call), nodeId),
 
-    getJobStatus: async ({ uuid }) => status(jobs.get(uuid)),
+    getJobStatus: async ({ uuid, posture }) => {
+      const job = jobs.get(uuid);
+      const held = posture ? await postures.of(job) : undefined;
+      return status(job, held);
+    },
 
     waitJob: async ({ uuid }, { signal }) => status(await jobs.wait(uuid, signal)),
 

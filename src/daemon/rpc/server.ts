@@ -22,7 +22,7 @@ import { type JobParts, jobHandlers } from './jobs.ts';
 import { legacyHandlers } from './legacy.ts';
 import { monitoringHandlers } from './monitoring.ts';
 
-export interface RpcParts extends Pick<JobParts, 'jobs' | 'logs' | 'uploads'> {
+export interface RpcParts extends Pick<JobParts, 'jobs' | 'logs' | 'uploads' | 'postures'> {
   readonly config: Config;
   readonly log: Log;
 }
@@ -43,7 +43,7 @@ const MAX_CONNECTIONS = 10_000;
 const BIG_REQUESTS = 2;
 
 /** Makes the API of a node. */
-export function createRpc({ jobs, logs, uploads, config, log }: RpcParts): Rpc {
+export function createRpc({ jobs, logs, uploads, postures, config, log }: RpcParts): Rpc {
   const server = new GrpcServer(credentialsOf(config), limitsOf(config), {
     journal: (record) => writeRecord(log, record),
     onRefused: ({ path, peer, caller, error }) =>
@@ -53,6 +53,7 @@ export function createRpc({ jobs, logs, uploads, config, log }: RpcParts): Rpc {
     jobs,
     logs,
     uploads,
+    postures,
     host: { cores: availableParallelism(), memoryBytes: totalmem() },
     policy: policyOf(config),
     nodeId: config.server.nodeId,

@@ -24,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file joblet/jobs.proto.
  */
 export const file_joblet_jobs: GenFile = /*@__PURE__*/
-  fileDesc("ChFqb2JsZXQvam9icy5wcm90bxIGam9ibGV0IiEKBEpvYnMSGQoEam9icxgBIAMoCzILLmpvYmxldC5Kb2Ii9gQKA0pvYhIMCgR1dWlkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHY29tbWFuZBgDIAEoCRIMCgRhcmdzGAQgAygJEg8KB21heF9jcHUYBSABKAUSEQoJY3B1X2NvcmVzGAYgASgJEhIKCm1heF9tZW1vcnkYByABKAUSEgoKbWF4X2lvX2JwcxgIIAEoBRIOCgZzdGF0dXMYCSABKAkSEgoKc3RhcnRfdGltZRgKIAEoCRIQCghlbmRfdGltZRgLIAEoCRIRCglleGl0X2NvZGUYDCABKAUSFgoOc2NoZWR1bGVkX3RpbWUYDSABKAkSDwoHcnVudGltZRgOIAEoCRIxCgtlbnZpcm9ubWVudBgPIAMoCzIcLmpvYmxldC5Kb2IuRW52aXJvbm1lbnRFbnRyeRI+ChJzZWNyZXRfZW52aXJvbm1lbnQYECADKAsyIi5qb2JsZXQuSm9iLlNlY3JldEVudmlyb25tZW50RW50cnkSEwoLZ3B1X2luZGljZXMYESADKAUSEQoJZ3B1X2NvdW50GBIgASgFEhUKDWdwdV9tZW1vcnlfbWIYEyABKAUSDwoHbm9kZV9pZBgUIAEoCRIOCgZyZWFzb24YZCABKAkSDwoHbWVzc2FnZRhlIAEoCRIUCgxjcmVhdGVkX3RpbWUYZiABKAkSDgoGc2lnbmFsGGcgASgFGjIKEEVudmlyb25tZW50RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo4ChZTZWNyZXRFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEijQYKDVJ1bkpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIPCgdjb21tYW5kGAIgASgJEgwKBGFyZ3MYAyADKAkSDwoHbWF4X2NwdRgEIAEoBRIRCgljcHVfY29yZXMYBSABKAkSEgoKbWF4X21lbW9yeRgGIAEoBRISCgptYXhfaW9fYnBzGAcgASgFEiMKB3VwbG9hZHMYCCADKAsyEi5qb2JsZXQuRmlsZVVwbG9hZBIQCghzY2hlZHVsZRgJIAEoCRIPCgduZXR3b3JrGAogASgJEg8KB3ZvbHVtZXMYCyADKAkSDwoHcnVudGltZRgMIAEoCRIQCgh3b3JrX2RpchgNIAEoCRI7CgtlbnZpcm9ubWVudBgOIAMoCzImLmpvYmxldC5SdW5Kb2JSZXF1ZXN0LkVudmlyb25tZW50RW50cnkSFQoNd29ya2Zsb3dfdXVpZBgPIAEoCRIQCghqb2JfdXVpZBgQIAEoCRIsCgxyZXF1aXJlbWVudHMYESADKAsyFi5qb2JsZXQuSm9iUmVxdWlyZW1lbnQSSAoSc2VjcmV0X2Vudmlyb25tZW50GBIgAygLMiwuam9ibGV0LlJ1bkpvYlJlcXVlc3QuU2VjcmV0RW52aXJvbm1lbnRFbnRyeRIRCglncHVfY291bnQYEyABKAUSFQoNZ3B1X21lbW9yeV9tYhgUIAEoBRISCgp0aW1lb3V0X21zGGQgASgDEhUKDW1heF9wcm9jZXNzZXMYZSABKAUSDQoFc3RkaW4YZiABKAgSDwoHbm9faW5pdBhnIAEoCBINCgVhbGxvdxhoIAMoCRISCgp3b3JrX2J5dGVzGGkgASgDEhEKCXVwbG9hZF9pZBhqIAEoCRIQCghncmFjZV9tcxhrIAEoAxoyChBFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaOAoWU2VjcmV0RW52aXJvbm1lbnRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkYKDkpvYlJlcXVpcmVtZW50EhAKCGpvYl91dWlkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRISCgpleHByZXNzaW9uGAMgASgJIvsCCg5SdW5Kb2JSZXNwb25zZRIQCghqb2JfdXVpZBgBIAEoCRIOCgZzdGF0dXMYAiABKAkSDwoHY29tbWFuZBgDIAEoCRIMCgRhcmdzGAQgAygJEg8KB21heF9jcHUYBSABKAUSEQoJY3B1X2NvcmVzGAYgASgJEhIKCm1heF9tZW1vcnkYByABKAUSEgoKbWF4X2lvX2JwcxgIIAEoBRISCgpzdGFydF90aW1lGAkgASgJEhAKCGVuZF90aW1lGAogASgJEhEKCWV4aXRfY29kZRgLIAEoBRIWCg5zY2hlZHVsZWRfdGltZRgMIAEoCRIOCgZyZWFzb24YZCABKAkSDwoHbWVzc2FnZRhlIAEoCRIMCgRuYW1lGGYgASgJEg8KB25vZGVfaWQYZyABKAkSFAoMY3JlYXRlZF90aW1lGGggASgJEg4KBnNpZ25hbBhpIAEoBRIPCgduZXR3b3JrGGogASgJEhQKDG5ldHdvcmtfbm90ZRhrIAEoCSIjChNHZXRKb2JTdGF0dXNSZXF1ZXN0EgwKBHV1aWQYASABKAkiywgKFEdldEpvYlN0YXR1c1Jlc3BvbnNlEgwKBHV1aWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgdjb21tYW5kGAMgASgJEgwKBGFyZ3MYBCADKAkSDwoHbWF4X2NwdRgFIAEoBRIRCgljcHVfY29yZXMYBiABKAkSEgoKbWF4X21lbW9yeRgHIAEoBRISCgptYXhfaW9fYnBzGAggASgFEg4KBnN0YXR1cxgJIAEoCRISCgpzdGFydF90aW1lGAogASgJEhAKCGVuZF90aW1lGAsgASgJEhEKCWV4aXRfY29kZRgMIAEoBRIWCg5zY2hlZHVsZWRfdGltZRgNIAEoCRJCCgtlbnZpcm9ubWVudBgOIAMoCzItLmpvYmxldC5HZXRKb2JTdGF0dXNSZXNwb25zZS5FbnZpcm9ubWVudEVudHJ5Ek8KEnNlY3JldF9lbnZpcm9ubWVudBgPIAMoCzIzLmpvYmxldC5HZXRKb2JTdGF0dXNSZXNwb25zZS5TZWNyZXRFbnZpcm9ubWVudEVudHJ5Eg8KB25ldHdvcmsYECABKAkSDwoHdm9sdW1lcxgRIAMoCRIPCgdydW50aW1lGBIgASgJEhAKCHdvcmtfZGlyGBMgASgJEg8KB3VwbG9hZHMYFCADKAkSFAoMZGVwZW5kZW5jaWVzGBUgAygJEhUKDXdvcmtmbG93X3V1aWQYFiABKAkSEwoLZ3B1X2luZGljZXMYFyADKAUSEQoJZ3B1X2NvdW50GBggASgFEhUKDWdwdV9tZW1vcnlfbWIYGSABKAUSDwoHbm9kZV9pZBgaIAEoCRIOCgZyZWFzb24YZCABKAkSDwoHbWVzc2FnZRhlIAEoCRIUCgxjcmVhdGVkX3RpbWUYZiABKAkSEgoKdGltZW91dF9tcxhnIAEoAxIVCg1tYXhfcHJvY2Vzc2VzGGggASgFEg4KBnNpZ25hbBhpIAEoBRIZChFtZW1vcnlfcGVha19ieXRlcxhqIAEoAxIQCghjcHVfdXNlYxhrIAEoAxIRCglvb21fa2lsbHMYbCABKAUSDwoHbm9faW5pdBhtIAEoCBINCgVhbGxvdxhuIAMoCRIRCglsb2dfYnl0ZXMYbyABKAMSGQoRbG9nX2Ryb3BwZWRfYnl0ZXMYcCABKAMSFwoPbGltaXRzX2luX2ZvcmNlGHEgAygJEhQKDG5ldHdvcmtfbm90ZRhyIAEoCRIRCgl3YWl0c19mb3IYcyABKAkSEgoKd29ya19ieXRlcxh0IAEoAxIQCghncmFjZV9tcxh1IAEoAxINCgVzdGRpbhh2IAEoCBoyChBFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaOAoWU2VjcmV0RW52aXJvbm1lbnRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIj8KDlN0b3BKb2JSZXF1ZXN0EgwKBHV1aWQYASABKAkSEAoIZ3JhY2VfbXMYZCABKAMSDQoFZm9yY2UYZSABKAgidQoPU3RvcEpvYlJlc3BvbnNlEgwKBHV1aWQYASABKAkSDgoGc3RhdHVzGAIgASgJEhAKCGVuZF90aW1lGAMgASgJEhEKCWV4aXRfY29kZRgEIAEoBRIOCgZyZWFzb24YZCABKAkSDwoHbWVzc2FnZRhlIAEoCSIgChBDYW5jZWxKb2JSZXF1ZXN0EgwKBHV1aWQYASABKAkiMQoRQ2FuY2VsSm9iUmVzcG9uc2USDAoEdXVpZBgBIAEoCRIOCgZzdGF0dXMYAiABKAkiIAoQRGVsZXRlSm9iUmVxdWVzdBIMCgR1dWlkGAEgASgJIkMKEURlbGV0ZUpvYlJlc3BvbnNlEgwKBHV1aWQYASABKAkSDwoHc3VjY2VzcxgCIAEoCBIPCgdtZXNzYWdlGAMgASgJIhYKFERlbGV0ZUFsbEpvYnNSZXF1ZXN0ImcKFURlbGV0ZUFsbEpvYnNSZXNwb25zZRIPCgdzdWNjZXNzGAEgASgIEg8KB21lc3NhZ2UYAiABKAkSFQoNZGVsZXRlZF9jb3VudBgDIAEoBRIVCg1za2lwcGVkX2NvdW50GAQgASgFImsKEUdldEpvYkxvZ3NSZXF1ZXN0EgwKBHV1aWQYASABKAkSEAoIcG9zaXRpb24YZCABKAQSEQoJbm9fZm9sbG93GGUgASgIEg8KB3N0cmVhbXMYZiADKAkSEgoKdGFpbF9saW5lcxhnIAEoDSJVChBRdWVyeUpvYnNSZXF1ZXN0EhAKCHN0YXR1c2VzGAEgAygJEg0KBWxpbWl0GAIgASgFEgwKBG5hbWUYAyABKAkSEgoKcGFnZV90b2tlbhgEIAEoCSJHChFRdWVyeUpvYnNSZXNwb25zZRIZCgRqb2JzGAEgAygLMgsuam9ibGV0LkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiHgoOV2FpdEpvYlJlcXVlc3QSDAoEdXVpZBgBIAEoCSI+ChNTZW5kSm9iSW5wdXRSZXF1ZXN0EgwKBHV1aWQYASABKAkSDAoEZGF0YRgCIAEoDBILCgNlbmQYAyABKAgiLgoUU2VuZEpvYklucHV0UmVzcG9uc2USFgoOYWNjZXB0ZWRfYnl0ZXMYASABKAMiTAoKRmlsZUhlYWRlchIMCgRwYXRoGAEgASgJEgwKBG1vZGUYAiABKA0SFAoMaXNfZGlyZWN0b3J5GAMgASgIEgwKBHNpemUYBCABKAMiUgoSVXBsb2FkRmlsZXNSZXF1ZXN0EiQKBmhlYWRlchgBIAEoCzISLmpvYmxldC5GaWxlSGVhZGVySAASDgoEZGF0YRgCIAEoDEgAQgYKBHBhcnQiRgoTVXBsb2FkRmlsZXNSZXNwb25zZRIRCgl1cGxvYWRfaWQYASABKAkSDQoFZmlsZXMYAiABKAUSDQoFYnl0ZXMYAyABKAMyqwsKCkpvYlNlcnZpY2USNwoGUnVuSm9iEhUuam9ibGV0LlJ1bkpvYlJlcXVlc3QaFi5qb2JsZXQuUnVuSm9iUmVzcG9uc2USSQoMR2V0Sm9iU3RhdHVzEhsuam9ibGV0LkdldEpvYlN0YXR1c1JlcXVlc3QaHC5qb2JsZXQuR2V0Sm9iU3RhdHVzUmVzcG9uc2USOgoHU3RvcEpvYhIWLmpvYmxldC5TdG9wSm9iUmVxdWVzdBoXLmpvYmxldC5TdG9wSm9iUmVzcG9uc2USQAoJQ2FuY2VsSm9iEhguam9ibGV0LkNhbmNlbEpvYlJlcXVlc3QaGS5qb2JsZXQuQ2FuY2VsSm9iUmVzcG9uc2USQAoJRGVsZXRlSm9iEhguam9ibGV0LkRlbGV0ZUpvYlJlcXVlc3QaGS5qb2JsZXQuRGVsZXRlSm9iUmVzcG9uc2USTAoNRGVsZXRlQWxsSm9icxIcLmpvYmxldC5EZWxldGVBbGxKb2JzUmVxdWVzdBodLmpvYmxldC5EZWxldGVBbGxKb2JzUmVzcG9uc2USPAoKR2V0Sm9iTG9ncxIZLmpvYmxldC5HZXRKb2JMb2dzUmVxdWVzdBoRLmpvYmxldC5EYXRhQ2h1bmswARIuCghMaXN0Sm9icxIULmpvYmxldC5FbXB0eVJlcXVlc3QaDC5qb2JsZXQuSm9icxJJCg1HZXRKb2JNZXRyaWNzEhwuam9ibGV0LkdldEpvYk1ldHJpY3NSZXF1ZXN0Ghguam9ibGV0LkpvYk1ldHJpY3NTYW1wbGUwARJGCgtSdW5Xb3JrZmxvdxIaLmpvYmxldC5SdW5Xb3JrZmxvd1JlcXVlc3QaGy5qb2JsZXQuUnVuV29ya2Zsb3dSZXNwb25zZRJYChFHZXRXb3JrZmxvd1N0YXR1cxIgLmpvYmxldC5HZXRXb3JrZmxvd1N0YXR1c1JlcXVlc3QaIS5qb2JsZXQuR2V0V29ya2Zsb3dTdGF0dXNSZXNwb25zZRJMCg1MaXN0V29ya2Zsb3dzEhwuam9ibGV0Lkxpc3RXb3JrZmxvd3NSZXF1ZXN0Gh0uam9ibGV0Lkxpc3RXb3JrZmxvd3NSZXNwb25zZRJSCg9HZXRXb3JrZmxvd0pvYnMSHi5qb2JsZXQuR2V0V29ya2Zsb3dKb2JzUmVxdWVzdBofLmpvYmxldC5HZXRXb3JrZmxvd0pvYnNSZXNwb25zZRJOChBTdHJlYW1Kb2JNZXRyaWNzEh8uam9ibGV0LlN0cmVhbUpvYk1ldHJpY3NSZXF1ZXN0Ghcuam9ibGV0LkpvYk1ldHJpY3NFdmVudDABElQKE1N0cmVhbUpvYlRlbGVtYXRpY3MSIi5qb2JsZXQuU3RyZWFtSm9iVGVsZW1hdGljc1JlcXVlc3QaFy5qb2JsZXQuVGVsZW1hdGljc0V2ZW50MAESTgoQR2V0Sm9iVGVsZW1hdGljcxIfLmpvYmxldC5HZXRKb2JUZWxlbWF0aWNzUmVxdWVzdBoXLmpvYmxldC5UZWxlbWF0aWNzRXZlbnQwARJACglRdWVyeUpvYnMSGC5qb2JsZXQuUXVlcnlKb2JzUmVxdWVzdBoZLmpvYmxldC5RdWVyeUpvYnNSZXNwb25zZRI/CgdXYWl0Sm9iEhYuam9ibGV0LldhaXRKb2JSZXF1ZXN0Ghwuam9ibGV0LkdldEpvYlN0YXR1c1Jlc3BvbnNlEksKDFNlbmRKb2JJbnB1dBIbLmpvYmxldC5TZW5kSm9iSW5wdXRSZXF1ZXN0Ghwuam9ibGV0LlNlbmRKb2JJbnB1dFJlc3BvbnNlKAESSAoLVXBsb2FkRmlsZXMSGi5qb2JsZXQuVXBsb2FkRmlsZXNSZXF1ZXN0Ghsuam9ibGV0LlVwbG9hZEZpbGVzUmVzcG9uc2UoAWIGcHJvdG8z", [file_joblet_common, file_joblet_metrics, file_joblet_telematics, file_joblet_workflows]);
+  fileDesc("ChFqb2JsZXQvam9icy5wcm90bxIGam9ibGV0IiEKBEpvYnMSGQoEam9icxgBIAMoCzILLmpvYmxldC5Kb2Ii9gQKA0pvYhIMCgR1dWlkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHY29tbWFuZBgDIAEoCRIMCgRhcmdzGAQgAygJEg8KB21heF9jcHUYBSABKAUSEQoJY3B1X2NvcmVzGAYgASgJEhIKCm1heF9tZW1vcnkYByABKAUSEgoKbWF4X2lvX2JwcxgIIAEoBRIOCgZzdGF0dXMYCSABKAkSEgoKc3RhcnRfdGltZRgKIAEoCRIQCghlbmRfdGltZRgLIAEoCRIRCglleGl0X2NvZGUYDCABKAUSFgoOc2NoZWR1bGVkX3RpbWUYDSABKAkSDwoHcnVudGltZRgOIAEoCRIxCgtlbnZpcm9ubWVudBgPIAMoCzIcLmpvYmxldC5Kb2IuRW52aXJvbm1lbnRFbnRyeRI+ChJzZWNyZXRfZW52aXJvbm1lbnQYECADKAsyIi5qb2JsZXQuSm9iLlNlY3JldEVudmlyb25tZW50RW50cnkSEwoLZ3B1X2luZGljZXMYESADKAUSEQoJZ3B1X2NvdW50GBIgASgFEhUKDWdwdV9tZW1vcnlfbWIYEyABKAUSDwoHbm9kZV9pZBgUIAEoCRIOCgZyZWFzb24YZCABKAkSDwoHbWVzc2FnZRhlIAEoCRIUCgxjcmVhdGVkX3RpbWUYZiABKAkSDgoGc2lnbmFsGGcgASgFGjIKEEVudmlyb25tZW50RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo4ChZTZWNyZXRFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEijQYKDVJ1bkpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIPCgdjb21tYW5kGAIgASgJEgwKBGFyZ3MYAyADKAkSDwoHbWF4X2NwdRgEIAEoBRIRCgljcHVfY29yZXMYBSABKAkSEgoKbWF4X21lbW9yeRgGIAEoBRISCgptYXhfaW9fYnBzGAcgASgFEiMKB3VwbG9hZHMYCCADKAsyEi5qb2JsZXQuRmlsZVVwbG9hZBIQCghzY2hlZHVsZRgJIAEoCRIPCgduZXR3b3JrGAogASgJEg8KB3ZvbHVtZXMYCyADKAkSDwoHcnVudGltZRgMIAEoCRIQCgh3b3JrX2RpchgNIAEoCRI7CgtlbnZpcm9ubWVudBgOIAMoCzImLmpvYmxldC5SdW5Kb2JSZXF1ZXN0LkVudmlyb25tZW50RW50cnkSFQoNd29ya2Zsb3dfdXVpZBgPIAEoCRIQCghqb2JfdXVpZBgQIAEoCRIsCgxyZXF1aXJlbWVudHMYESADKAsyFi5qb2JsZXQuSm9iUmVxdWlyZW1lbnQSSAoSc2VjcmV0X2Vudmlyb25tZW50GBIgAygLMiwuam9ibGV0LlJ1bkpvYlJlcXVlc3QuU2VjcmV0RW52aXJvbm1lbnRFbnRyeRIRCglncHVfY291bnQYEyABKAUSFQoNZ3B1X21lbW9yeV9tYhgUIAEoBRISCgp0aW1lb3V0X21zGGQgASgDEhUKDW1heF9wcm9jZXNzZXMYZSABKAUSDQoFc3RkaW4YZiABKAgSDwoHbm9faW5pdBhnIAEoCBINCgVhbGxvdxhoIAMoCRISCgp3b3JrX2J5dGVzGGkgASgDEhEKCXVwbG9hZF9pZBhqIAEoCRIQCghncmFjZV9tcxhrIAEoAxoyChBFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaOAoWU2VjcmV0RW52aXJvbm1lbnRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkYKDkpvYlJlcXVpcmVtZW50EhAKCGpvYl91dWlkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRISCgpleHByZXNzaW9uGAMgASgJIvsCCg5SdW5Kb2JSZXNwb25zZRIQCghqb2JfdXVpZBgBIAEoCRIOCgZzdGF0dXMYAiABKAkSDwoHY29tbWFuZBgDIAEoCRIMCgRhcmdzGAQgAygJEg8KB21heF9jcHUYBSABKAUSEQoJY3B1X2NvcmVzGAYgASgJEhIKCm1heF9tZW1vcnkYByABKAUSEgoKbWF4X2lvX2JwcxgIIAEoBRISCgpzdGFydF90aW1lGAkgASgJEhAKCGVuZF90aW1lGAogASgJEhEKCWV4aXRfY29kZRgLIAEoBRIWCg5zY2hlZHVsZWRfdGltZRgMIAEoCRIOCgZyZWFzb24YZCABKAkSDwoHbWVzc2FnZRhlIAEoCRIMCgRuYW1lGGYgASgJEg8KB25vZGVfaWQYZyABKAkSFAoMY3JlYXRlZF90aW1lGGggASgJEg4KBnNpZ25hbBhpIAEoBRIPCgduZXR3b3JrGGogASgJEhQKDG5ldHdvcmtfbm90ZRhrIAEoCSI1ChNHZXRKb2JTdGF0dXNSZXF1ZXN0EgwKBHV1aWQYASABKAkSEAoHcG9zdHVyZRigASABKAgiOgoNV3JpdGFibGVQbGFjZRIMCgRwYXRoGAEgASgJEg0KBWJ5dGVzGAIgASgDEgwKBGtpbmQYAyABKAkiwQIKCkpvYlBvc3R1cmUSEgoKbmFtZXNwYWNlcxgBIAMoCRIQCghmaXJzdF9pZBgCIAEoDRIQCghpZF9jb3VudBgDIAEoDRIUCgxjYXBhYmlsaXRpZXMYBCADKAkSFAoMbm9fbmV3X3ByaXZzGAUgASgIEg4KBmZpbHRlchgGIAEoCRIOCgZvcGVuZWQYByADKAkSDAoEcm9vdBgIIAEoCRIRCglyZWFkX29ubHkYCSADKAkSJwoId3JpdGFibGUYCiADKAsyFS5qb2JsZXQuV3JpdGFibGVQbGFjZRIOCgZsaW1pdHMYCyADKAkSDwoHbmV0d29yaxgMIAEoCRIMCgRpbml0GA0gASgJEhIKCnN0YXJ0ZWRfYnkYDiABKAkSIgoGa2VybmVsGA8gASgLMhIuam9ibGV0Lktlcm5lbFZpZXciQAoKS2VybmVsVmlldxILCgNwaWQYASABKAUSEQoJY29uZmlybWVkGAIgAygJEhIKCmRldmlhdGlvbnMYAyADKAki8QgKFEdldEpvYlN0YXR1c1Jlc3BvbnNlEgwKBHV1aWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgdjb21tYW5kGAMgASgJEgwKBGFyZ3MYBCADKAkSDwoHbWF4X2NwdRgFIAEoBRIRCgljcHVfY29yZXMYBiABKAkSEgoKbWF4X21lbW9yeRgHIAEoBRISCgptYXhfaW9fYnBzGAggASgFEg4KBnN0YXR1cxgJIAEoCRISCgpzdGFydF90aW1lGAogASgJEhAKCGVuZF90aW1lGAsgASgJEhEKCWV4aXRfY29kZRgMIAEoBRIWCg5zY2hlZHVsZWRfdGltZRgNIAEoCRJCCgtlbnZpcm9ubWVudBgOIAMoCzItLmpvYmxldC5HZXRKb2JTdGF0dXNSZXNwb25zZS5FbnZpcm9ubWVudEVudHJ5Ek8KEnNlY3JldF9lbnZpcm9ubWVudBgPIAMoCzIzLmpvYmxldC5HZXRKb2JTdGF0dXNSZXNwb25zZS5TZWNyZXRFbnZpcm9ubWVudEVudHJ5Eg8KB25ldHdvcmsYECABKAkSDwoHdm9sdW1lcxgRIAMoCRIPCgdydW50aW1lGBIgASgJEhAKCHdvcmtfZGlyGBMgASgJEg8KB3VwbG9hZHMYFCADKAkSFAoMZGVwZW5kZW5jaWVzGBUgAygJEhUKDXdvcmtmbG93X3V1aWQYFiABKAkSEwoLZ3B1X2luZGljZXMYFyADKAUSEQoJZ3B1X2NvdW50GBggASgFEhUKDWdwdV9tZW1vcnlfbWIYGSABKAUSDwoHbm9kZV9pZBgaIAEoCRIOCgZyZWFzb24YZCABKAkSDwoHbWVzc2FnZRhlIAEoCRIUCgxjcmVhdGVkX3RpbWUYZiABKAkSEgoKdGltZW91dF9tcxhnIAEoAxIVCg1tYXhfcHJvY2Vzc2VzGGggASgFEg4KBnNpZ25hbBhpIAEoBRIZChFtZW1vcnlfcGVha19ieXRlcxhqIAEoAxIQCghjcHVfdXNlYxhrIAEoAxIRCglvb21fa2lsbHMYbCABKAUSDwoHbm9faW5pdBhtIAEoCBINCgVhbGxvdxhuIAMoCRIRCglsb2dfYnl0ZXMYbyABKAMSGQoRbG9nX2Ryb3BwZWRfYnl0ZXMYcCABKAMSFwoPbGltaXRzX2luX2ZvcmNlGHEgAygJEhQKDG5ldHdvcmtfbm90ZRhyIAEoCRIRCgl3YWl0c19mb3IYcyABKAkSEgoKd29ya19ieXRlcxh0IAEoAxIQCghncmFjZV9tcxh1IAEoAxINCgVzdGRpbhh2IAEoCBIkCgdwb3N0dXJlGKABIAEoCzISLmpvYmxldC5Kb2JQb3N0dXJlGjIKEEVudmlyb25tZW50RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo4ChZTZWNyZXRFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiPwoOU3RvcEpvYlJlcXVlc3QSDAoEdXVpZBgBIAEoCRIQCghncmFjZV9tcxhkIAEoAxINCgVmb3JjZRhlIAEoCCJ1Cg9TdG9wSm9iUmVzcG9uc2USDAoEdXVpZBgBIAEoCRIOCgZzdGF0dXMYAiABKAkSEAoIZW5kX3RpbWUYAyABKAkSEQoJZXhpdF9jb2RlGAQgASgFEg4KBnJlYXNvbhhkIAEoCRIPCgdtZXNzYWdlGGUgASgJIiAKEENhbmNlbEpvYlJlcXVlc3QSDAoEdXVpZBgBIAEoCSIxChFDYW5jZWxKb2JSZXNwb25zZRIMCgR1dWlkGAEgASgJEg4KBnN0YXR1cxgCIAEoCSIgChBEZWxldGVKb2JSZXF1ZXN0EgwKBHV1aWQYASABKAkiQwoRRGVsZXRlSm9iUmVzcG9uc2USDAoEdXVpZBgBIAEoCRIPCgdzdWNjZXNzGAIgASgIEg8KB21lc3NhZ2UYAyABKAkiFgoURGVsZXRlQWxsSm9ic1JlcXVlc3QiZwoVRGVsZXRlQWxsSm9ic1Jlc3BvbnNlEg8KB3N1Y2Nlc3MYASABKAgSDwoHbWVzc2FnZRgCIAEoCRIVCg1kZWxldGVkX2NvdW50GAMgASgFEhUKDXNraXBwZWRfY291bnQYBCABKAUiawoRR2V0Sm9iTG9nc1JlcXVlc3QSDAoEdXVpZBgBIAEoCRIQCghwb3NpdGlvbhhkIAEoBBIRCglub19mb2xsb3cYZSABKAgSDwoHc3RyZWFtcxhmIAMoCRISCgp0YWlsX2xpbmVzGGcgASgNIlUKEFF1ZXJ5Sm9ic1JlcXVlc3QSEAoIc3RhdHVzZXMYASADKAkSDQoFbGltaXQYAiABKAUSDAoEbmFtZRgDIAEoCRISCgpwYWdlX3Rva2VuGAQgASgJIkcKEVF1ZXJ5Sm9ic1Jlc3BvbnNlEhkKBGpvYnMYASADKAsyCy5qb2JsZXQuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIeCg5XYWl0Sm9iUmVxdWVzdBIMCgR1dWlkGAEgASgJIj4KE1NlbmRKb2JJbnB1dFJlcXVlc3QSDAoEdXVpZBgBIAEoCRIMCgRkYXRhGAIgASgMEgsKA2VuZBgDIAEoCCIuChRTZW5kSm9iSW5wdXRSZXNwb25zZRIWCg5hY2NlcHRlZF9ieXRlcxgBIAEoAyJMCgpGaWxlSGVhZGVyEgwKBHBhdGgYASABKAkSDAoEbW9kZRgCIAEoDRIUCgxpc19kaXJlY3RvcnkYAyABKAgSDAoEc2l6ZRgEIAEoAyJSChJVcGxvYWRGaWxlc1JlcXVlc3QSJAoGaGVhZGVyGAEgASgLMhIuam9ibGV0LkZpbGVIZWFkZXJIABIOCgRkYXRhGAIgASgMSABCBgoEcGFydCJGChNVcGxvYWRGaWxlc1Jlc3BvbnNlEhEKCXVwbG9hZF9pZBgBIAEoCRINCgVmaWxlcxgCIAEoBRINCgVieXRlcxgDIAEoAzKrCwoKSm9iU2VydmljZRI3CgZSdW5Kb2ISFS5qb2JsZXQuUnVuSm9iUmVxdWVzdBoWLmpvYmxldC5SdW5Kb2JSZXNwb25zZRJJCgxHZXRKb2JTdGF0dXMSGy5qb2JsZXQuR2V0Sm9iU3RhdHVzUmVxdWVzdBocLmpvYmxldC5HZXRKb2JTdGF0dXNSZXNwb25zZRI6CgdTdG9wSm9iEhYuam9ibGV0LlN0b3BKb2JSZXF1ZXN0Ghcuam9ibGV0LlN0b3BKb2JSZXNwb25zZRJACglDYW5jZWxKb2ISGC5qb2JsZXQuQ2FuY2VsSm9iUmVxdWVzdBoZLmpvYmxldC5DYW5jZWxKb2JSZXNwb25zZRJACglEZWxldGVKb2ISGC5qb2JsZXQuRGVsZXRlSm9iUmVxdWVzdBoZLmpvYmxldC5EZWxldGVKb2JSZXNwb25zZRJMCg1EZWxldGVBbGxKb2JzEhwuam9ibGV0LkRlbGV0ZUFsbEpvYnNSZXF1ZXN0Gh0uam9ibGV0LkRlbGV0ZUFsbEpvYnNSZXNwb25zZRI8CgpHZXRKb2JMb2dzEhkuam9ibGV0LkdldEpvYkxvZ3NSZXF1ZXN0GhEuam9ibGV0LkRhdGFDaHVuazABEi4KCExpc3RKb2JzEhQuam9ibGV0LkVtcHR5UmVxdWVzdBoMLmpvYmxldC5Kb2JzEkkKDUdldEpvYk1ldHJpY3MSHC5qb2JsZXQuR2V0Sm9iTWV0cmljc1JlcXVlc3QaGC5qb2JsZXQuSm9iTWV0cmljc1NhbXBsZTABEkYKC1J1bldvcmtmbG93Ehouam9ibGV0LlJ1bldvcmtmbG93UmVxdWVzdBobLmpvYmxldC5SdW5Xb3JrZmxvd1Jlc3BvbnNlElgKEUdldFdvcmtmbG93U3RhdHVzEiAuam9ibGV0LkdldFdvcmtmbG93U3RhdHVzUmVxdWVzdBohLmpvYmxldC5HZXRXb3JrZmxvd1N0YXR1c1Jlc3BvbnNlEkwKDUxpc3RXb3JrZmxvd3MSHC5qb2JsZXQuTGlzdFdvcmtmbG93c1JlcXVlc3QaHS5qb2JsZXQuTGlzdFdvcmtmbG93c1Jlc3BvbnNlElIKD0dldFdvcmtmbG93Sm9icxIeLmpvYmxldC5HZXRXb3JrZmxvd0pvYnNSZXF1ZXN0Gh8uam9ibGV0LkdldFdvcmtmbG93Sm9ic1Jlc3BvbnNlEk4KEFN0cmVhbUpvYk1ldHJpY3MSHy5qb2JsZXQuU3RyZWFtSm9iTWV0cmljc1JlcXVlc3QaFy5qb2JsZXQuSm9iTWV0cmljc0V2ZW50MAESVAoTU3RyZWFtSm9iVGVsZW1hdGljcxIiLmpvYmxldC5TdHJlYW1Kb2JUZWxlbWF0aWNzUmVxdWVzdBoXLmpvYmxldC5UZWxlbWF0aWNzRXZlbnQwARJOChBHZXRKb2JUZWxlbWF0aWNzEh8uam9ibGV0LkdldEpvYlRlbGVtYXRpY3NSZXF1ZXN0Ghcuam9ibGV0LlRlbGVtYXRpY3NFdmVudDABEkAKCVF1ZXJ5Sm9icxIYLmpvYmxldC5RdWVyeUpvYnNSZXF1ZXN0Ghkuam9ibGV0LlF1ZXJ5Sm9ic1Jlc3BvbnNlEj8KB1dhaXRKb2ISFi5qb2JsZXQuV2FpdEpvYlJlcXVlc3QaHC5qb2JsZXQuR2V0Sm9iU3RhdHVzUmVzcG9uc2USSwoMU2VuZEpvYklucHV0Ehsuam9ibGV0LlNlbmRKb2JJbnB1dFJlcXVlc3QaHC5qb2JsZXQuU2VuZEpvYklucHV0UmVzcG9uc2UoARJICgtVcGxvYWRGaWxlcxIaLmpvYmxldC5VcGxvYWRGaWxlc1JlcXVlc3QaGy5qb2JsZXQuVXBsb2FkRmlsZXNSZXNwb25zZSgBYgZwcm90bzM", [file_joblet_common, file_joblet_metrics, file_joblet_telematics, file_joblet_workflows]);
 
 /**
  * A list of jobs.
@@ -644,6 +644,13 @@ export type GetJobStatusRequest = Message<"joblet.GetJobStatusRequest"> & {
    * @generated from field: string uuid = 1;
    */
   uuid: string;
+
+  /**
+   * Also how the job is held: `posture` in the answer.
+   *
+   * @generated from field: bool posture = 160;
+   */
+  posture: boolean;
 };
 
 /**
@@ -652,6 +659,195 @@ export type GetJobStatusRequest = Message<"joblet.GetJobStatusRequest"> & {
  */
 export const GetJobStatusRequestSchema: GenMessage<GetJobStatusRequest> = /*@__PURE__*/
   messageDesc(file_joblet_jobs, 5);
+
+/**
+ * A place that a job can write to.
+ *
+ * @generated from message joblet.WritablePlace
+ */
+export type WritablePlace = Message<"joblet.WritablePlace"> & {
+  /**
+   * Where it is, inside the job.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * How much fits into it.
+   *
+   * @generated from field: int64 bytes = 2;
+   */
+  bytes: bigint;
+
+  /**
+   * memory or disk. What lies in memory counts as the job's memory.
+   *
+   * @generated from field: string kind = 3;
+   */
+  kind: string;
+};
+
+/**
+ * Describes the message joblet.WritablePlace.
+ * Use `create(WritablePlaceSchema)` to create a new message.
+ */
+export const WritablePlaceSchema: GenMessage<WritablePlace> = /*@__PURE__*/
+  messageDesc(file_joblet_jobs, 6);
+
+/**
+ * How a job is held: what its sandbox was made of when it started, and what the kernel says of it now.
+ *
+ * @generated from message joblet.JobPosture
+ */
+export type JobPosture = Message<"joblet.JobPosture"> & {
+  /**
+   * The kinds of namespaces that are the job's own.
+   *
+   * @generated from field: repeated string namespaces = 1;
+   */
+  namespaces: string[];
+
+  /**
+   * The host's id of the job's user and group 0.
+   *
+   * @generated from field: uint32 first_id = 2;
+   */
+  firstId: number;
+
+  /**
+   * How many host ids are the job's, from the first on.
+   *
+   * @generated from field: uint32 id_count = 3;
+   */
+  idCount: number;
+
+  /**
+   * Capabilities that its processes hold; as a rule none.
+   *
+   * @generated from field: repeated string capabilities = 4;
+   */
+  capabilities: string[];
+
+  /**
+   * Nothing that it executes can gain a right.
+   *
+   * @generated from field: bool no_new_privs = 5;
+   */
+  noNewPrivs: boolean;
+
+  /**
+   * The system call filter: `standard`, or what of it was opened. It holds in every calling convention.
+   *
+   * @generated from field: string filter = 6;
+   */
+  filter: string;
+
+  /**
+   * Doors of the sandbox that were opened for it.
+   *
+   * @generated from field: repeated string opened = 7;
+   */
+  opened: string[];
+
+  /**
+   * Where its root comes from: `host` is the host's own programs.
+   *
+   * @generated from field: string root = 8;
+   */
+  root: string;
+
+  /**
+   * Paths of the host that it sees, read-only; everything else in its root is made for it.
+   *
+   * @generated from field: repeated string read_only = 9;
+   */
+  readOnly: string[];
+
+  /**
+   * Where it can write; everything else is read-only.
+   *
+   * @generated from field: repeated joblet.WritablePlace writable = 10;
+   */
+  writable: WritablePlace[];
+
+  /**
+   * The limits, each with what keeps it.
+   *
+   * @generated from field: repeated string limits = 11;
+   */
+  limits: string[];
+
+  /**
+   * What its network can reach.
+   *
+   * @generated from field: string network = 12;
+   */
+  network: string;
+
+  /**
+   * What process 1 is, as a sentence.
+   *
+   * @generated from field: string init = 13;
+   */
+  init: string;
+
+  /**
+   * The version of the daemon that started it.
+   *
+   * @generated from field: string started_by = 14;
+   */
+  startedBy: string;
+
+  /**
+   * What the kernel said when it was asked for this answer; absent when the job does not run.
+   *
+   * @generated from field: joblet.KernelView kernel = 15;
+   */
+  kernel?: KernelView | undefined;
+};
+
+/**
+ * Describes the message joblet.JobPosture.
+ * Use `create(JobPostureSchema)` to create a new message.
+ */
+export const JobPostureSchema: GenMessage<JobPosture> = /*@__PURE__*/
+  messageDesc(file_joblet_jobs, 7);
+
+/**
+ * What the kernel says of a running job: read from its process 1 and its cgroups.
+ *
+ * @generated from message joblet.KernelView
+ */
+export type KernelView = Message<"joblet.KernelView"> & {
+  /**
+   * Process 1 of the job, as the host numbers it.
+   *
+   * @generated from field: int32 pid = 1;
+   */
+  pid: number;
+
+  /**
+   * What was compared with the posture and is as it says, in words.
+   *
+   * @generated from field: repeated string confirmed = 2;
+   */
+  confirmed: string[];
+
+  /**
+   * What is not as the posture says, each a sentence. Empty on a sound node.
+   *
+   * @generated from field: repeated string deviations = 3;
+   */
+  deviations: string[];
+};
+
+/**
+ * Describes the message joblet.KernelView.
+ * Use `create(KernelViewSchema)` to create a new message.
+ */
+export const KernelViewSchema: GenMessage<KernelView> = /*@__PURE__*/
+  messageDesc(file_joblet_jobs, 8);
 
 /**
  * Everything about one job.
@@ -973,6 +1169,13 @@ export type GetJobStatusResponse = Message<"joblet.GetJobStatusResponse"> & {
    * @generated from field: bool stdin = 118;
    */
   stdin: boolean;
+
+  /**
+   * How the job is held, where it was asked for; absent for a job that was never started.
+   *
+   * @generated from field: joblet.JobPosture posture = 160;
+   */
+  posture?: JobPosture | undefined;
 };
 
 /**
@@ -980,7 +1183,7 @@ export type GetJobStatusResponse = Message<"joblet.GetJobStatusResponse"> & {
  * Use `create(GetJobStatusResponseSchema)` to create a new message.
  */
 export const GetJobStatusResponseSchema: GenMessage<GetJobStatusResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 6);
+  messageDesc(file_joblet_jobs, 9);
 
 /**
  * Which job to end, and how hard.
@@ -1015,7 +1218,7 @@ export type StopJobRequest = Message<"joblet.StopJobRequest"> & {
  * Use `create(StopJobRequestSchema)` to create a new message.
  */
 export const StopJobRequestSchema: GenMessage<StopJobRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 7);
+  messageDesc(file_joblet_jobs, 10);
 
 /**
  * A job that was ended.
@@ -1071,7 +1274,7 @@ export type StopJobResponse = Message<"joblet.StopJobResponse"> & {
  * Use `create(StopJobResponseSchema)` to create a new message.
  */
 export const StopJobResponseSchema: GenMessage<StopJobResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 8);
+  messageDesc(file_joblet_jobs, 11);
 
 /**
  * Which job to take off the schedule.
@@ -1092,7 +1295,7 @@ export type CancelJobRequest = Message<"joblet.CancelJobRequest"> & {
  * Use `create(CancelJobRequestSchema)` to create a new message.
  */
 export const CancelJobRequestSchema: GenMessage<CancelJobRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 9);
+  messageDesc(file_joblet_jobs, 12);
 
 /**
  * A job that was taken off the schedule.
@@ -1120,7 +1323,7 @@ export type CancelJobResponse = Message<"joblet.CancelJobResponse"> & {
  * Use `create(CancelJobResponseSchema)` to create a new message.
  */
 export const CancelJobResponseSchema: GenMessage<CancelJobResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 10);
+  messageDesc(file_joblet_jobs, 13);
 
 /**
  * Which job to delete.
@@ -1141,7 +1344,7 @@ export type DeleteJobRequest = Message<"joblet.DeleteJobRequest"> & {
  * Use `create(DeleteJobRequestSchema)` to create a new message.
  */
 export const DeleteJobRequestSchema: GenMessage<DeleteJobRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 11);
+  messageDesc(file_joblet_jobs, 14);
 
 /**
  * A job that was deleted.
@@ -1176,7 +1379,7 @@ export type DeleteJobResponse = Message<"joblet.DeleteJobResponse"> & {
  * Use `create(DeleteJobResponseSchema)` to create a new message.
  */
 export const DeleteJobResponseSchema: GenMessage<DeleteJobResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 12);
+  messageDesc(file_joblet_jobs, 15);
 
 /**
  * Deletes everything that has ended.
@@ -1191,7 +1394,7 @@ export type DeleteAllJobsRequest = Message<"joblet.DeleteAllJobsRequest"> & {
  * Use `create(DeleteAllJobsRequestSchema)` to create a new message.
  */
 export const DeleteAllJobsRequestSchema: GenMessage<DeleteAllJobsRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 13);
+  messageDesc(file_joblet_jobs, 16);
 
 /**
  * What was deleted.
@@ -1233,7 +1436,7 @@ export type DeleteAllJobsResponse = Message<"joblet.DeleteAllJobsResponse"> & {
  * Use `create(DeleteAllJobsResponseSchema)` to create a new message.
  */
 export const DeleteAllJobsResponseSchema: GenMessage<DeleteAllJobsResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 14);
+  messageDesc(file_joblet_jobs, 17);
 
 /**
  * Whose output, and which part of it.
@@ -1282,7 +1485,7 @@ export type GetJobLogsRequest = Message<"joblet.GetJobLogsRequest"> & {
  * Use `create(GetJobLogsRequestSchema)` to create a new message.
  */
 export const GetJobLogsRequestSchema: GenMessage<GetJobLogsRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 15);
+  messageDesc(file_joblet_jobs, 18);
 
 /**
  * Which jobs to list.
@@ -1324,7 +1527,7 @@ export type QueryJobsRequest = Message<"joblet.QueryJobsRequest"> & {
  * Use `create(QueryJobsRequestSchema)` to create a new message.
  */
 export const QueryJobsRequestSchema: GenMessage<QueryJobsRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 16);
+  messageDesc(file_joblet_jobs, 19);
 
 /**
  * A page of jobs.
@@ -1352,7 +1555,7 @@ export type QueryJobsResponse = Message<"joblet.QueryJobsResponse"> & {
  * Use `create(QueryJobsResponseSchema)` to create a new message.
  */
 export const QueryJobsResponseSchema: GenMessage<QueryJobsResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 17);
+  messageDesc(file_joblet_jobs, 20);
 
 /**
  * Which job to wait for.
@@ -1373,7 +1576,7 @@ export type WaitJobRequest = Message<"joblet.WaitJobRequest"> & {
  * Use `create(WaitJobRequestSchema)` to create a new message.
  */
 export const WaitJobRequestSchema: GenMessage<WaitJobRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 18);
+  messageDesc(file_joblet_jobs, 21);
 
 /**
  * A piece of a job's standard input.
@@ -1409,7 +1612,7 @@ export type SendJobInputRequest = Message<"joblet.SendJobInputRequest"> & {
  * Use `create(SendJobInputRequestSchema)` to create a new message.
  */
 export const SendJobInputRequestSchema: GenMessage<SendJobInputRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 19);
+  messageDesc(file_joblet_jobs, 22);
 
 /**
  * What the job's standard input took.
@@ -1430,7 +1633,7 @@ export type SendJobInputResponse = Message<"joblet.SendJobInputResponse"> & {
  * Use `create(SendJobInputResponseSchema)` to create a new message.
  */
 export const SendJobInputResponseSchema: GenMessage<SendJobInputResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 20);
+  messageDesc(file_joblet_jobs, 23);
 
 /**
  * What a file or folder of an upload is called, ahead of its bytes.
@@ -1472,7 +1675,7 @@ export type FileHeader = Message<"joblet.FileHeader"> & {
  * Use `create(FileHeaderSchema)` to create a new message.
  */
 export const FileHeaderSchema: GenMessage<FileHeader> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 21);
+  messageDesc(file_joblet_jobs, 24);
 
 /**
  * A part of an upload: a header, or data that belongs to the header before it.
@@ -1509,7 +1712,7 @@ export type UploadFilesRequest = Message<"joblet.UploadFilesRequest"> & {
  * Use `create(UploadFilesRequestSchema)` to create a new message.
  */
 export const UploadFilesRequestSchema: GenMessage<UploadFilesRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 22);
+  messageDesc(file_joblet_jobs, 25);
 
 /**
  * An upload that arrived whole.
@@ -1544,7 +1747,7 @@ export type UploadFilesResponse = Message<"joblet.UploadFilesResponse"> & {
  * Use `create(UploadFilesResponseSchema)` to create a new message.
  */
 export const UploadFilesResponseSchema: GenMessage<UploadFilesResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_jobs, 23);
+  messageDesc(file_joblet_jobs, 26);
 
 /**
  * Runs jobs and workflows, and answers what became of them.

@@ -1,0 +1,159 @@
+// How a job is held. The spec says most of it; what it does not say is recorded when the job starts
+// (Sandbox). A launch is all or nothing, so for a job that ran this is what was applied; the kernel is
+// asked whether it still is.
+
+import { type CgroupLayout, describeLimits } from '../linux/cgroup.ts';
+import type { JobMount, JobProcess } from '../linux/job-process.ts';
+import { IDS_PER_RANGE } from './id-ranges.ts';
+import type { Job, Opening } from './job.ts';
+import { type WorkPlace, type WritablePlace, writablePlaces } from './plan.ts';
+
+/** What a job's sandbox is made of, as far as its spec does not say it. Kept as JSON. */
+export interface Sandbox {
+  /** Host id of its user 0. */
+  readonly firstId: number;
+  /** Paths of the host in its root. */
+  readonly readOnly: readonly string[];
+  readonly work: WorkPlace;
+  readonly tmpBytes: number;
+  readonly shmBytes: number;
+  readonly cgroups: Pick<CgroupLayout, 'kind' | 'swap'>;
+  /** The version of the daemon. */
+  readonly startedBy: string;
+}
+
+export interface Posture {
+  readonly firstId: number;
+  readonly idCount: number;
+  readonly capabilities: readonly string[];
+  readonly opened: readonly Opening[];
+  readonly readOnly: readonly string[];
+  readonly writable: readonly WritablePlace[];
+  readonly limits: readonly string[];
+  /** Process 1 is ours, and not the command itself. */
+  readonly init: boolean;
+  readonly startedBy: string;
+}
+
+/** The posture of a job that has been started. */
+export function postureOf({ spec }: Pick<Job, 'spec'>, sandbox: Sandbox): Posture {
+  return {
+    firstId: sandbox.firstId,
+    idCount: IDS_PER_RANGE,
+    // Without it the kernel lets nobody map user 0 into a namespace of his own; see inside.c.
+    capabilities: spec.allow.includes('userns') ? ['CAP_SETFCAP'] : [],
+    opened: spec.allow,
+    readOnly: sandbox.readOnly,
+    writable: writablePlaces(sandbox),
+    limits: describeLimits(sandbox.cgroups, spec.limits),
+    init: spec.init,
+    startedBy: sandbox.startedBy,
+  };
+}
+
+/** What is looked at in a running job, and what is not as it should be. */
+export interface Comparison {
+  readonly confirmed: readonly string[];
+  readonly deviations: readonly string[];
+}
+
+/** Answers what is wrong, or undefined. */
+type Look = (posture: Posture, process: JobProcess) => string | undefined;
+
+const FILTER_MODE = 2;
+
+/** Mounts that are not read-only and hold nothing of the job's: devpts, and proc with its sys covered. */
+const KERNEL_MOUNTS = ['/proc', '/dev/pts'];
+
+const looks: Readonly<Record<string, Look>> = {
+  'user and group ids': ({ firstId, idCount }, { uidMap, gidMap }) => {
+    const wanted = `0 ${firstId} ${idCount}`;
+    const other = [uidMap, gidMap].find((map) => map !== wanted);
+    return other === undefined ? undefined : `its ids are mapped as "${other}", not "${wanted}"`;
+  },
+  'namespaces of its own': (_, { shared }) => some(shared, 'it shares namespaces with the host'),
+  capabilities: ({ capabilities }, process) =>
+    some(
+      process.capabilities.filter((name) => !capabilities.includes(name)),
+      'it holds capabilities',
+    ),
+  'no new privileges': (_, { noNewPrivs }) =>
+    noNewPrivs ? undefined : 'what it executes may gain rights: no_new_privs is not set',
+  'system call filter': (_, { seccompMode }) =>
+    seccompMode === FILTER_MODE ? undefined : `no system call filter is in force (${seccompMode})`,
+  'read-only root': (_, { mounts }) =>
+    mounts.find(({ target }) => target === '/')?.options.includes('ro')
+      ? undefined
+      : 'its root can be written',
+  'writable places': ({ writable }, { mounts }) => {
+    const known = [...writable.map(({ path }) => path), ...KERNEL_MOUNTS];
+    const others = mounts.filter((mount) => isWritable(mount) && !known.includes(mount.target));
+    return some(targets(others), 'it can write elsewhere');
+  },
+  'sizes of writable places': ({ writable }, { mounts }) => {
+    const inMemory = writable.filter(({ kind }) => kind === 'memory');
+    const wrong = inMemory.filter(({ path, bytes }) => {
+      const mount = mounts.findLast(({ target }) => target === path);
+      return mount === undefined || sizeOf(mount) !== pages(bytes);
+    });
+    return some(
+      wrong.map(({ path }) => path),
+      'the size is another one',
+    );
+  },
+  'no set-uid files, no devices': (_, { mounts }) =>
+    some(
+      targets(
+        mounts.filter(
+          ({ target, options }) =>
+            !options.includes('nosuid') ||
+            (isWritable({ options }) && mayHoldDevices(target, options)),
+        ),
+      ),
+      'mounts honour set-uid bits or devices',
+    ),
+  'no propagation of mounts': (_, { mounts }) =>
+    some(targets(mounts.filter(({ propagates }) => propagates)), 'mounts are shared'),
+  'no core dumps': (_, { coreBytes }) =>
+    coreBytes <= 1 ? undefined : `core dumps of ${coreBytes} bytes are allowed`,
+};
+
+/** Holds a running process of a job against its posture. */
+export function comparePosture(posture: Posture, process: JobProcess): Comparison {
+  const confirmed: string[] = [];
+  const deviations: string[] = [];
+  for (const [what, look] of Object.entries(looks)) {
+    const problem = look(posture, process);
+    if (problem === undefined) confirmed.push(what);
+    else deviations.push(`${what}: ${problem}`);
+  }
+  return { confirmed, deviations };
+}
+
+function some(found: readonly string[], problem: string): string | undefined {
+  return found.length === 0 ? undefined : `${problem}: ${found.join(', ')}`;
+}
+
+function targets(mounts: readonly JobMount[]): string[] {
+  return mounts.map(({ target }) => target);
+}
+
+function isWritable({ options }: Pick<JobMount, 'options'>): boolean {
+  return options.includes('rw');
+}
+
+function mayHoldDevices(target: string, options: readonly string[]): boolean {
+  return target !== '/dev/pts' && !options.includes('nodev');
+}
+
+const PAGE_BYTES = 4096;
+
+/** A tmpfs is as big as whole pages. */
+function pages(bytes: number): number {
+  return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
+}
+
+function sizeOf({ fileSystemOptions }: JobMount): number {
+  const size = fileSystemOptions.find((option) => /^size=\d+k$/.test(option)) ?? '';
+  return Number(/\d+/.exec(size)?.[0] ?? 0) * 1024;
+}

@@ -1,0 +1,90 @@
+// Answers how jobs are held: from what was recorded at their start, and for a running one from the
+// kernel as well.
+
+import { type CgroupLayout, cgroupPlan } from '../linux/cgroup.ts';
+import { readBackLimits } from '../linux/cgroup-readback.ts';
+import { readJobProcess } from '../linux/job-process.ts';
+import { KeeperLink } from '../linux/keeper.ts';
+import type { KeeperAddress } from '../linux/keeper-address.ts';
+import type { Job } from './job.ts';
+import { type Comparison, comparePosture, type Posture, postureOf } from './posture.ts';
+import type { JobStore } from './store.ts';
+
+export interface Held {
+  readonly posture: Posture;
+  /** What the kernel says now; undefined when the job does not run. */
+  readonly kernel: (Comparison & { readonly pid: number }) | undefined;
+}
+
+export class Postures {
+  readonly #store: Pick<JobStore, 'sandboxOf'>;
+  readonly #cgroups: CgroupLayout;
+  readonly #disks: readonly string[];
+  readonly #addressOf: (id: string) => KeeperAddress;
+
+  constructor(
+    store: Pick<JobStore, 'sandboxOf'>,
+    cgroups: CgroupLayout,
+    disks: readonly string[],
+    addressOf: (id: string) => KeeperAddress,
+  ) {
+    this.#store = store;
+    this.#cgroups = cgroups;
+    this.#disks = disks;
+    this.#addressOf = addressOf;
+  }
+
+  /** How a job is held, or was; undefined for one that was never started. */
+  async of(job: Job): Promise<Held | undefined> {
+    const sandbox = this.#store.sandboxOf(job.id);
+    if (sandbox === undefined) return undefined;
+    const posture = postureOf(job, sandbox);
+    return {
+      posture,
+      kernel: job.status === 'RUNNING' ? await this.#look(job, posture) : undefined,
+    };
+  }
+
+  async #look(job: Job, posture: Posture): Promise<Held['kernel']> {
+    // The keeper knows which process is the job's, also when an earlier daemon started it.
+    const link = await KeeperLink.connect(this.#addressOf(job.id));
+    if (link === undefined) return undefined;
+    try {
+      const { keeperPid, initPid } = link.state;
+      return lookAtKernel(job, posture, this.#cgroups, this.#disks, initPid, keeperPid);
+    } finally {
+      link.close();
+    }
+  }
+}
+
+/** Holds a running job against its posture and its limits. Undefined when it has just ended. */
+export function lookAtKernel(
+  job: Pick<Job, 'id' | 'spec'>,
+  posture: Posture,
+  cgroups: CgroupLayout,
+  disks: readonly string[],
+  initPid: number,
+  keeperPid: number,
+): Held['kernel'] {
+  const process = readJobProcess(initPid, keeperPid);
+  if (process === undefined) return undefined;
+  const { id, spec } = job;
+  const compared = comparePosture(posture, process);
+  try {
+    const limits = readBackLimits(cgroupPlan(cgroups, id, spec.limits, disks, spec.init), initPid);
+    return {
+      pid: initPid,
+      confirmed: [...compared.confirmed, ...limits.confirmed],
+      deviations: [...compared.deviations, ...limits.deviations],
+    };
+  } catch (error) {
+    // The directories go with the job.
+    if (
+      (error as NodeJS.ErrnoException).code === 'ENOENT' ||
+      (error as NodeJS.ErrnoException).code === 'ENODEV'
+    )
+      return undefined;
+    throw error;
+  }
+}

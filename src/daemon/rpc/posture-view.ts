@@ -1,0 +1,44 @@
+// From how a job is held to what clients see of it.
+
+import type { MessageInitShape as Init } from '@bufbuild/protobuf';
+import type { JobPostureSchema } from '../../gen/joblet/jobs_pb.ts';
+import type { Job } from '../jobs/job.ts';
+import type { Held } from '../jobs/postures.ts';
+import { networkNote } from './job-view.ts';
+
+const NAMESPACES = ['mount', 'pid', 'network', 'ipc', 'uts', 'cgroup', 'user'];
+
+/** How a job is held. */
+export function toPosture(job: Job, { posture, kernel }: Held): Init<typeof JobPostureSchema> {
+  const { opened } = posture;
+  return {
+    namespaces: NAMESPACES,
+    firstId: posture.firstId,
+    idCount: posture.idCount,
+    capabilities: [...posture.capabilities],
+    noNewPrivs: true,
+    filter:
+      opened.length === 0 ? 'standard' : `standard, with the calls of ${opened.join(' and ')}`,
+    opened: [...opened],
+    root: job.spec.runtime || 'host',
+    readOnly: [...posture.readOnly],
+    writable: posture.writable.map(({ path, bytes, kind }) => ({
+      path,
+      bytes: BigInt(bytes),
+      kind,
+    })),
+    limits: [...posture.limits],
+    network: `${job.spec.network} (${networkNote(job.spec.network)})`,
+    init: posture.init ? 'an init of joblet, which reaps orphans' : 'the command itself',
+    startedBy: `joblet ${posture.startedBy}`,
+    ...(kernel === undefined
+      ? {}
+      : {
+          kernel: {
+            pid: kernel.pid,
+            confirmed: [...kernel.confirmed],
+            deviations: [...kernel.deviations],
+          },
+        }),
+  };
+}
