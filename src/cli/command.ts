@@ -6,8 +6,11 @@ import { parseBytes, parseDuration } from '../shared/units.ts';
 import type { Session } from './session.ts';
 
 export interface Flag {
-  /** A switch takes no value; `bytes` is a size, `ms` a duration, `list` a text many times. */
-  readonly kind: 'switch' | 'text' | 'list' | 'integer' | 'bytes' | 'ms';
+  /**
+   * A switch takes no value; `bytes` is a size, `ms` a duration, `list` a text many times, `signed` an
+   * integer that may be below 0.
+   */
+  readonly kind: 'switch' | 'text' | 'list' | 'integer' | 'signed' | 'bytes' | 'ms';
   /** One letter, for `-e`. */
   readonly short?: string;
   /** What the value is called in the help. */
@@ -160,12 +163,13 @@ const MAX_INTEGER = 2 ** 31 - 1;
 
 function readValue(kind: Flag['kind'], spelled: string, text: string): string | number {
   if (kind === 'text') return text;
-  if (kind === 'integer') {
+  if (kind === 'integer' || kind === 'signed') {
     const value = Number(text);
-    if (/^\d+$/.test(text) && value <= MAX_INTEGER) return value;
+    const least = kind === 'signed' ? -MAX_INTEGER : 0;
+    if (/^-?\d+$/.test(text) && value >= least && value <= MAX_INTEGER) return value;
     throw new JobletError(
       'invalid',
-      `${spelled}: ${JSON.stringify(text)} is not a whole number from 0 to ${MAX_INTEGER}`,
+      `${spelled}: ${JSON.stringify(text)} is not a whole number from ${least} to ${MAX_INTEGER}`,
     );
   }
   try {

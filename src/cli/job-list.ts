@@ -117,7 +117,7 @@ export function jobTable(jobs: readonly JobSummary[], out: Output): string {
     visible(job.name) || '-',
     shortNodeId(visible(job.nodeId)),
     visible(job.status),
-    localTime(job.startTime || job.scheduledTime),
+    job.status === 'PENDING' ? turn(job) : localTime(job.startTime || job.scheduledTime),
     commandLine(job.command, job.args),
   ]);
   const columns = [
@@ -129,6 +129,11 @@ export function jobTable(jobs: readonly JobSummary[], out: Output): string {
     { title: 'COMMAND', width: 7 },
   ];
   return table(columns, rows, out.columns ?? 0, COMMAND_COLUMNS);
+}
+
+/** Where a job stands that waits for its turn. */
+function turn({ jobsAhead }: JobSummary): string {
+  return jobsAhead === 0 ? 'next' : `${jobsAhead} ahead`;
 }
 
 /** A UUID is known by its beginning; any other id is shown whole. */
@@ -170,6 +175,9 @@ export function jobJson(job: JobSummary): object {
       reason: job.reason,
       message: job.message,
       signal: job.signal,
+      priority: job.priority,
+      waits_for: job.waitsFor,
+      jobs_ahead: job.jobsAhead,
     }),
   };
 }

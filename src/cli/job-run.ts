@@ -44,6 +44,7 @@ const flags = {
   'work-size': { kind: 'bytes', value: 'SIZE', help: 'room in the work directory, such as 1GB' },
   name: { kind: 'text', value: 'NAME', help: 'a name for lists' },
   schedule: { kind: 'text', value: 'WHEN', help: '1hour, 30min, "2026-12-24 18:00", RFC 3339' },
+  priority: { kind: 'signed', value: 'N', help: 'place among those that wait, -10 to 10' },
   runtime: { kind: 'text', value: 'NAME', help: 'environment to run in, such as python-3.11' },
   network: { kind: 'text', value: 'NAME', help: 'network to attach to' },
   volume: { kind: 'list', value: 'NAME[:/PATH][:ro]', help: 'volume to mount' },
@@ -61,9 +62,8 @@ export const jobRun = command({
   usage: 'rnx job run [flags] COMMAND [ARG...]',
   summary: 'Runs a command as an isolated, limited job.',
   notes: [
-    'Flags stand before the command; all behind it is its own. One quoted word with',
-    'spaces or shell characters runs as a shell line. With --wait Ctrl-C ends the job',
-    'and Ctrl-C again kills it.',
+    'Flags stand before the command. One quoted word with spaces or shell characters',
+    'is a shell line. With --wait Ctrl-C ends the job, and Ctrl-C again kills it.',
   ],
   examples: [
     'rnx job run --wait echo "Hello, Joblet!"',
@@ -138,8 +138,10 @@ async function greet(
   if (follow && json) await out.write(jsonLine(startedJson(started, context)));
   else if (follow) await err.write(startedText(started, context, err));
   else if (!json && (started.status === 'SCHEDULED' || started.status === 'PENDING')) {
-    const what = started.status === 'SCHEDULED' ? 'its time' : 'its turn';
-    await err.write(`Job ${visible(started.jobUuid)} waits for ${what}; Ctrl-C takes it back\n`);
+    const what = started.status === 'SCHEDULED' ? 'its time' : `its turn (${started.waitsFor})`;
+    await err.write(
+      `Job ${visible(`${started.jobUuid} waits for ${what}`)}; Ctrl-C takes it back\n`,
+    );
   }
 }
 
@@ -195,6 +197,7 @@ export function toRequest(values: RunValues, words: readonly string[], nowMs: nu
     workDir: values.workdir,
     workBytes: BigInt(values['work-size'] ?? 0),
     schedule: values.schedule === undefined ? undefined : parseSchedule(values.schedule, nowMs),
+    priority: values.priority,
     runtime: values.runtime,
     network: values.network,
     volumes: values.volume,

@@ -32,6 +32,7 @@ export function startedText(job: JobStarted, context: RunContext, out: Output): 
     ...(job.name === '' ? [] : [`Name: ${visible(job.name)}`]),
     `Command: ${commandLine(context.command, context.args)}`,
     `Status: ${statusWord(job.status, out)}`,
+    ...(job.waitsFor === '' ? [] : [`Waiting: ${visible(job.waitsFor)}`]),
     ...(scheduleInput === ''
       ? [`StartTime: ${visible(job.startTime)}`]
       : [
@@ -77,6 +78,8 @@ export function startedJson(job: JobStarted, context: RunContext): object {
     reason: job.reason,
     message: job.message,
     signal: job.signal,
+    waits_for: job.waitsFor,
+    jobs_ahead: job.jobsAhead,
   };
   return {
     job_uuid: job.jobUuid,

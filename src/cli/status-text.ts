@@ -18,7 +18,10 @@ export function statusText(job: JobDetail, nowMs: number, out: Output): string {
     `Node ID: ${visible(job.nodeId) || '-'}`,
     `Command: ${commandLine(job.command, job.args)}`,
     `Status: ${statusWord(job.status, out)}`,
-    ...labeled({ Waiting: job.waitsFor }),
+    ...labeled({
+      Waiting: job.waitsFor,
+      Priority: job.priority === 0 ? '' : String(job.priority),
+    }),
   ];
   const body = sections(job, nowMs)
     .filter(([, lines]) => lines.length > 0)

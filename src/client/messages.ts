@@ -39,6 +39,7 @@ export const RunJobRequest = {
   workBytes: [105, 'int64'],
   uploadId: [106, 'string'],
   graceMs: [107, 'int64'],
+  priority: [130, 'int32'],
 } as const satisfies Shape;
 
 export const RunJobResponse = {
@@ -62,6 +63,8 @@ export const RunJobResponse = {
   signal: [105, 'int32'],
   network: [106, 'string'],
   networkNote: [107, 'string'],
+  waitsFor: [130, 'string'],
+  jobsAhead: [131, 'int32'],
 } as const satisfies Shape;
 
 export const GetJobStatusRequest = {
@@ -146,6 +149,8 @@ export const GetJobStatusResponse = {
   graceMs: [117, 'int64'],
   stdin: [118, 'bool'],
   posture: [160, JobPosture],
+  priority: [130, 'int32'],
+  jobsAhead: [131, 'int32'],
 } as const satisfies Shape;
 
 export const StopJobRequest = {
@@ -233,6 +238,9 @@ export const Job = {
   message: [101, 'string'],
   createdTime: [102, 'string'],
   signal: [103, 'int32'],
+  priority: [130, 'int32'],
+  waitsFor: [131, 'string'],
+  jobsAhead: [132, 'int32'],
 } as const satisfies Shape;
 
 export const QueryJobsRequest = {

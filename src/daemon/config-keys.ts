@@ -214,6 +214,13 @@ export const sections = {
       100,
       'Jobs that run at once, the others wait; 0 is unlimited',
     ),
+    maxTotalCpu: bound(cpu, 'CPU that running jobs may reserve together, percent of one core'),
+    maxTotalMemory: bound(memory, 'Memory that running jobs may reserve together, in MB'),
+    maxWaitingJobs: key(
+      integer(1, 100_000),
+      10_000,
+      'Jobs that may wait for their turn or their time; more are refused',
+    ),
     jobTimeout: key(
       duration(0),
       0,

@@ -197,6 +197,10 @@ const bounds = [
   ['minCpuLimit', 'maxCpuLimit'],
   ['minMemoryLimit', 'maxMemoryLimit'],
   ['minIoLimit', 'maxIoLimit'],
+  ['minCpuLimit', 'maxTotalCpu'],
+  ['defaultCpuLimit', 'maxTotalCpu'],
+  ['minMemoryLimit', 'maxTotalMemory'],
+  ['defaultMemoryLimit', 'maxTotalMemory'],
 ] as const;
 
 /** Problems that lie between keys. */
@@ -235,6 +239,9 @@ function toConfig(values: Values, file: string) {
       minIoLimitBps: joblet.minIoLimit,
       maxIoLimitBps: joblet.maxIoLimit,
       maxConcurrentJobs: joblet.maxConcurrentJobs,
+      maxTotalCpuPercent: joblet.maxTotalCpu,
+      maxTotalMemoryBytes: joblet.maxTotalMemory,
+      maxWaitingJobs: joblet.maxWaitingJobs,
       jobTimeoutMs: joblet.jobTimeout,
       cleanupTimeoutMs: joblet.cleanupTimeout,
       graceMs: cgroup.cleanupTimeout,

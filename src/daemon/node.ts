@@ -11,6 +11,7 @@ import { IdRanges } from './jobs/id-ranges.ts';
 import { Jobs } from './jobs/jobs.ts';
 import { Logs } from './jobs/logs.ts';
 import { Postures } from './jobs/postures.ts';
+import type { Capacity } from './jobs/queue.ts';
 import { Resources } from './jobs/resources.ts';
 import { JobStore } from './jobs/store.ts';
 import { Uploads } from './jobs/uploads.ts';
@@ -92,7 +93,8 @@ async function start(
   );
   const jobs = new Jobs({
     config: {
-      maxConcurrentJobs: config.joblet.maxConcurrentJobs,
+      capacity: capacityOf(config),
+      maxWaitingJobs: config.joblet.maxWaitingJobs,
       logSegmentBytes: config.logs.segmentBytes,
       logQuotaBytes: config.logs.quotaBytes,
       tmpBytes: config.filesystem.tmpBytes,
@@ -132,4 +134,16 @@ async function start(
   const rpc = createRpc({ jobs, logs, uploads, postures, config, log });
   stops.push(() => rpc.stop());
   return rpc.listen();
+}
+
+/** What running jobs may hold together. Each of them needs a range of ids. */
+function capacityOf({ joblet }: Config): Capacity {
+  const { maxConcurrentJobs, idRanges, maxTotalCpuPercent, maxTotalMemoryBytes } = joblet;
+  const isBounded = maxConcurrentJobs > 0 && maxConcurrentJobs <= idRanges;
+  return {
+    places: isBounded ? maxConcurrentJobs : idRanges,
+    placesKey: isBounded ? 'joblet.maxConcurrentJobs' : 'joblet.idRanges',
+    cpuPercent: maxTotalCpuPercent,
+    memoryBytes: maxTotalMemoryBytes,
+  };
 }

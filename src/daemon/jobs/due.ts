@@ -31,6 +31,10 @@ export class Due {
     this.#start = start;
   }
 
+  get size(): number {
+    return this.#times.size;
+  }
+
   add(id: string, atMs: number): void {
     this.#times.set(id, atMs);
     this.#arm();

@@ -35,6 +35,8 @@ export interface JobSpec {
   readonly uploadId: string;
   /** Milliseconds since 1970; 0 is now. */
   readonly startAtMs: number;
+  /** Where it stands among those that wait for their turn; see queue.ts. */
+  readonly priority: number;
   readonly network: string;
   readonly volumes: readonly string[];
   readonly runtime: string;
@@ -68,9 +70,9 @@ export interface Job {
   readonly id: string;
   readonly spec: StoredSpec;
   readonly status: JobStatus;
-  /** Why a job waits (PENDING), or empty. */
-  readonly waitsFor: string;
   readonly createdAtMs: number;
+  /** Since when it has had its place among those that wait; 0 is never. */
+  readonly queuedAtMs: number;
   /** When the command was exec'd; 0 is not yet. */
   readonly startedAtMs: number;
   /** 0 is not yet. */

@@ -23,13 +23,16 @@ import type { Logs } from './logs.ts';
 import { outcomeOf } from './outcome.ts';
 import { makePlan } from './plan.ts';
 import type { Sandbox } from './posture.ts';
+import { type Capacity, Queue, type Turn, type Waiting } from './queue.ts';
 import type { Resources } from './resources.ts';
 import type { JobQuery, JobRow, JobStore } from './store.ts';
 import type { Staged, Uploads } from './uploads.ts';
 
 export interface JobsConfig {
-  /** Jobs that run at once; 0 is as many as come. */
-  readonly maxConcurrentJobs: number;
+  /** What jobs that run at once may hold together. */
+  readonly capacity: Capacity;
+  /** Jobs that may wait for their turn or their time. */
+  readonly maxWaitingJobs: number;
   readonly logSegmentBytes: number;
   readonly logQuotaBytes: number;
   readonly tmpBytes: number;
@@ -66,11 +69,21 @@ interface Active {
   stopGraceMs: number | undefined;
   /** An end that overtook the news of its start. */
   earlyEnd: End | undefined;
+  /** Resolves when its row has been written. */
+  recorded: Promise<void>;
   /** The start has been answered. */
   launched: boolean;
   /** Its end is known and being recorded: no second one counts. */
   settled: boolean;
   readonly over: PromiseWithResolvers<Job>;
+}
+
+function waitingOf({
+  id,
+  spec,
+  queuedAtMs,
+}: Pick<Job, 'id' | 'queuedAtMs'> & { spec: Pick<JobSpec, 'priority' | 'limits'> }): Waiting {
+  return { id, queuedAtMs, priority: spec.priority, limits: spec.limits };
 }
 
 /** Jobs deleted before the event loop gets its turn. */
@@ -79,14 +92,13 @@ const DELETES_AT_ONCE = 50;
 export class Jobs {
   readonly #parts: JobsParts;
   readonly #active = new Map<string, Active>();
-  /** Ids of PENDING jobs, in their order. */
-  readonly #queue: string[] = [];
+  readonly #queue: Queue;
   readonly #due: Due;
-  #running = 0;
   #stopped = false;
 
   constructor(parts: JobsParts) {
     this.#parts = parts;
+    this.#queue = new Queue(parts.config.capacity);
     this.#due = new Due(parts.clock, (id) => this.#startDue(id));
   }
 
@@ -96,14 +108,24 @@ export class Jobs {
     const id = randomUUID();
     const staged = await uploads.stage(id, spec.uploads, spec.uploadId, who);
     const createdAtMs = clock.now();
-    const status =
-      spec.startAtMs > createdAtMs ? 'SCHEDULED' : this.#isFull() ? 'PENDING' : 'INITIALIZING';
+    const isScheduled = spec.startAtMs > createdAtMs;
+    const queuedAtMs = isScheduled ? 0 : this.#queue.timeOf(createdAtMs);
+    if (isScheduled) this.#due.add(id, spec.startAtMs);
+    else this.#queue.join(waitingOf({ id, spec, queuedAtMs }));
+    // There is no room for any other of those that wait, so that it is this one or none.
+    const starts = this.#queue.next() === id;
+    if (!starts && this.#isCrowded()) {
+      this.#due.remove(id);
+      this.#queue.leave(id);
+      await uploads.release(id);
+      throw this.#tooMany();
+    }
     const job: Job = {
       id,
       spec: { ...spec, uploads: staged?.names ?? [] },
-      status,
-      waitsFor: status === 'PENDING' ? this.#whyPending() : '',
+      status: isScheduled ? 'SCHEDULED' : starts ? 'INITIALIZING' : 'PENDING',
       createdAtMs,
+      queuedAtMs,
       startedAtMs: 0,
       endedAtMs: 0,
       outcome: undefined,
@@ -113,9 +135,7 @@ export class Jobs {
     };
     const active = await this.#add(job, staged, who);
     // The row is made safe while the sandbox is being made; the answer waits for both.
-    const started = status === 'INITIALIZING' ? this.#start(active) : active.job;
-    if (status === 'SCHEDULED') this.#due.add(id, spec.startAtMs);
-    if (status === 'PENDING') this.#queue.push(id);
+    const started = starts ? this.#start(active) : active.job;
     try {
       await store.durable();
     } catch (error) {
@@ -262,9 +282,9 @@ export class Jobs {
     return describeLimits(this.#parts.cgroups, job.spec.limits);
   }
 
-  /** How many jobs run or are being started. */
-  get runningCount(): number {
-    return this.#running;
+  /** Where a PENDING job stands; undefined when it does not wait for its turn. */
+  turnOf(job: Job): Turn | undefined {
+    return this.#queue.turnOf(job.id);
   }
 
   /** Takes over what an earlier daemon left: living jobs, ended ones, waiting ones. */
@@ -274,7 +294,7 @@ export class Jobs {
     for (const row of rows) if (row.idRange !== undefined) resources.retakeIdRange(row.idRange);
     await uploads.sweep(new Set(rows.map((row) => row.job.id)));
     await Promise.all(rows.map((row) => this.#recoverOne(row)));
-    this.#next();
+    this.#startNext();
   }
 
   /** Records nothing more; jobs run on, and the next daemon learns what became of them. */
@@ -306,21 +326,36 @@ export class Jobs {
     }
   }
 
+  /** Whether more jobs wait than may. */
+  #isCrowded(): boolean {
+    return this.#queue.waitingCount + this.#due.size > this.#parts.config.maxWaitingJobs;
+  }
+
+  #tooMany(): JobletError {
+    const { maxWaitingJobs } = this.#parts.config;
+    return new JobletError(
+      'exhausted',
+      `${maxWaitingJobs} jobs wait already (joblet.maxWaitingJobs); try again when some have started, or take some back`,
+    );
+  }
+
   /** Writes the row of a new job, or leaves nothing of it. */
   async #add(job: Job, staged: Staged | undefined, who: Identity): Promise<Active> {
     const { store, resources, uploads, bootId } = this.#parts;
     const starts = job.status === 'INITIALIZING';
     const idRange = starts ? resources.takeIdRange() : undefined;
     const row = { job, idRange, bootId: starts ? bootId : '' };
-    // It holds its place from now on, so that jobs which arrive meanwhile do not count on it.
+    // It is known from now on, so that its place counts for jobs which arrive meanwhile.
     const active = this.#enter(row, staged);
     try {
-      await store.add(row, starts ? this.#sandboxOf(active) : undefined, who.name);
+      active.recorded = store.add(row, starts ? this.#sandboxOf(active) : undefined, who.name);
+      await active.recorded;
     } catch (cause) {
       this.#active.delete(job.id);
-      if (starts) this.#running -= 1;
       if (staged !== undefined) await uploads.release(job.id);
       await resources.release(job.id, idRange, false);
+      this.#due.remove(job.id);
+      this.#leaveQueue(job.id);
       throw new JobletError(
         'unavailable',
         `the job could not be recorded, so it was not started: ${messageOf(cause)}`,
@@ -339,48 +374,46 @@ export class Jobs {
       staged,
       stopGraceMs: undefined,
       earlyEnd: undefined,
+      recorded: Promise.resolve(),
       launched: row.job.status === 'RUNNING',
       settled: false,
       over: Promise.withResolvers<Job>(),
     };
     this.#active.set(row.job.id, active);
-    if (row.job.status === 'INITIALIZING' || row.job.status === 'RUNNING') this.#running += 1;
     return active;
-  }
-
-  #isFull(): boolean {
-    const { maxConcurrentJobs } = this.#parts.config;
-    return maxConcurrentJobs > 0 && this.#running >= maxConcurrentJobs;
-  }
-
-  #whyPending(): string {
-    const { maxConcurrentJobs } = this.#parts.config;
-    return `all ${maxConcurrentJobs} places are taken (joblet.maxConcurrentJobs)`;
   }
 
   #startDue(id: string): void {
     const active = this.#active.get(id);
     if (active === undefined) return;
-    this.#change(active, { status: 'PENDING', waitsFor: this.#isFull() ? this.#whyPending() : '' });
-    this.#queue.push(id);
-    this.#next();
+    const { spec } = active.job;
+    // Its time came when it was due, also where no daemon ran then.
+    const queuedAtMs = spec.startAtMs;
+    this.#queue.join(waitingOf({ id, spec, queuedAtMs }));
+    this.#change(active, { status: 'PENDING', queuedAtMs });
+    this.#startNext();
   }
 
-  /** Starts jobs that wait, in their order, while there are places. */
-  #next(): void {
-    while (this.#queue.length > 0 && !this.#isFull()) {
-      const active = this.#active.get(this.#queue.shift() ?? '');
-      if (active === undefined) continue;
-      this.#running += 1;
-      void this.#startWaiting(active);
+  /** Gives back the place of a job, and starts those that waited for it. */
+  #leaveQueue(id: string): void {
+    this.#queue.leave(id);
+    this.#startNext();
+  }
+
+  /** Starts jobs that wait, in their order, while there is room. */
+  #startNext(): void {
+    for (let id = this.#queue.next(); id !== undefined; id = this.#queue.next()) {
+      const active = this.#active.get(id);
+      if (active !== undefined) void this.#startWaiting(active);
     }
   }
 
   /** Starts a job that has waited: its row says so before there is anything to be lost. */
   async #startWaiting(active: Active): Promise<void> {
     const { store, resources, bootId, clock } = this.#parts;
-    active.job = { ...active.job, status: 'INITIALIZING', waitsFor: '' };
+    active.job = { ...active.job, status: 'INITIALIZING' };
     try {
+      await active.recorded;
       active.idRange = resources.takeIdRange();
       active.bootId = bootId;
       const row = { job: active.job, idRange: active.idRange, bootId };
@@ -457,8 +490,7 @@ export class Jobs {
     const { status, id } = active.job;
     if (status !== 'PENDING' && status !== 'SCHEDULED') return false;
     this.#due.remove(id);
-    const at = this.#queue.indexOf(id);
-    if (at >= 0) this.#queue.splice(at, 1);
+    this.#leaveQueue(id);
     void this.#settle(active, { how: 'canceled', why }, undefined, false, who.name);
     return true;
   }
@@ -482,11 +514,10 @@ export class Jobs {
     if (active.settled) return active.over.promise;
     active.settled = true;
     const { store, resources, bells, clock, log } = this.#parts;
-    const { id, status } = active.job;
+    const { id } = active.job;
     const ended: Job = {
       ...active.job,
       status: viewOutcome(outcome).status,
-      waitsFor: '',
       startedAtMs: end?.startedAtMs || active.job.startedAtMs,
       endedAtMs: end?.endedAtMs || clock.now(),
       outcome,
@@ -511,11 +542,10 @@ export class Jobs {
       log.error('the end of a job could not be recorded', { jobId: id, error: messageOf(error) });
       active.job = ended;
     }
-    if (status === 'RUNNING' || status === 'INITIALIZING') this.#running -= 1;
     this.#say(active.job);
     bells.end(id);
     active.over.resolve(active.job);
-    this.#next();
+    this.#leaveQueue(id);
     return active.job;
   }
 
@@ -535,6 +565,9 @@ export class Jobs {
 
   async #recoverOne(row: JobRow): Promise<void> {
     const { id, status, spec } = row.job;
+    // Before anything is waited for, so that those of one rank come in their old order.
+    if (status === 'PENDING') this.#queue.join(waitingOf(row.job));
+    else if (status !== 'SCHEDULED') this.#queue.resume(id, spec.limits);
     const staged =
       status === 'PENDING' || status === 'SCHEDULED'
         ? await this.#parts.uploads.restage(id, spec.uploads)
@@ -544,10 +577,7 @@ export class Jobs {
       this.#due.add(id, spec.startAtMs);
       return;
     }
-    if (status === 'PENDING') {
-      this.#queue.push(id);
-      return;
-    }
+    if (status === 'PENDING') return;
     active.launched = true;
     const link =
       row.bootId === this.#parts.bootId

@@ -12,6 +12,7 @@ const spec: StoredSpec = {
   uploads: [],
   uploadId: '',
   startAtMs: 0,
+  priority: 0,
   network: 'isolated',
   volumes: [],
   runtime: '',

@@ -27,7 +27,7 @@ export interface JobQuery {
 /** How long a change that may wait does wait for company. */
 const SOON_MS = 100;
 
-const COLUMNS = `id, status, spec, secrets, waits_for, created_at_ms, started_at_ms, ended_at_ms,
+const COLUMNS = `id, status, spec, secrets, created_at_ms, queued_at_ms, started_at_ms, ended_at_ms,
   outcome, usage, log_bytes, log_dropped, id_range, boot_id`;
 
 export class JobStore {
@@ -49,11 +49,11 @@ export class JobStore {
   constructor(db: Db) {
     this.#db = db;
     this.#insert = db.prepare(
-      `INSERT INTO jobs (id, name, status, spec, secrets, waits_for, created_at_ms, start_at_ms, id_range, boot_id, sandbox)
+      `INSERT INTO jobs (id, name, status, spec, secrets, created_at_ms, queued_at_ms, start_at_ms, id_range, boot_id, sandbox)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#update = db.prepare(
-      `UPDATE jobs SET status = ?, waits_for = ?, started_at_ms = ?, ended_at_ms = ?, outcome = ?, usage = ?,
+      `UPDATE jobs SET status = ?, queued_at_ms = ?, started_at_ms = ?, ended_at_ms = ?, outcome = ?, usage = ?,
          log_bytes = ?, log_dropped = ?, id_range = ?, boot_id = ? WHERE id = ?`,
     );
     this.#event = db.prepare('INSERT INTO events (at_ms, job_id, what, who) VALUES (?, ?, ?, ?)');
@@ -80,8 +80,8 @@ export class JobStore {
         job.status,
         JSON.stringify(spec),
         JSON.stringify(secretEnvironment),
-        job.waitsFor,
         job.createdAtMs,
+        job.queuedAtMs,
         job.spec.startAtMs,
         idRange ?? null,
         bootId,
@@ -186,7 +186,7 @@ export class JobStore {
     this.#event.run(atMs, job.id, job.status, who);
     this.#update.run(
       job.status,
-      job.waitsFor,
+      job.queuedAtMs,
       job.startedAtMs,
       job.endedAtMs,
       job.outcome === undefined ? null : JSON.stringify(job.outcome),
@@ -223,8 +223,8 @@ function fromRow(row: Record<string, unknown>): JobRow {
       id: text('id'),
       spec,
       status: text('status') as JobStatus,
-      waitsFor: text('waits_for'),
       createdAtMs: number('created_at_ms'),
+      queuedAtMs: number('queued_at_ms'),
       startedAtMs: number('started_at_ms'),
       endedAtMs: number('ended_at_ms'),
       outcome: json('outcome') as Outcome | undefined,

@@ -8,6 +8,7 @@ import { checkName } from '../../shared/names.ts';
 import { formatBytes, formatDuration } from '../../shared/units.ts';
 import { pathProblem } from '../../shared/upload-path.ts';
 import { type JobSpec, type Limits, type Opening, openings, type Upload } from '../jobs/job.ts';
+import { PRIORITY_LIMIT } from '../jobs/queue.ts';
 
 /** What a request may carry; a message that came over the wire is more than that. */
 export type JobRequest = Omit<RunJobRequest, '$typeName' | '$unknown'>;
@@ -30,6 +31,9 @@ export interface JobPolicy {
   readonly maxMemoryLimitBytes: number;
   readonly minIoLimitBps: number;
   readonly maxIoLimitBps: number;
+  /** What running jobs may reserve together. */
+  readonly maxTotalCpuPercent: number;
+  readonly maxTotalMemoryBytes: number;
   /** The longest time that a job may run, and the timeout of one that names none. */
   readonly jobTimeoutMs: number;
   readonly graceMs: number;
@@ -81,6 +85,7 @@ export function toJobSpec(
     uploads: readUploads(request.uploads, policy, report),
     uploadId: readUploadId(request.uploadId, report),
     startAtMs: readSchedule(request.schedule, nowMs, report),
+    priority: readPriority(request.priority, report),
     network: readNetwork(request.network || policy.defaultNetwork, report),
     volumes: [],
     runtime: '',
@@ -149,7 +154,10 @@ function readCpu(asked: number, host: Host, policy: JobPolicy, report: Report): 
   if (asked > most) {
     report(field, `is percent of one core: ${asked} is more than the ${most} of this host`);
   }
-  const { minCpuLimitPercent: min, maxCpuLimitPercent: max } = policy;
+  const { minCpuLimitPercent: min, maxCpuLimitPercent: max, maxTotalCpuPercent: total } = policy;
+  if (total > 0 && asked > total) {
+    report(field, `is more than the ${total} that all jobs may reserve here (joblet.maxTotalCpu)`);
+  }
   if (max > 0 && asked > max) report(field, `is at most ${max} on this node (joblet.maxCpuLimit)`);
   if (asked < min) report(field, `is at least ${min} on this node (joblet.minCpuLimit)`);
   return asked;
@@ -161,6 +169,7 @@ function readMemory(askedMb: number, host: Host, policy: JobPolicy, report: Repo
   if (askedMb === 0) return policy.defaultMemoryLimitBytes;
   const asked = askedMb * MB;
   const { minMemoryLimitBytes: min, maxMemoryLimitBytes: max } = policy;
+  const total = policy.maxTotalMemoryBytes;
   const inMb = (bytes: number) => `${Math.floor(bytes / MB)} MB`;
   const tooMuch = 'job creation failed: maxMemory exceeds system limits';
   if (asked > host.memoryBytes) {
@@ -168,6 +177,12 @@ function readMemory(askedMb: number, host: Host, policy: JobPolicy, report: Repo
   }
   if (max > 0 && asked > max) {
     report(field, `${tooMuch}: at most ${inMb(max)} on this node (joblet.maxMemoryLimit)`);
+  }
+  if (total > 0 && asked > total) {
+    report(
+      field,
+      `${tooMuch}: all jobs together may reserve ${inMb(total)} here (joblet.maxTotalMemory)`,
+    );
   }
   if (asked < min) {
     report(field, `is at least ${inMb(min)} on this node (joblet.minMemoryLimit)`);
@@ -296,6 +311,13 @@ export function parseRfc3339(text: string): number | undefined {
   if (Number.isNaN(atMs) || Number.isNaN(wall)) return undefined;
   const isReal = new Date(wall).toISOString().startsWith(`${date}T${clock}`);
   return isReal && zone !== '' ? atMs : undefined;
+}
+
+function readPriority(asked: number, report: Report): number {
+  if (Math.abs(asked) > PRIORITY_LIMIT) {
+    report('priority', `is from -${PRIORITY_LIMIT} to ${PRIORITY_LIMIT}`);
+  }
+  return asked;
 }
 
 function readNetwork(network: string, report: Report): string {

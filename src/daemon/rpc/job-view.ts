@@ -14,19 +14,22 @@ import type {
 } from '../../gen/joblet/legacy_pb.ts';
 import { type OutcomeView, viewOutcome } from '../../shared/job-state.ts';
 import type { Job } from '../jobs/job.ts';
+import type { Turn } from '../jobs/queue.ts';
 
 const MASK = '***';
 const MB = 1024 * 1024;
 const INT32_MAX = 2 ** 31 - 1;
 
 /** A job in lists. */
-export function toJob(job: Job, nodeId: string): Init<typeof JobSchema> {
+export function toJob(job: Job, nodeId: string, turn?: Turn): Init<typeof JobSchema> {
   return {
     uuid: job.id,
     ...shared(job, nodeId),
     runtime: job.spec.runtime,
     ...ending(job),
     createdTime: rfc3339(job.createdAtMs),
+    priority: job.spec.priority,
+    ...waiting(turn),
   };
 }
 
@@ -35,6 +38,7 @@ export function toStatus(
   job: Job,
   nodeId: string,
   limitsInForce: readonly string[],
+  turn?: Turn,
   posture?: Init<typeof JobPostureSchema>,
 ): Init<typeof GetJobStatusResponseSchema> {
   const { spec, outcome } = job;
@@ -60,16 +64,21 @@ export function toStatus(
     logDroppedBytes: BigInt(job.logDroppedBytes),
     limitsInForce: [...limitsInForce],
     networkNote: networkNote(spec.network),
-    waitsFor: job.waitsFor,
     workBytes: BigInt(spec.limits.workBytes),
     graceMs: BigInt(spec.graceMs),
     stdin: spec.stdin,
+    priority: spec.priority,
+    ...waiting(turn),
     ...(posture === undefined ? {} : { posture }),
   };
 }
 
 /** The answer to RunJob. */
-export function toRunResponse(job: Job, nodeId: string): Init<typeof RunJobResponseSchema> {
+export function toRunResponse(
+  job: Job,
+  nodeId: string,
+  turn?: Turn,
+): Init<typeof RunJobResponseSchema> {
   const { environment: _, secretEnvironment: __, ...rest } = shared(job, nodeId);
   return {
     jobUuid: job.id,
@@ -78,6 +87,7 @@ export function toRunResponse(job: Job, nodeId: string): Init<typeof RunJobRespo
     createdTime: rfc3339(job.createdAtMs),
     network: job.spec.network,
     networkNote: networkNote(job.spec.network),
+    ...waiting(turn),
   };
 }
 
@@ -147,6 +157,11 @@ function shared(job: Job, nodeId: string) {
     secretEnvironment: masked(spec.secretEnvironment),
     nodeId,
   };
+}
+
+/** Where a job stands that waits for its turn. */
+function waiting(turn: Turn | undefined): { waitsFor: string; jobsAhead: number } {
+  return { waitsFor: turn?.why ?? '', jobsAhead: turn?.ahead ?? 0 };
 }
 
 function ending(job: Job): { reason: string; message: string; signal: number } {

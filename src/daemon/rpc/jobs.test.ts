@@ -41,6 +41,7 @@ const job: Job = {
     uploads: ['a/b'],
     uploadId: '',
     startAtMs: 0,
+    priority: 0,
     network: 'isolated',
     volumes: [],
     runtime: '',
@@ -55,8 +56,8 @@ const job: Job = {
     workflowUuid: '',
   },
   status: 'RUNNING',
-  waitsFor: '',
   createdAtMs: Date.parse('2030-01-31T12:00:00.123Z'),
+  queuedAtMs: Date.parse('2030-01-31T12:00:00.123Z'),
   startedAtMs: Date.parse('2030-01-31T12:00:00.125Z'),
   endedAtMs: 0,
   outcome: undefined,
@@ -78,7 +79,7 @@ const call: Call = {
 
 function handlers(jobs: Partial<JobParts['jobs']>, more: Partial<JobParts> = {}) {
   const parts = {
-    jobs: { get: () => job, limitsInForce: () => [], ...jobs },
+    jobs: { get: () => job, limitsInForce: () => [], turnOf: () => undefined, ...jobs },
     nodeId: 'n1',
     ...more,
   };

@@ -23,6 +23,7 @@ import { type Host, type JobPolicy, type JobRequest, toJobSpec } from './job-spe
 import { toJob, toRunResponse, toStatus, toStopResponse } from './job-view.ts';
 import { eachEntry, joinEntries } from './log-chunks.ts';
 import { toPosture } from './posture-view.ts';
+import { demand, type Rule } from './roles.ts';
 
 export interface JobParts {
   readonly jobs: Pick<
@@ -37,6 +38,7 @@ export interface JobParts {
     | 'wait'
     | 'input'
     | 'limitsInForce'
+    | 'turnOf'
   >;
   readonly logs: Pick<Logs, 'read'>;
   readonly uploads: Pick<Uploads, 'receive'>;
@@ -58,10 +60,15 @@ const readable: readonly StreamName[] = ['stdout', 'stderr'];
 
 export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
   const { jobs, uploads, postures, nodeId } = parts;
-  const status = (job: Job, held?: Held) =>
-    toStatus(job, nodeId, jobs.limitsInForce(job), held && toPosture(job, held));
+  const status = (job: Job, held?: Held) => {
+    const posture = held && toPosture(job, held);
+    return toStatus(job, nodeId, jobs.limitsInForce(job), jobs.turnOf(job), posture);
+  };
   return {
-    runJob: async (request, call) => toRunResponse(await startJob(parts, request, call), nodeId),
+    runJob: async (request, call) => {
+      const job = await startJob(parts, request, call);
+      return toRunResponse(job, nodeId, jobs.turnOf(job));
+    },
 
     getJobStatus: async ({ uuid, posture }) => {
       const job = jobs.get(uuid);
@@ -72,7 +79,7 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
     waitJob: async ({ uuid }, { signal }) => status(await jobs.wait(uuid, signal)),
 
     listJobs: async () => ({
-      jobs: jobs.query({ limit: LIST_LIMIT }).map((job) => toJob(job, nodeId)),
+      jobs: jobs.query({ limit: LIST_LIMIT }).map((job) => toJob(job, nodeId, jobs.turnOf(job))),
     }),
 
     queryJobs: async (request) => {
@@ -82,7 +89,7 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
       const page = found.slice(0, query.limit);
       const last = found.length > page.length ? page.at(-1) : undefined;
       return {
-        jobs: page.map((job) => toJob(job, nodeId)),
+        jobs: page.map((job) => toJob(job, nodeId, jobs.turnOf(job))),
         nextPageToken: last === undefined ? '' : formatPageToken(last),
       };
     },
@@ -130,12 +137,16 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
   };
 }
 
+/** Going before the jobs of others is not for everybody. */
+const raisePriority: Rule = { role: 'operator', operation: 'raise_priority' };
+
 /** Starts a job as a request wants it. */
-export function startJob(
+export async function startJob(
   { jobs, host, policy }: Pick<JobParts, 'jobs' | 'host' | 'policy'>,
   request: JobRequest,
   { identity }: Pick<Call, 'identity'>,
 ): Promise<Job> {
+  if (request.priority > 0) demand(identity, raisePriority);
   return jobs.run(toJobSpec(request, host, policy, Date.now()), identity);
 }
 

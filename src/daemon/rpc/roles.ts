@@ -148,6 +148,18 @@ export function refusal(caller: Caller, path: string): JobletError | undefined {
   );
 }
 
+/**
+ * Demands more of a caller than the method itself does, for one thing that it may be asked for.
+ * @throws JobletError denied
+ */
+export function demand({ role }: Identity, rule: Rule): void {
+  if (rankOf(role) >= rankOf(rule.role)) return;
+  throw new JobletError(
+    'denied',
+    `role ${role} is not allowed to perform operation ${rule.operation}: it takes the role ${rule.role}`,
+  );
+}
+
 /** The identity of a caller who was let in. */
 export function identityOf(caller: Caller): Identity {
   return { name: caller.name, role: caller.role ?? 'viewer' };
