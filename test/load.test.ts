@@ -24,6 +24,10 @@ const ENDINGS = [
   { script: 'kill -9 $$', status: 'FAILED', reason: 'SIGNALED', exitCode: -1 },
 ] as const;
 
+/** Jobs that are submitted at once, and how many of them may run at once. */
+const SUBMITTED = 1000;
+const PLACES = 50;
+
 const skip = cannotRun();
 
 let daemon: Daemon;
@@ -96,3 +100,49 @@ test('hundreds of jobs end right, and the host is as before', { skip }, async (t
     }
   });
 });
+
+test('a thousand jobs at once with fifty places: all end right, in their order (S3-12)', {
+  skip,
+}, async () => {
+  const crowded = await startDaemon({ joblet: { maxConcurrentJobs: PLACES } });
+  try {
+    const clients = (['developer', 'operator', 'admin'] as const).map((role) => crowded.as(role));
+    const ends = await Promise.all(
+      Array.from({ length: SUBMITTED }, async (_, number) => {
+        const client = clients[number % clients.length] ?? crowded.as('admin');
+        return finish(client, shell(`echo ${number}; exit ${number % 8}`));
+      }),
+    );
+    for (const [number, { job, stdout }] of ends.entries()) {
+      assert.equal(job.exitCode, number % 8, job.message);
+      assert.equal(stdout, `${number}\n`);
+    }
+    const said = (what: string) =>
+      [...crowded.log().matchAll(new RegExp(`job ${what} .*jobId=([0-9a-f-]+)`, 'g'))].map(
+        ([, id]) => id,
+      );
+    const waited = said('PENDING');
+    assert.ok(waited.length >= SUBMITTED / 2, `${waited.length} jobs had to wait`);
+    const began = said('INITIALIZING');
+    assert.equal(new Set(began).size, SUBMITTED);
+    assert.deepEqual(
+      began.filter((id) => waited.includes(id)),
+      waited,
+    );
+    assert.ok(mostAtOnce(ends.map(({ job }) => job)) <= PLACES);
+  } finally {
+    await crowded.stop();
+  }
+});
+
+/** The most jobs that ran at the same time. */
+function mostAtOnce(jobs: readonly { startTime: string; endTime: string }[]): number {
+  const steps = jobs
+    .flatMap(({ startTime, endTime }) => [
+      { atMs: Date.parse(startTime), step: 1 },
+      { atMs: Date.parse(endTime), step: -1 },
+    ])
+    .toSorted((a, b) => a.atMs - b.atMs || a.step - b.step);
+  let now = 0;
+  return Math.max(...steps.map(({ step }) => (now += step)));
+}

@@ -44,6 +44,24 @@ f47ac10b-58cc-4372-a567-0e02b2c3d479  build  8f94c5b2  COMPLETED     2026-01-15 
   );
 });
 
+test('a job that waits for its turn shows how many are ahead', () => {
+  const waiting = [
+    job({ uuid: 'a', status: 'PENDING', jobsAhead: 12, waitsFor: 'all 50 places are taken' }),
+    job({ uuid: 'b', status: 'PENDING' }),
+  ];
+  const text = jobTable(waiting, fakeOutput({}));
+  assert.match(text, /\na .* PENDING +12 ahead +/);
+  assert.match(text, /\nb .* PENDING +next +/);
+  assert.deepEqual(waiting.map(jobJson)[0], {
+    id: 'a',
+    status: 'PENDING',
+    start_time: '',
+    command: '',
+    waits_for: 'all 50 places are taken',
+    jobs_ahead: 12,
+  });
+});
+
 test('no jobs are a sentence', () => {
   assert.equal(jobTable([], fakeOutput({})), 'No jobs found\n');
   assert.equal(jobLines([]), 'No jobs found\n');

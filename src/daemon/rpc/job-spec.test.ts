@@ -268,6 +268,12 @@ test('S4-33: limits of the operator are kept, above and below', () => {
       'timeout_ms: is at most 1m on this node (joblet.jobTimeout)',
     ],
   );
+  const totals = { maxTotalCpuPercent: 300, maxTotalMemoryBytes: 1024 * MB };
+  assert.deepEqual(problems({ maxCpu: 301, maxMemory: 1025 }, totals), [
+    'max_cpu: is more than the 300 that all jobs may reserve here (joblet.maxTotalCpu)',
+    'max_memory: job creation failed: maxMemory exceeds system limits: all jobs together may reserve 1024 MB here (joblet.maxTotalMemory)',
+  ]);
+  assert.deepEqual(problems({ maxCpu: 300, maxMemory: 1024 }, totals), []);
   assert.equal(problems({ maxCpu: 9, maxMemory: 15, maxIoBps: 99 }, set).length, 3);
   assert.deepEqual(problems({ maxCpu: 200, maxMemory: 1024, timeoutMs: 60_000n }, set), []);
   assert.equal(read({}, set).timeoutMs, 60_000);
