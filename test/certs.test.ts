@@ -189,7 +189,16 @@ async function startApi(log: Log) {
   });
   const jobs = { query: () => [] } as unknown as RpcParts['jobs'];
   const none = {} as never;
-  const rpc = createRpc({ jobs, logs: none, uploads: none, postures: none, config, log });
+  const audit = { recordSoon() {} };
+  const rpc = createRpc({
+    jobs,
+    logs: none,
+    uploads: none,
+    postures: none,
+    audit,
+    config,
+    log,
+  });
   return { rpc, port: await rpc.listen() };
 }
 

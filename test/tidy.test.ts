@@ -30,7 +30,7 @@ const daemonRanks: readonly (readonly string[])[] = [
   ['rpc'],
   ['workflows', 'builder'],
   ['jobs'],
-  ['runtimes', 'volumes', 'networks', 'gpus', 'telemetry'],
+  ['audit', 'runtimes', 'volumes', 'networks', 'gpus', 'telemetry'],
   ['linux', 'store'],
 ];
 

@@ -352,6 +352,18 @@ export const sections = {
       'Output kept of one job; what comes after it is dropped and marked',
     ),
   },
+  audit: {
+    maxRecords: key(
+      integer(1000, 100_000_000),
+      1_000_000,
+      'Records of the audit log that are kept, about 400 bytes each; the oldest go first',
+    ),
+    maxAge: key(
+      duration(0),
+      0,
+      'How long records of the audit log are kept; 0 is as long as there is room',
+    ),
+  },
   run: {
     directory: key(absolute, '/opt/joblet/run', 'Directory of the pid file and of sockets'),
   },
@@ -402,7 +414,7 @@ export const refusals: Readonly<Record<string, Refusal>> = {
   'security.verify_client_cert': always,
   'security.enable_rbac': always,
   'security.default_role': { because: 'a client whose certificate names no role is refused' },
-  'security.audit': later,
+  'security.audit': { because: 'the audit log is always kept; audit.maxRecords bounds it' },
   'joblet.allowedCommands': { because: 'a program that is allowed can start any other' },
   'joblet.preserveFailedJobs': { because: 'what a failed job leaves is its log and its status' },
   'joblet.isolation': { because: 'every job is isolated in the same, complete way' },

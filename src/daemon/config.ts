@@ -272,6 +272,7 @@ function toConfig(values: Values, file: string) {
     logging,
     network: { defaultNetwork: values.network.default_network },
     state: values.state,
+    audit: { maxRecords: values.audit.maxRecords, maxAgeMs: values.audit.maxAge },
     logs: values.logs,
     run: values.run,
     uploads: { directory: filesystem.baseDir, ...values.uploads },

@@ -1,6 +1,7 @@
 // The certificates that the daemon stands on, and what has been revoked; both are files, and both
 // may change while it runs.
 
+import { X509Certificate } from 'node:crypto';
 import { type FSWatcher, readFileSync, watch } from 'node:fs';
 
 export interface Credentials {
@@ -30,6 +31,16 @@ export function readRevoked(file: string): Set<string> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Set();
     throw error;
   }
+}
+
+/** What is another than before, for people; empty when nothing is. */
+export function describeChange(before: Credentials, now: Credentials): string {
+  const changes = (['serverCert', 'caCert'] as const)
+    .filter((part) => now[part] !== before[part])
+    .map((part) => `${part} ${new X509Certificate(now[part]).serialNumber}`);
+  for (const serial of now.revoked.difference(before.revoked)) changes.push(`revoked ${serial}`);
+  for (const serial of before.revoked.difference(now.revoked)) changes.push(`restored ${serial}`);
+  return changes.join(', ');
 }
 
 /**

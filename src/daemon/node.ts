@@ -4,6 +4,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { JobletError } from '../shared/errors.ts';
+import { Audit } from './audit/audit.ts';
 import type { Config } from './config.ts';
 import { Bells } from './jobs/bells.ts';
 import { systemClock } from './jobs/due.ts';
@@ -73,7 +74,10 @@ async function start(
   const pidFile = path.join(config.run.directory, 'joblet.pid');
   writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o644 });
 
-  const store = new JobStore(db);
+  const audit = new Audit(db, config.state.path, config.audit, log);
+  stops.push(() => audit.stop());
+  await audit.start(`version ${version.version}, pid ${process.pid}`);
+  const store = new JobStore(db, audit);
   const cgroups = openCgroups(config.cgroup.baseDir);
   const disks = listDisks();
   const uploads = new Uploads(config.uploads.directory, config.uploads);
@@ -131,7 +135,7 @@ async function start(
   stops.push(() => jobs.stopWatching());
 
   const postures = new Postures(store, cgroups, disks, addressOf);
-  const rpc = createRpc({ jobs, logs, uploads, postures, config, log });
+  const rpc = createRpc({ jobs, logs, uploads, postures, audit, config, log });
   stops.push(() => rpc.stop());
   return rpc.listen();
 }

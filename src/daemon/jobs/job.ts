@@ -84,10 +84,14 @@ export interface Job {
   readonly logDroppedBytes: number;
 }
 
-/** Who asked. Comes from the client's certificate. */
+/** Who asked. Comes from the client's certificate and connection. */
 export interface Identity {
   readonly name: string;
   readonly role: Role;
+  /** Serial number, capital hexadecimal digits. */
+  readonly certificate: string;
+  /** `address:port` */
+  readonly peer: string;
 }
 
 export const roles = ['viewer', 'developer', 'operator', 'admin'] as const;

@@ -1,4 +1,4 @@
-// The only owner of job state. A job is a row; every change is the row and its event in one
+// The only owner of job state. A job is a row; every change is the row and its audit record in one
 // transaction, and only then known to anybody.
 //
 //   run -> [SCHEDULED | PENDING] -> INITIALIZING -> RUNNING -> final
@@ -9,6 +9,7 @@
 import { randomUUID } from 'node:crypto';
 import { JobletError, messageOf } from '../../shared/errors.ts';
 import { isFinal, type Outcome, viewOutcome } from '../../shared/job-state.ts';
+import type { Action } from '../audit/record.ts';
 import { type CgroupLayout, cgroupPlan, describeLimits } from '../linux/cgroup.ts';
 import type { End } from '../linux/end-record.ts';
 import type { Root } from '../linux/host-root.ts';
@@ -140,7 +141,7 @@ export class Jobs {
       await store.durable();
     } catch (error) {
       await started;
-      if (!active.settled) void this.stop(id, { force: true }, who);
+      if (!active.settled) void this.stop(id, { force: true }, who).catch(() => {});
       throw error;
     }
     return started;
@@ -198,9 +199,13 @@ export class Jobs {
     if (this.#withdraw(active, `stopped by ${who.name} before it ran`, who))
       return active.over.promise;
     const graceMs = options.force === true ? 0 : (options.graceMs ?? active.job.spec.graceMs);
+    const recorded = this.#act(id, 'job.stop', `grace ${graceMs} ms`, who);
+    // A job is stopped also where nothing can be recorded any more; then the caller hears of that.
+    recorded.catch(() => {});
     if (active.launched) await this.#stopKeeper(active, graceMs);
     else active.stopGraceMs = graceMs;
-    return active.over.promise;
+    const [job] = await Promise.all([active.over.promise, recorded]);
+    return job;
   }
 
   /** Takes back a job that waits for its time. */
@@ -261,6 +266,7 @@ export class Jobs {
   async input(
     idOrPrefix: string,
     signal: AbortSignal,
+    who: Identity,
   ): Promise<{ write(data: Uint8Array): Promise<void>; end(): Promise<void> }> {
     const job = this.get(idOrPrefix);
     if (!job.spec.stdin) {
@@ -271,6 +277,12 @@ export class Jobs {
       throw new JobletError('wrong-state', `job is not running: ${job.id}`, { about: 'uuid' });
     }
     signal.addEventListener('abort', () => link.close(), { once: true });
+    try {
+      await this.#act(job.id, 'job.input', '', who);
+    } catch (error) {
+      link.close();
+      throw error;
+    }
     return {
       write: (data) => link.input(data),
       end: async () => link.endInput(),
@@ -301,7 +313,6 @@ export class Jobs {
   stopWatching(): void {
     this.#stopped = true;
     this.#due.stop();
-    this.#parts.store.flush();
   }
 
   /** The launcher says that a job has ended. */
@@ -348,7 +359,7 @@ export class Jobs {
     // It is known from now on, so that its place counts for jobs which arrive meanwhile.
     const active = this.#enter(row, staged);
     try {
-      active.recorded = store.add(row, starts ? this.#sandboxOf(active) : undefined, who.name);
+      active.recorded = store.add(row, starts ? this.#sandboxOf(active) : undefined, who);
       await active.recorded;
     } catch (cause) {
       this.#active.delete(job.id);
@@ -491,7 +502,7 @@ export class Jobs {
     if (status !== 'PENDING' && status !== 'SCHEDULED') return false;
     this.#due.remove(id);
     this.#leaveQueue(id);
-    void this.#settle(active, { how: 'canceled', why }, undefined, false, who.name);
+    void this.#settle(active, { how: 'canceled', why }, undefined, false, who);
     return true;
   }
 
@@ -509,7 +520,7 @@ export class Jobs {
     outcome: Outcome,
     end: End | undefined,
     orphaned: boolean,
-    who = '',
+    who?: Identity,
   ): Promise<Job> {
     if (active.settled) return active.over.promise;
     active.settled = true;
@@ -554,13 +565,18 @@ export class Jobs {
     const { store, clock } = this.#parts;
     active.job = { ...active.job, ...change };
     const row = { job: active.job, idRange: active.idRange, bootId: active.bootId };
-    store.changeSoon(row, clock.now(), '');
+    store.changeSoon(row, clock.now());
     this.#say(active.job);
   }
 
   async #remove(id: string, who: Identity): Promise<void> {
     await this.#parts.logs.remove(id);
-    await this.#parts.store.remove(id, this.#parts.clock.now(), who.name);
+    await this.#parts.store.remove(id, this.#parts.clock.now(), who);
+  }
+
+  #act(id: string, action: Action, detail: string, who: Identity): Promise<void> {
+    const { store, clock } = this.#parts;
+    return store.act(id, action, detail, clock.now(), who);
   }
 
   async #recoverOne(row: JobRow): Promise<void> {
@@ -609,6 +625,10 @@ export class Jobs {
   ): Promise<void> {
     const { id, spec } = active.job;
     const end = heard ?? (await this.#parts.logs.findEnd(id));
+    // It was answered as running, perhaps, by a daemon that died before it had recorded so.
+    if (active.job.status === 'INITIALIZING' && end !== undefined && end.startedAtMs > 0) {
+      this.#change(active, { status: 'RUNNING', startedAtMs: end.startedAtMs });
+    }
     const why = active.bootId === this.#parts.bootId ? 'KEEPER_LOST' : 'NODE_RESTART';
     const outcome: Outcome = end === undefined ? { how: 'lost', why } : outcomeOf(end, spec);
     await this.#settle(active, outcome, end, true);

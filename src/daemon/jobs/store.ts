@@ -1,8 +1,11 @@
-// The jobs and events tables. Rows in, Job values out; nothing else knows the columns.
+// The jobs table. Rows in, Job values out; nothing else knows the columns. Every change of a row is
+// in the transaction of its record in the audit log.
 
-import type { JobStatus, Outcome } from '../../shared/job-state.ts';
+import { type JobStatus, type Outcome, viewOutcome } from '../../shared/job-state.ts';
+import type { Audit } from '../audit/audit.ts';
+import type { Action } from '../audit/record.ts';
 import type { Db } from '../store/db.ts';
-import type { Job, StoredSpec, Usage } from './job.ts';
+import type { Identity, Job, StoredSpec, Usage } from './job.ts';
 import type { Sandbox } from './posture.ts';
 
 /** What only the node itself needs to know of a job. */
@@ -24,8 +27,17 @@ export interface JobQuery {
   readonly beforeId?: string;
 }
 
-/** How long a change that may wait does wait for company. */
-const SOON_MS = 100;
+/** What the audit log calls a change that made a job come to a status. */
+const changeOf = {
+  PENDING: 'job.waiting',
+  SCHEDULED: 'job.waiting',
+  INITIALIZING: 'job.starting',
+  RUNNING: 'job.running',
+  COMPLETED: 'job.ended',
+  FAILED: 'job.ended',
+  STOPPED: 'job.ended',
+  CANCELED: 'job.ended',
+} as const satisfies Record<JobStatus, Action>;
 
 const COLUMNS = `id, status, spec, secrets, created_at_ms, queued_at_ms, started_at_ms, ended_at_ms,
   outcome, usage, log_bytes, log_dropped, id_range, boot_id`;
@@ -34,7 +46,7 @@ export class JobStore {
   readonly #db: Db;
   readonly #insert;
   readonly #update;
-  readonly #event;
+  readonly #audit: Audit;
   readonly #get;
   readonly #prefix;
   readonly #open;
@@ -42,12 +54,10 @@ export class JobStore {
   readonly #setSandbox;
   readonly #getSandbox;
   readonly #finished;
-  /** Changes that go with the next transaction. */
-  readonly #soon: (() => void)[] = [];
-  #timer: NodeJS.Timeout | undefined;
 
-  constructor(db: Db) {
+  constructor(db: Db, audit: Audit) {
     this.#db = db;
+    this.#audit = audit;
     this.#insert = db.prepare(
       `INSERT INTO jobs (id, name, status, spec, secrets, created_at_ms, queued_at_ms, start_at_ms, id_range, boot_id, sandbox)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -56,7 +66,6 @@ export class JobStore {
       `UPDATE jobs SET status = ?, queued_at_ms = ?, started_at_ms = ?, ended_at_ms = ?, outcome = ?, usage = ?,
          log_bytes = ?, log_dropped = ?, id_range = ?, boot_id = ? WHERE id = ?`,
     );
-    this.#event = db.prepare('INSERT INTO events (at_ms, job_id, what, who) VALUES (?, ?, ?, ?)');
     this.#get = db.prepare(`SELECT ${COLUMNS} FROM jobs WHERE id = ?`);
     this.#prefix = db.prepare('SELECT id FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2');
     this.#open = db.prepare(
@@ -69,11 +78,22 @@ export class JobStore {
     this.#finished = db.prepare('SELECT id FROM jobs WHERE ended_at_ms > 0');
   }
 
-  /** Adds a job with its first event. Resolves when it is committed. One that starts has a sandbox. */
-  add({ job, idRange, bootId }: JobRow, sandbox: Sandbox | undefined, who: string): Promise<void> {
+  /** Adds a job. Resolves when it is committed. One that starts has a sandbox. */
+  add(
+    { job, idRange, bootId }: JobRow,
+    sandbox: Sandbox | undefined,
+    who: Identity,
+  ): Promise<void> {
     const { secretEnvironment, ...spec } = job.spec;
-    return this.#write(() => {
-      this.#event.run(job.createdAtMs, job.id, job.status, who);
+    return this.#db.write(() => {
+      this.#audit.append({
+        atMs: job.createdAtMs,
+        action: 'job.created',
+        jobId: job.id,
+        who,
+        result: job.status,
+        detail: job.spec.command,
+      });
       this.#insert.run(
         job.id,
         job.spec.name,
@@ -92,8 +112,8 @@ export class JobStore {
 
   /** Records that a job which waited starts. Resolves when it is committed. */
   start(row: JobRow, sandbox: Sandbox, atMs: number): Promise<void> {
-    return this.#write(() => {
-      this.#apply(row, atMs, '');
+    return this.#db.write(() => {
+      this.#apply(row, atMs);
       this.#setSandbox.run(JSON.stringify(sandbox), row.job.id);
     });
   }
@@ -104,24 +124,25 @@ export class JobStore {
     return typeof text === 'string' ? (JSON.parse(text) as Sandbox) : undefined;
   }
 
-  /** Records a new state of a job with its event. Resolves when it is committed. */
-  change(row: JobRow, atMs: number, who: string): Promise<void> {
-    return this.#write(() => this.#apply(row, atMs, who));
+  /** Records a new state of a job; without `who` it is the daemon's own doing. Resolves when it is committed. */
+  change(row: JobRow, atMs: number, who?: Identity): Promise<void> {
+    return this.#db.write(() => this.#apply(row, atMs, who));
   }
 
-  /**
-   * The same, in the transaction of whatever is written next, or soon by itself: for a state that a
-   * daemon started after a crash finds out without it.
-   */
-  changeSoon(row: JobRow, atMs: number, who: string): void {
-    this.#soon.push(() => this.#apply(row, atMs, who));
-    this.#timer ??= setTimeout(() => this.flush(), SOON_MS).unref();
+  /** The same, by Db.writeSoon. */
+  changeSoon(row: JobRow, atMs: number): void {
+    this.#db.writeSoon(() => this.#apply(row, atMs));
+  }
+
+  /** Records what somebody did to a job that changes no row. Resolves when it is committed. */
+  act(jobId: string, action: Action, detail: string, atMs: number, who: Identity): Promise<void> {
+    return this.#audit.record({ atMs, action, jobId, who, result: 'ok', detail });
   }
 
   /** Resolves when it is committed. */
-  remove(id: string, atMs: number, who: string): Promise<void> {
-    return this.#write(() => {
-      this.#event.run(atMs, id, 'DELETED', who);
+  remove(id: string, atMs: number, who: Identity): Promise<void> {
+    return this.#db.write(() => {
+      this.#audit.append({ atMs, action: 'job.deleted', jobId: id, who, result: 'ok' });
       this.#delete.run(id);
     });
   }
@@ -148,7 +169,7 @@ export class JobStore {
 
   /** Newest first. */
   query(query: JobQuery): Job[] {
-    this.flush();
+    this.#db.flush();
     const where: string[] = [];
     const values: (string | number)[] = [];
     if (query.statuses !== undefined && query.statuses.length > 0) {
@@ -177,13 +198,15 @@ export class JobStore {
     return this.#db.durable();
   }
 
-  /** Writes what waits. */
-  flush(): void {
-    if (this.#soon.length > 0) void this.#write(() => {}).catch(() => {});
-  }
-
-  #apply({ job, idRange, bootId }: JobRow, atMs: number, who: string): void {
-    this.#event.run(atMs, job.id, job.status, who);
+  #apply({ job, idRange, bootId }: JobRow, atMs: number, who?: Identity): void {
+    this.#audit.append({
+      atMs,
+      action: changeOf[job.status],
+      jobId: job.id,
+      who,
+      result: job.status,
+      detail: job.outcome === undefined ? '' : wordsOf(job.outcome),
+    });
     this.#update.run(
       job.status,
       job.queuedAtMs,
@@ -198,16 +221,12 @@ export class JobStore {
       job.id,
     );
   }
+}
 
-  #write(body: () => void): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const soon = this.#soon.splice(0);
-    return this.#db.write(() => {
-      for (const each of soon) each();
-      body();
-    });
-  }
+/** The reason of an end, and what there is to add to it. */
+function wordsOf(outcome: Outcome): string {
+  const { reason, message } = viewOutcome(outcome);
+  return message === '' ? reason : `${reason}: ${message}`;
 }
 
 function fromRow(row: Record<string, unknown>): JobRow {

@@ -51,7 +51,7 @@ export class AdmittedCall extends ServerInterceptingCall {
     this.#next = next;
     this.#scope = scope;
     this.admission = admission;
-    this.identity = identityOf(admission.caller);
+    this.identity = identityOf(admission.caller, admission.serial, next.getPeer());
   }
 
   /** Ends the call, because the daemon stops or the caller's certificate was revoked. */

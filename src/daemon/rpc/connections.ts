@@ -31,13 +31,17 @@ export interface ConnectionLimits {
   readonly maxBodyBytes: number;
 }
 
-/** Told of each call that was not let in. */
-export type OnRefused = (refused: {
+/** A call that was not let in. */
+export interface RefusedBy {
   readonly path: string;
   readonly peer: string;
+  /** Undefined when the certificate proves nothing. */
   readonly caller: Caller | undefined;
+  /** Serial number of the certificate, or empty. */
+  readonly certificate: string;
   readonly error: JobletError;
-}) => void;
+}
+export type OnRefused = (refused: RefusedBy) => void;
 
 /** How long a connection that may call nothing is kept, so that its client can be told why. */
 const REFUSED_MS = 10_000;
@@ -161,8 +165,8 @@ export class Connections {
       return;
     }
     let entry: Entry;
+    const certificate = socket.getPeerCertificate();
     try {
-      const certificate = socket.getPeerCertificate();
       const { authorized, authorizationError } = socket;
       const peer = { authorized, authorizationError, certificate };
       const admission = admit(peer, this.#credentials.revoked);
@@ -172,7 +176,8 @@ export class Connections {
         socket.destroy();
         return;
       }
-      entry = this.#entry(error.message, this.#wall(error));
+      const serial = certificate.serialNumber?.toUpperCase() ?? '';
+      entry = this.#entry(`${serial} ${error.message}`, this.#wall(serial, error));
       this.#cutOffSoon(socket);
     }
     this.#sockets.set(socket, entry);
@@ -211,23 +216,23 @@ export class Connections {
 
   /** Decides on each call of a certificate that was let in, before its body is read. */
   #gate(admission: Admission): ServerInterceptor {
-    const { caller } = admission;
+    const { caller, serial: certificate } = admission;
     return ({ path }, call) => {
       const error =
         this.#stopping ??
         withdrawal(admission, Date.now(), this.#credentials.revoked) ??
         refusal(caller, path);
       if (error === undefined) return new AdmittedCall(call, admission, this.#scope);
-      this.#onRefused({ path, peer: call.getPeer(), caller, error });
+      this.#onRefused({ path, peer: call.getPeer(), caller, certificate, error });
       refuse(call, error);
       return new RefusedCall(call);
     };
   }
 
   /** Answers every call of a connection that was not let in. */
-  #wall(error: JobletError): ServerInterceptor {
+  #wall(certificate: string, error: JobletError): ServerInterceptor {
     return ({ path }, call) => {
-      this.#onRefused({ path, peer: call.getPeer(), caller: undefined, error });
+      this.#onRefused({ path, peer: call.getPeer(), caller: undefined, certificate, error });
       refuse(call, error);
       return new RefusedCall(call);
     };

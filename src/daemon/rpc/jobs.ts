@@ -126,8 +126,8 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
 
     getJobLogs: (request, call) => readLog(parts, request, call),
 
-    sendJobInput: async (requests, { signal }) => ({
-      acceptedBytes: BigInt(await feed(jobs, requests, signal)),
+    sendJobInput: async (requests, call) => ({
+      acceptedBytes: BigInt(await feed(jobs, requests, call)),
     }),
 
     uploadFiles: async (requests, { identity }) => {
@@ -246,14 +246,14 @@ function asksForEntries({ position, noFollow, streams, tailLines }: GetJobLogsRe
 async function feed(
   jobs: JobParts['jobs'],
   requests: AsyncIterable<SendJobInputRequest>,
-  signal: AbortSignal,
+  { signal, identity }: Pick<Call, 'signal' | 'identity'>,
 ): Promise<number> {
   let target:
     | { readonly uuid: string; readonly input: Awaited<ReturnType<Jobs['input']>> }
     | undefined;
   let acceptedBytes = 0;
   for await (const { uuid, data, end } of requests) {
-    target ??= { uuid, input: await jobs.input(uuid, signal) };
+    target ??= { uuid, input: await jobs.input(uuid, signal, identity) };
     if (uuid !== '' && uuid !== target.uuid) {
       throw invalid([{ field: 'uuid', message: 'cannot change within one stream' }]);
     }

@@ -161,8 +161,8 @@ export function demand({ role }: Identity, rule: Rule): void {
 }
 
 /** The identity of a caller who was let in. */
-export function identityOf(caller: Caller): Identity {
-  return { name: caller.name, role: caller.role ?? 'viewer' };
+export function identityOf(caller: Caller, certificate: string, peer: string): Identity {
+  return { name: caller.name, role: caller.role ?? 'viewer', certificate, peer };
 }
 
 function rankOf(role: Role): number {

@@ -12,8 +12,10 @@ import { PersistService } from '../../gen/joblet/persist/persist_pb.ts';
 import { RuntimeService } from '../../gen/joblet/runtimes_pb.ts';
 import { VolumeService } from '../../gen/joblet/volumes_pb.ts';
 import { messageOf } from '../../shared/errors.ts';
+import type { Audit } from '../audit/audit.ts';
+import { type Refusal, Refusals } from '../audit/refusals.ts';
 import { type Config, loadConfig } from '../config.ts';
-import { type Credentials, readRevoked, watchFiles } from '../credentials.ts';
+import { type Credentials, describeChange, readRevoked, watchFiles } from '../credentials.ts';
 import type { Log } from '../log.ts';
 import { type GrpcLimits, GrpcServer } from './grpc-server.ts';
 import type { CallRecord } from './handlers.ts';
@@ -21,8 +23,10 @@ import type { JobPolicy } from './job-spec.ts';
 import { type JobParts, jobHandlers } from './jobs.ts';
 import { legacyHandlers } from './legacy.ts';
 import { monitoringHandlers } from './monitoring.ts';
+import { refusedBeforehand, refusedInside } from './refused-calls.ts';
 
 export interface RpcParts extends Pick<JobParts, 'jobs' | 'logs' | 'uploads' | 'postures'> {
+  readonly audit: Pick<Audit, 'recordSoon'>;
   readonly config: Config;
   readonly log: Log;
 }
@@ -43,11 +47,19 @@ const MAX_CONNECTIONS = 10_000;
 const BIG_REQUESTS = 2;
 
 /** Makes the API of a node. */
-export function createRpc({ jobs, logs, uploads, postures, config, log }: RpcParts): Rpc {
+export function createRpc({ jobs, logs, uploads, postures, audit, config, log }: RpcParts): Rpc {
+  const refusals = new Refusals((entry) => audit.recordSoon(entry));
+  const note = (refusal: Refusal | undefined) => refusal && refusals.note(refusal);
   const server = new GrpcServer(credentialsOf(config), limitsOf(config), {
-    journal: (record) => writeRecord(log, record),
-    onRefused: ({ path, peer, caller, error }) =>
-      log.warn('call refused', { method: path, peer, who: caller?.name, why: error.message }),
+    journal: (record) => {
+      writeRecord(log, record);
+      note(refusedInside(record));
+    },
+    onRefused: (refused) => {
+      const { path, peer, caller, error } = refused;
+      log.warn('call refused', { method: path, peer, who: caller?.name, why: error.message });
+      note(refusedBeforehand(refused));
+    },
   });
   const parts: JobParts = {
     jobs,
@@ -66,17 +78,30 @@ export function createRpc({ jobs, logs, uploads, postures, config, log }: RpcPar
   server.add(RuntimeService, {});
   server.add(PersistService, {});
 
+  let current = credentialsOf(config);
+  let lastFailure = '';
+  const recordReload = (result: string, detail: string) =>
+    audit.recordSoon({ atMs: Date.now(), action: 'certificates.reload', result, detail });
   const reloadCertificates = () => {
     try {
       const fresh = loadConfig(config.file, process.env);
-      server.update(credentialsOf(fresh));
+      const credentials = credentialsOf(fresh);
+      server.update(credentials);
       log.setLevel(fresh.logging.level);
       log.info('certificates reloaded', { file: config.file });
+      // Whoever writes a file is heard of several times.
+      const change = describeChange(current, credentials);
+      if (change !== '') recordReload('ok', change);
+      current = credentials;
+      lastFailure = '';
     } catch (error) {
+      const why = messageOf(error);
       log.error('certificates could not be reloaded, so the old ones stay', {
         file: config.file,
-        error: messageOf(error),
+        error: why,
       });
+      if (why !== lastFailure) recordReload('failed', why);
+      lastFailure = why;
     }
   };
   const watchers = watchCredentials(config, reloadCertificates);
@@ -85,6 +110,7 @@ export function createRpc({ jobs, logs, uploads, postures, config, log }: RpcPar
     stop: async () => {
       for (const watcher of watchers) watcher.close();
       await server.stop();
+      refusals.flush();
     },
     reloadCertificates,
   };

@@ -22,6 +22,9 @@ import { JobletError, messageOf } from '../../shared/errors.ts';
 
 const MIGRATIONS = path.join(import.meta.dirname, 'migrations');
 
+/** How long a change that may wait does wait for company. */
+const SOON_MS = 100;
+
 export class Db {
   readonly #db: DatabaseSync;
   readonly #walFd: number;
@@ -29,11 +32,15 @@ export class Db {
   readonly #commit: StatementSync;
   /** Transactions committed so far. */
   #commits = 0;
+  #rollbacks = 0;
   /** The flush under way, and how many commits it covers. */
   #syncing: { readonly promise: Promise<void>; readonly commits: number } | undefined;
   #next: Promise<void> | undefined;
   /** The transaction of this turn of the event loop. */
   #batch: PromiseWithResolvers<void> | undefined;
+  /** Changes that go with the next transaction. */
+  readonly #soon: (() => void)[] = [];
+  #soonTimer: NodeJS.Timeout | undefined;
 
   /** Opens or creates `<directory>/joblet.db` and brings its schema up to date. */
   constructor(directory: string) {
@@ -88,7 +95,10 @@ export class Db {
       setImmediate(() => this.flush());
     }
     const { promise } = this.#batch;
+    clearTimeout(this.#soonTimer);
+    this.#soonTimer = undefined;
     try {
+      for (const each of this.#soon.splice(0)) each();
       body();
     } catch (error) {
       this.#fail(error);
@@ -96,8 +106,23 @@ export class Db {
     return promise;
   }
 
-  /** Commits what this turn has written so far. */
+  /**
+   * The same, in the transaction of whatever is written next, or soon by itself: for what a daemon
+   * started after a crash finds out without it, or can do without.
+   */
+  writeSoon(body: () => void): void {
+    this.#soon.push(body);
+    this.#soonTimer ??= setTimeout(() => this.flush(), SOON_MS).unref();
+  }
+
+  /** Transactions taken back so far: what somebody remembers from before the last may be wrong. */
+  get rollbacks(): number {
+    return this.#rollbacks;
+  }
+
+  /** Commits what this turn has written so far, and what waits. */
   flush(): void {
+    if (this.#soon.length > 0) void this.write(() => {}).catch(() => {});
     const batch = this.#batch;
     if (batch === undefined) return;
     try {
@@ -135,6 +160,7 @@ export class Db {
   #fail(error: unknown): void {
     const batch = this.#batch;
     this.#batch = undefined;
+    this.#rollbacks += 1;
     if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
     batch?.reject(error);
   }

@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { type TestContext, test } from 'node:test';
+import type { Log } from '../log.ts';
+import { Db } from '../store/db.ts';
+import { anchorFile } from './anchor.ts';
+import { Audit, type AuditBounds } from './audit.ts';
+import type { Entry } from './record.ts';
+
+const quiet: Log = { debug() {}, info() {}, warn() {}, error() {}, setLevel() {} };
+const never = new AbortController().signal;
+
+function entry(at: number, more: Partial<Entry> = {}): Entry {
+  return { atMs: at, action: 'job.created', jobId: `job-${at}`, result: 'PENDING', ...more };
+}
+
+/** A state directory whose daemon comes and goes. */
+class World {
+  readonly directory = mkdtempSync(path.join(tmpdir(), 'joblet-audit-'));
+  readonly #bounds: AuditBounds;
+
+  constructor(t: TestContext, bounds: Partial<AuditBounds> = {}) {
+    this.#bounds = { maxRecords: 1_000_000, maxAgeMs: 0, ...bounds };
+    t.after(() => rmSync(this.directory, { recursive: true, force: true }));
+  }
+
+  async live<T>(body: (audit: Audit, db: Db) => Promise<T>): Promise<T> {
+    const db = new Db(this.directory);
+    const audit = new Audit(db, this.directory, this.#bounds, quiet);
+    await audit.start('a test');
+    try {
+      return await body(audit, db);
+    } finally {
+      await audit.stop();
+      db.close();
+    }
+  }
+
+  /** Changes the table behind the daemon's back. */
+  tamper(sql: string): void {
+    const db = new DatabaseSync(path.join(this.directory, 'joblet.db'));
+    db.exec(sql);
+    db.close();
+  }
+
+  damages(): Promise<string[]> {
+    return this.live(async (audit) =>
+      (await audit.verify(undefined, never)).damages.map(
+        (each) => `${each.sequence} ${each.message}`,
+      ),
+    );
+  }
+
+  actions(): Promise<string[]> {
+    return this.live(async (audit) =>
+      (await audit.query({}, 0, 1000, never)).records.map(({ action }) => action).reverse(),
+    );
+  }
+}
+
+test('a daemon’s lives and what they record are one chain', async (t) => {
+  const world = new World(t);
+  await world.live((audit) => audit.record(entry(1)));
+  assert.deepEqual(await world.actions(), [
+    'daemon.start',
+    'job.created',
+    'daemon.stop',
+    'daemon.start',
+  ]);
+  assert.deepEqual(await world.damages(), []);
+});
+
+test('what a transaction takes back takes its record along, and the chain goes on', async (t) => {
+  const world = new World(t);
+  await world.live(async (audit, db) => {
+    const failed = db.write(() => {
+      audit.append(entry(1));
+      throw new Error('no');
+    });
+    await assert.rejects(failed, /no/);
+    await audit.record(entry(2));
+    const { records } = await audit.query({}, 0, 10, never);
+    assert.deepEqual(
+      records.map(({ sequence, jobId }) => [sequence, jobId]),
+      [
+        [2, 'job-2'],
+        [1, ''],
+      ],
+    );
+  });
+  assert.deepEqual(await world.damages(), []);
+});
+
+test('a tail cut off while no daemon ran is recorded by the next one, which gives no number twice', async (t) => {
+  const world = new World(t);
+  await world.live((audit) => audit.record(entry(1)));
+  world.tamper('DELETE FROM audit WHERE sequence > 1');
+  assert.deepEqual(await world.damages(), [
+    '2 and those up to 3 are missing: they were cut off before the log went on',
+    '5 records 2 to 3 were gone when the daemon started; audit.anchor knew of them',
+  ]);
+});
+
+test('a log written anew, or one without its anchor, is recorded by the next daemon', async (t) => {
+  const world = new World(t);
+  await world.live((audit) => audit.record(entry(1)));
+  world.tamper(`UPDATE audit SET hash = '${'0'.repeat(64)}' WHERE sequence = 3`);
+  assert.match(
+    (await world.damages()).at(-1) ?? '',
+    /^5 record 3 was not the one that audit.anchor/,
+  );
+
+  const other = new World(t);
+  await other.live((audit) => audit.record(entry(1)));
+  rmSync(anchorFile(other.directory));
+  assert.match((await other.damages()).join(), /^5 audit.anchor was not there/);
+  assert.ok(existsSync(anchorFile(other.directory)));
+});
+
+test('the oldest records go when there are too many, and what stays is sound', async (t) => {
+  const world = new World(t, { maxRecords: 1000 });
+  await world.live(async (audit, db) => {
+    for (let at = 0; at < 50; at += 1) {
+      await db.write(() => {
+        for (let more = 0; more < 100; more += 1) audit.append(entry(at * 100 + more));
+      });
+    }
+    // The record of the pruning that leaves too few for another.
+    for await (const record of audit.follow({ actions: ['audit.pruned'] }, 0, never)) {
+      if (Number(record.detail.split(':')[0]) > 3900) break;
+    }
+    const { damageCount, records, first } = await audit.verify(undefined, never);
+    assert.equal(damageCount, 0);
+    assert.ok(records >= 1000 && records <= 1100 && first > 3900, `${records} from ${first}`);
+  });
+});
+
+test('records go when they are too old', async (t) => {
+  const world = new World(t, { maxAgeMs: 1000 });
+  await world.live(async (audit, db) => {
+    await db.write(() => {
+      for (let at = 0; at < 150; at += 1) audit.append(entry(at));
+    });
+    await audit.record(entry(Date.now() + 60_000));
+    for await (const { action } of audit.follow({}, 0, never)) if (action === 'audit.pruned') break;
+    const { damageCount, records } = await audit.verify(undefined, never);
+    assert.equal(damageCount, 0);
+    assert.ok(records < 10, `${records}`);
+  });
+});
+
+test('records are found by time, job, who, action and result, page by page', async (t) => {
+  const world = new World(t);
+  const ann = { name: 'ann', role: 'admin', certificate: '0A', peer: '::1:1' };
+  await world.live(async (audit) => {
+    for (let at = 1; at <= 9; at += 1) {
+      await audit.record(
+        entry(at, { result: at % 2 === 0 ? 'RUNNING' : 'PENDING', who: at > 7 ? ann : undefined }),
+      );
+    }
+    const find = async (filter: Parameters<Audit['query']>[0]) =>
+      (await audit.query(filter, 0, 100, never)).records.map(({ atMs }) => atMs);
+    assert.deepEqual(await find({ sinceMs: 3, untilMs: 6 }), [5, 4, 3]);
+    assert.deepEqual(await find({ jobId: 'job-4' }), [4]);
+    assert.deepEqual(await find({ who: 'ann' }), [9, 8]);
+    assert.deepEqual(await find({ who: 'ann', result: 'RUNNING' }), [8]);
+    assert.equal((await find({ actions: ['daemon.start', 'daemon.stop'] })).length, 1);
+    const page = await audit.query({ untilMs: 10 }, 0, 4, never);
+    assert.deepEqual(
+      page.records.map(({ atMs }) => atMs),
+      [9, 8, 7, 6],
+    );
+    const next = await audit.query({ untilMs: 10 }, page.records.at(-1)?.sequence ?? 0, 4, never);
+    assert.deepEqual(
+      next.records.map(({ atMs }) => atMs),
+      [5, 4, 3, 2],
+    );
+  });
+});
+
+test('a follower gets every record once and in order, those before it came and those after', async (t) => {
+  const world = new World(t);
+  await world.live(async (audit, db) => {
+    const writing = (async () => {
+      for (let at = 0; at < 300; at += 1) await audit.record(entry(at));
+    })();
+    const seen: number[] = [];
+    for await (const { sequence } of audit.follow({ actions: ['job.created'] }, 0, never)) {
+      seen.push(sequence);
+      if (seen.length === 300) break;
+    }
+    await writing;
+    assert.deepEqual(
+      seen,
+      Array.from({ length: 300 }, (_, at) => (seen[0] ?? 0) + at),
+    );
+    await db.durable();
+  });
+});
+
+test('a text that is no text is recorded as one, and bounded', async (t) => {
+  const world = new World(t);
+  await world.live((audit) =>
+    audit.record(entry(1, { detail: `\ud800\0${'x'.repeat(100_000)}`, method: '\udfff' })),
+  );
+  assert.deepEqual(await world.damages(), []);
+});
