@@ -15,23 +15,21 @@ function makeDirectory(t: TestContext): string {
 test('what was committed is there after closing and opening again', async (t) => {
   const directory = makeDirectory(t);
   const db = new Db(directory);
-  const insert = db.prepare(
-    "INSERT INTO events (at_ms, job_id, what, who) VALUES (1, 'j', 'x', '')",
-  );
+  db.prepare('CREATE TABLE notes (text TEXT)').run();
+  const insert = db.prepare("INSERT INTO notes VALUES ('x')");
   void db.write(() => insert.run());
   await Promise.all([db.durable(), db.durable(), db.durable()]);
   db.close();
   const again = new Db(directory);
-  assert.equal(again.prepare('SELECT count(*) AS n FROM events').get()?.['n'], 1);
+  assert.equal(again.prepare('SELECT count(*) AS n FROM notes').get()?.['n'], 1);
   again.close();
 });
 
 test('what is written together is kept together or not at all', async (t) => {
   const db = new Db(makeDirectory(t));
-  const insert = db.prepare(
-    "INSERT INTO events (at_ms, job_id, what, who) VALUES (1, 'j', 'x', '')",
-  );
-  const count = () => db.prepare('SELECT count(*) AS n FROM events').get()?.['n'];
+  db.prepare('CREATE TABLE notes (text TEXT)').run();
+  const insert = db.prepare("INSERT INTO notes VALUES ('x')");
+  const count = () => db.prepare('SELECT count(*) AS n FROM notes').get()?.['n'];
   const first = db.write(() => insert.run());
   const second = db.write(() => {
     insert.run();
