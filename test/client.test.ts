@@ -351,6 +351,20 @@ test('S4-29 S4-60 an expired certificate is named before anything is sent', asyn
   });
 });
 
+test('S4-60 a certificate and a key that are no pair are named before anything is sent', async () => {
+  await withFake([], async ({ node, authority }) => {
+    const who = { kind: 'client', name: 'ann', units: ['admin'] } as const;
+    const { key } = await issue(authority, who, Date.now());
+    const garbage = node.key.replace(/.{8}/, '--------');
+    for (const other of [key, garbage]) {
+      assert.throws(() => connect({ ...node, key: other }), {
+        kind: 'invalid',
+        message: /certificate and key of node 'fake' are no pair/,
+      });
+    }
+  });
+});
+
 test('S4-29 an expired certificate of the daemon is named', async () => {
   const authority = await makeAuthority(Date.now());
   const old = Date.now() - 400 * DAY_MS;

@@ -2,6 +2,7 @@
 // and the completion all read the same table.
 
 import { JobletError, messageOf } from '../shared/errors.ts';
+import { nearest } from '../shared/nearest.ts';
 import { parseBytes, parseDuration } from '../shared/units.ts';
 import type { Session } from './session.ts';
 
@@ -128,10 +129,7 @@ function takeFlag(
   const name = nameOf(spelled, flags);
   const flag = name === undefined ? undefined : flags[name];
   if (name === undefined || flag === undefined) {
-    throw new JobletError(
-      'invalid',
-      `unknown flag: ${spelled}; --help lists the flags, and -- ends them before a word that begins with a dash`,
-    );
+    throw unknownFlag(spelled, flags);
   }
   if (flag.kind === 'switch') {
     values[name] = switchValue(spelled, given);
@@ -143,6 +141,16 @@ function takeFlag(
   }
   if (flag.kind === 'list') (values[name] as string[]).push(text);
   else values[name] = readValue(flag.kind, spelled, text);
+}
+
+function unknownFlag(spelled: string, flags: Flags): JobletError {
+  const shown = Object.keys(flags).filter((name) => flags[name]?.help !== undefined);
+  const guess = spelled.startsWith('--') ? nearest(spelled.slice(2), shown) : undefined;
+  return new JobletError(
+    'invalid',
+    `unknown flag: ${spelled}; ${guess === undefined ? '' : `did you mean --${guess}? `}` +
+      '--help lists the flags, and -- ends them before a word that begins with a dash',
+  );
 }
 
 function nameOf(spelled: string, flags: Flags): string | undefined {

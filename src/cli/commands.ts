@@ -74,4 +74,5 @@ export const laterCommands: readonly string[] = [
   'monitor',
   'gpu',
   'admin',
+  'logs',
 ];

@@ -63,9 +63,13 @@ test('the version of rnx alone needs no daemon', async () => {
 });
 
 test('an unknown command is named, with the way to those there are', async () => {
-  await assert.rejects(interpret(['nope']), /unknown command: nope; rnx help/);
-  await assert.rejects(interpret(['job', 'nope']), /unknown command: job nope; rnx help/);
-  await assert.rejects(interpret(['constructor']), /unknown command: constructor/);
+  await assert.rejects(interpret(['frobnicate']), /unknown command: frobnicate; rnx help/);
+  await assert.rejects(interpret(['job', 'frobnicate']), /unknown command: job frobnicate; rnx help/);
+  await assert.rejects(interpret(['constructor']), /unknown command: constructor; rnx help/);
+  await assert.rejects(
+    interpret(['job', 'stauts']),
+    /unknown command: job stauts; did you mean job status\?/,
+  );
 });
 
 test('a command of a later version is told apart from a mistake', async () => {

@@ -1,6 +1,7 @@
 // From the words of a command line to the command they name, or to the help text they ask for.
 
 import { JobletError } from '../shared/errors.ts';
+import { nearest } from '../shared/nearest.ts';
 import { type Command, globalFlags, type Parsed, parseArgv } from './command.ts';
 import { commands, groups, laterCommands } from './commands.ts';
 
@@ -62,7 +63,9 @@ function unknownCommand(name: string): JobletError {
       `\`rnx ${first}\` is not in this version; it arrives with a later one (rnx help lists what there is)`,
     );
   }
-  return new JobletError('invalid', `unknown command: ${name}; rnx help lists the commands`);
+  const guess = nearest(name, [...Object.keys(commands), ...Object.keys(groups)]);
+  const hint = guess === undefined ? '' : `did you mean ${guess}? `;
+  return new JobletError('invalid', `unknown command: ${name}; ${hint}rnx help lists the commands`);
 }
 
 /** Both sets of values; those behind win over those in front. */

@@ -57,6 +57,16 @@ test('a scheduled job shows what was typed and what it was taken for', () => {
   assert.doesNotMatch(text, /StartTime/);
 });
 
+test('a job whose scheduled time has passed already says when it started', () => {
+  const text = startedText(
+    started({}),
+    { ...context, scheduleInput: '2020-01-01 10:00' },
+    fakeOutput({}),
+  );
+  assert.match(text, /\nStartTime: 2026-01-15T10:30:00Z\n/);
+  assert.doesNotMatch(text, /Schedule/);
+});
+
 test('files and variables are counted', () => {
   const text = startedText(
     started({ name: 'n' }),

@@ -33,7 +33,8 @@ export function startedText(job: JobStarted, context: RunContext, out: Output): 
     `Command: ${commandLine(context.command, context.args)}`,
     `Status: ${statusWord(job.status, out)}`,
     ...(job.waitsFor === '' ? [] : [`Waiting: ${visible(job.waitsFor)}`]),
-    ...(scheduleInput === ''
+    // A time that has passed by means now.
+    ...(scheduleInput === '' || job.scheduledTime === ''
       ? [`StartTime: ${visible(job.startTime)}`]
       : [
           `Schedule Input: ${visible(scheduleInput)}`,

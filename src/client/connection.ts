@@ -5,7 +5,7 @@
 
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import tls from 'node:tls';
-import { JobletError } from '../shared/errors.ts';
+import { JobletError, messageOf } from '../shared/errors.ts';
 import { checkCertificates } from './certificates.ts';
 import { connectionError } from './connection-error.ts';
 import { Frames, frame } from './framing.ts';
@@ -165,7 +165,7 @@ class Http2Connection implements Connection {
 }
 
 function openSocket(node: Node): tls.TLSSocket {
-  const socket = tls.connect({
+  const socket = beginTls(node, {
     // Asking Node whether `localhost` is an IPv6 address compiles a regular expression of 5 ms.
     host: node.host === 'localhost' ? '127.0.0.1' : node.host,
     port: node.port,
@@ -188,6 +188,19 @@ function openSocket(node: Node): tls.TLSSocket {
   // As an option it would be held against the same regular expression.
   (socket as tls.TLSSocket & { setServername(name: string): void }).setServername(SERVER_NAME);
   return socket;
+}
+
+/** Certificate and key are looked at before anything is sent, and this throws when they are no pair. */
+function beginTls(node: Node, options: tls.ConnectionOptions): tls.TLSSocket {
+  try {
+    return tls.connect(options);
+  } catch (error) {
+    throw new JobletError(
+      'invalid',
+      `certificate and key of ${node.source} are no pair: ${messageOf(error)}; copy both again from the server`,
+      { cause: error },
+    );
+  }
 }
 
 function keepAlive(session: ClientHttp2Session): void {

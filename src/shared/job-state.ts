@@ -6,6 +6,8 @@
 //       │ └────────────│──────────────────────> CANCELED
 //       └──────────────┴────────────────────────────────> FAILED (could not be started)
 
+import { formatDuration } from './units.ts';
+
 export const jobStatuses = [
   'PENDING',
   'SCHEDULED',
@@ -98,7 +100,7 @@ export function viewOutcome(outcome: Outcome): OutcomeView {
         status: 'STOPPED',
         exitCode: TIMEOUT_EXIT_CODE,
         reason: 'TIMEOUT',
-        message: `the job ran past its timeout of ${outcome.timeoutMs} ms`,
+        message: `the job ran past its timeout of ${formatDuration(outcome.timeoutMs)}`,
       };
     case 'stopped':
       return { status: 'STOPPED', exitCode: NO_EXIT_CODE, reason: 'STOPPED', message: '' };
