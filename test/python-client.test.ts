@@ -20,7 +20,7 @@ const DAY_MS = 86_400_000;
 /** Directories of .proto files, each the root of what lies in it. */
 const PROTOS = [
   path.join(ROOT, 'proto'),
-  path.join(ROOT, 'node_modules/grpc-health-check/proto/health/v1'),
+  path.join(ROOT, 'proto/grpc/health/v1'),
   path.join(ROOT, 'node_modules/@grpc/reflection/build/proto/grpc/reflection/v1'),
 ];
 

@@ -3,9 +3,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { type Client, makeClientConstructor, type ServiceError } from '@grpc/grpc-js';
-import { service as healthService } from 'grpc-health-check';
+import type { Client, ServiceError } from '@grpc/grpc-js';
 import { monitoringHandlers } from '../src/daemon/rpc/monitoring.ts';
+import {
+  Health,
+  type HealthCheckResponse,
+  HealthCheckResponse_ServingStatus,
+} from '../src/gen/grpc/health/v1/health_pb.ts';
 import { JobService } from '../src/gen/joblet/jobs_pb.ts';
 import { MonitoringService } from '../src/gen/joblet/monitoring_pb.ts';
 import {
@@ -15,6 +19,7 @@ import {
   outcomeOf,
   type Served,
   startServer,
+  wire,
 } from './grpc-fixture.ts';
 
 let served: Served;
@@ -33,27 +38,39 @@ after(async () => {
   await served.server.stop();
 });
 
-interface HealthMethods {
-  check(
-    request: { service: string },
-    done: (error: ServiceError | null, answer: unknown) => void,
-  ): void;
-}
+const { SERVING, NOT_SERVING, SERVICE_UNKNOWN } = HealthCheckResponse_ServingStatus;
 
-function check(client: Client, service: string): Promise<unknown> {
-  const methods = makeClientConstructor(healthService, 'Health')
-    .prototype as unknown as HealthMethods;
-  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  methods.check.call(client, { service }, (error, answer) =>
-    error === null ? resolve(answer) : reject(error),
-  );
-  return promise;
+async function check(client: Client, service: string): Promise<number> {
+  return (await callUnary(client, Health, 'check', { service })).status;
 }
 
 test('the health of the server and of each service can be asked for by any role', async () => {
-  assert.deepEqual(await check(viewer, ''), { status: 'SERVING' });
-  assert.deepEqual(await check(viewer, 'joblet.JobService'), { status: 'SERVING' });
-  assert.match(await outcomeOf(check(viewer, 'joblet.Nothing')), /^NOT_FOUND /);
+  assert.equal(await check(viewer, ''), SERVING);
+  assert.equal(await check(viewer, 'joblet.JobService'), SERVING);
+  assert.match(await outcomeOf(check(viewer, 'joblet.Nothing')), /^NOT_FOUND .*joblet\.Nothing/);
+  const { statuses } = await callUnary(viewer, Health, 'list', {});
+  assert.deepEqual(Object.keys(statuses), ['', 'joblet.JobService', 'joblet.MonitoringService']);
+});
+
+test('who watches the health hears at once when the server stops', async () => {
+  const own = await startServer((server) => server.add(JobService, {}));
+  const client = connect(own.port, await clientPair(['viewer']));
+  const watch = async (service: string) => {
+    const { path, write, read } = wire(Health, 'watch');
+    const stream = client.makeServerStreamRequest(path, write, read, { service });
+    const [first] = (await once(stream, 'data')) as [HealthCheckResponse];
+    return { stream, status: first.status, ended: once(stream, 'error') };
+  };
+  const unknown = await watch('joblet.Nothing');
+  assert.equal(unknown.status, SERVICE_UNKNOWN);
+  const { stream, status, ended } = await watch('joblet.JobService');
+  assert.equal(status, SERVING);
+  const heard = once(stream, 'data') as Promise<[HealthCheckResponse]>;
+  await own.server.stop();
+  assert.equal((await heard)[0].status, NOT_SERVING);
+  const errors = (await Promise.all([ended, unknown.ended])) as [ServiceError][];
+  for (const [{ details }] of errors) assert.match(details, /is stopping/);
+  client.close();
 });
 
 test('health and reflection need a certificate too', async () => {
@@ -66,10 +83,10 @@ test('health and reflection need a certificate too', async () => {
 // Requests of the reflection protocol, as bytes: field 7 asks for all services, field 4 for the file
 // that defines a symbol.
 const LIST_SERVICES = Buffer.from([0x3a, 0x00]);
-const FILE_OF_JOB = Buffer.concat([
-  Buffer.from([0x22, 'joblet.Job'.length]),
-  Buffer.from('joblet.Job'),
-]);
+const fileOf = (symbol: string) =>
+  Buffer.from(`\x22${String.fromCharCode(symbol.length)}${symbol}`);
+const FILE_OF_JOB = fileOf('joblet.Job');
+const FILE_OF_HEALTH = fileOf('grpc.health.v1.Health');
 
 async function reflect(client: Client, version: string, request: Buffer): Promise<string> {
   const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
@@ -86,9 +103,11 @@ test('tools learn the services and their files from the server', async () => {
     const names = await reflect(viewer, version, LIST_SERVICES);
     assert.match(names, /joblet\.JobService/);
     assert.match(names, /joblet\.MonitoringService/);
+    assert.match(names, /grpc\.health\.v1\.Health/);
     const file = await reflect(viewer, version, FILE_OF_JOB);
     assert.match(file, /joblet\/jobs\.proto/);
     assert.match(file, /RunJobRequest/);
+    assert.match(await reflect(viewer, version, FILE_OF_HEALTH), /HealthCheckRequest/);
   }
 });
 

@@ -64,7 +64,10 @@ test('the version of rnx alone needs no daemon', async () => {
 
 test('an unknown command is named, with the way to those there are', async () => {
   await assert.rejects(interpret(['frobnicate']), /unknown command: frobnicate; rnx help/);
-  await assert.rejects(interpret(['job', 'frobnicate']), /unknown command: job frobnicate; rnx help/);
+  await assert.rejects(
+    interpret(['job', 'frobnicate']),
+    /unknown command: job frobnicate; rnx help/,
+  );
   await assert.rejects(interpret(['constructor']), /unknown command: constructor; rnx help/);
   await assert.rejects(
     interpret(['job', 'stauts']),

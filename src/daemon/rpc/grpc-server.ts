@@ -2,6 +2,7 @@
 
 import type { DescService } from '@bufbuild/protobuf';
 import { Server } from '@grpc/grpc-js';
+import { Health as HealthService } from '../../gen/grpc/health/v1/health_pb.ts';
 import { JobletError } from '../../shared/errors.ts';
 import type { Credentials } from '../credentials.ts';
 import { type ConnectionLimits, Connections, type OnRefused } from './connections.ts';
@@ -73,7 +74,7 @@ export class GrpcServer {
 
   /** Answers calls from now on. Port 0 takes any; resolves with the port. */
   async listen(address: string, port: number): Promise<number> {
-    this.#health.addTo(this.#server, this.#services);
+    this.add(HealthService, this.#health.handlers([...this.#services]));
     addReflection(this.#server, this.#services);
     return this.#connections.listen(address, port);
   }
