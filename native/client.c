@@ -109,6 +109,12 @@ void client_tell_all(const struct frame *frame) {
   for (unsigned i = 0; i < CLIENT_LIMIT; i++) tell(&clients[i], frame);
 }
 
+void client_tell_state(void) {
+  for (unsigned i = 0; i < CLIENT_LIMIT; i++) {
+    if (clients[i].fd >= 0) tell_state(&clients[i]);
+  }
+}
+
 bool client_has_seen(void) {
   return seen;
 }

@@ -177,6 +177,7 @@ static bool hear_report(void) {
   keeper.phase = RUNNING;
   keeper.started_ns = now_ns(CLOCK_REALTIME);
   tell_started();
+  client_tell_state();
   forget_plan();
   return true;
 }

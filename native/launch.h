@@ -437,6 +437,8 @@ void client_accept(const struct frame *ended);
 // Rings for everybody who waits for output.
 void client_ring(void);
 void client_tell_all(const struct frame *frame);
+// Says again what the state is: it has changed.
+void client_tell_state(void);
 // Whether somebody has said that the end is recorded.
 bool client_has_seen(void);
 
@@ -466,8 +468,9 @@ void launcher_offer(int launcher, const struct notice *notice, int fd);
 // it was read from included.
 void launcher_drop(void);
 
-// Never returns an error worth a name: 0 when the daemon has closed its end.
-int launcher_run(void);
+// Never returns an error worth a name: 0 when the daemon has closed its end. `lock_path` is the file
+// that the launchers of one daemon take turns by.
+int launcher_run(const char *lock_path);
 
 // ---- main.c ------------------------------------------------------------------------------------
 

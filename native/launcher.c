@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -358,7 +359,22 @@ static OWN_FRAME int tell_ready(void) {
   return frame_send_patiently(DAEMON_FD, &ready);
 }
 
-int launcher_run(void) {
+// One launcher at a time. The lock belongs to this process and, by inheritance, to each keeper and
+// process 1 until it has closed what was ours: whoever gets it next finds that every launch of ours
+// has come to a keeper that listens, or to an end.
+static int take_turn(const char *lock_path) {
+  int lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock < 0) return -1;
+  int taken = flock(lock, LOCK_EX | LOCK_NB);
+  if (taken != 0 && errno == EWOULDBLOCK) {
+    fprintf(stderr, "joblet-launch: waits for what the launcher before was starting\n");
+    do taken = flock(lock, LOCK_EX);
+    while (taken != 0 && errno == EINTR);
+  }
+  return taken;
+}
+
+int launcher_run(const char *lock_path) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0 || dup2(null, STDIN_FILENO) < 0) return fail("/dev/null");
   if (fcntl(DAEMON_FD, F_SETFD, FD_CLOEXEC) != 0) return fail("descriptor 3");
@@ -373,6 +389,7 @@ int launcher_run(void) {
   raise_files_limit();
   seccomp_compile();
   if (system_survey() != 0) return fail("/proc and /sys");
+  if (take_turn(lock_path) != 0) return fail(lock_path);
   start_filler();
 
   if (tell_ready() != 0) return fail("descriptor 3");

@@ -18,13 +18,13 @@ void main_rename(const char *name) {
 }
 
 int main(int argc, char **argv) {
-  if (argc == 2 && strcmp(argv[1], "launcher") == 0) {
+  if (argc == 3 && strcmp(argv[1], "launcher") == 0) {
     command_line = argv[0];
-    command_line_length = (size_t)(argv[1] + strlen(argv[1]) + 1 - argv[0]);
-    return launcher_run();
+    command_line_length = (size_t)(argv[2] + strlen(argv[2]) + 1 - argv[0]);
+    return launcher_run(argv[2]);
   }
   fprintf(stderr, "joblet-launch %s\n"
-                  "usage: joblet-launch launcher\n"
+                  "usage: joblet-launch launcher LOCK-FILE\n"
                   "Started by the daemon, as root, with one end of a stream socket on descriptor 3.\n",
           JOBLET_VERSION);
   return 2;

@@ -6,7 +6,16 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { clearCgroups } from '../src/daemon/linux/cgroup.ts';
@@ -673,6 +682,30 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       const log = world.readLog(id);
       assert.equal(log.stdout, 'still here\n');
       assert.equal(log.end?.get('cause'), 'timeout');
+      assert.deepEqual(world.snapshot().cgroups, []);
+    });
+
+    test('the next launcher is ready when all that the one before was starting is decided', async () => {
+      const first = world.spawn('turns');
+      await first.ready;
+      const { id, plan } = world.plan(['sh', '-c', 'read line'], { stdin: 'pipe' });
+      world.freeze(true);
+      const logs = watch(`${world.directory}/logs`);
+      const begun = once(logs, 'change');
+      first.send(['launch', ...plan]);
+      await begun;
+      logs.close();
+      first.child.kill('SIGKILL');
+      await first.stop();
+      const second = world.spawn('turns');
+      const [said] = await once(second.child.stderr ?? first.child, 'data');
+      assert.match(String(said), /waits for what the launcher before was starting/);
+      world.freeze(false);
+      await second.ready;
+      const keeper = await KeeperClient.connect(id);
+      for (let state = ''; state !== 'running'; ) state = (await keeper.next())[2] ?? 'closed';
+      keeper.send('stop', '0');
+      await keeper.closed;
       assert.deepEqual(world.snapshot().cgroups, []);
     });
 

@@ -3,7 +3,15 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -94,10 +102,22 @@ export class World {
 
   /** Starts a launcher; resolves when it is ready. `wrap` is a command that starts it. */
   async start(wrap: readonly string[] = []): Promise<LauncherProcess> {
-    const launcher = new LauncherProcess(wrap);
-    this.#launchers.push(launcher);
+    const launcher = this.spawn(String(this.#launchers.length), wrap);
     await launcher.ready;
     return launcher;
+  }
+
+  /** Starts a launcher that takes turns with those of the same `line`. */
+  spawn(line: string, wrap: readonly string[] = []): LauncherProcess {
+    const launcher = new LauncherProcess(wrap, path.join(this.directory, `launcher-${line}.lock`));
+    this.#launchers.push(launcher);
+    return launcher;
+  }
+
+  /** Stops all that runs in the jobs' cgroups where it stands, or lets it go on. */
+  freeze(frozen: boolean): void {
+    const tree = this.cgroups.kind === 'v2' ? this.cgroups.base : this.cgroups.unified;
+    writeFileSync(path.join(tree, 'cgroup.freeze'), frozen ? '1' : '0');
   }
 
   /** A plan for a plain job: host's programs, memory file systems, cgroups of its own. */
@@ -190,8 +210,9 @@ export class LauncherProcess {
   readonly #heard: Frame[] = [];
   readonly #waiting: { matches(frame: Frame): boolean; resolve(frame: Frame): void }[] = [];
 
-  constructor(wrap: readonly string[]) {
-    const [program = '', ...args] = [...wrap, launchBinary, 'launcher'];
+  /** `lockFile` is where launchers take turns. */
+  constructor(wrap: readonly string[], lockFile: string) {
+    const [program = '', ...args] = [...wrap, launchBinary, 'launcher', lockFile];
     this.child = spawn(program, args, {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
       env: { ASAN_OPTIONS: 'detect_leaks=0' },

@@ -88,10 +88,11 @@ async function start(
   const logs = new Logs(config.logs.directory, bells, (id) => jobs.isOver(id));
   const launcher = new Launcher(
     LAUNCHER,
+    path.join(config.state.path, 'launcher.lock'),
     {
       ended: (id, end) => jobs.ended(id, end),
       gone: (id) => jobs.gone(id),
-      died: () => jobs.launcherDied(),
+      replaced: () => jobs.launcherReplaced(),
     },
     log,
   );

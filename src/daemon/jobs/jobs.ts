@@ -72,8 +72,12 @@ interface Active {
   earlyEnd: End | undefined;
   /** Resolves when its row has been written. */
   recorded: Promise<void>;
+  /** How often this daemon has handed it to the launcher. */
+  launches: number;
   /** The start has been answered. */
   launched: boolean;
+  /** Its keeper is heard by a connection of its own, not through the launcher. */
+  followed: boolean;
   /** Its end is known and being recorded: no second one counts. */
   settled: boolean;
   readonly over: PromiseWithResolvers<Job>;
@@ -86,6 +90,9 @@ function waitingOf({
 }: Pick<Job, 'id' | 'queuedAtMs'> & { spec: Pick<JobSpec, 'priority' | 'limits'> }): Waiting {
   return { id, queuedAtMs, priority: spec.priority, limits: spec.limits };
 }
+
+/** A job is handed over again only if it certainly never ran; what kills the launcher may do it twice. */
+const MAX_LAUNCHES = 2;
 
 /** Jobs deleted before the event loop gets its turn. */
 const DELETES_AT_ONCE = 50;
@@ -232,8 +239,7 @@ export class Jobs {
         { about: 'uuid' },
       );
     }
-    await this.#remove(job.id, who);
-    await this.#parts.store.durable();
+    await this.#remove([job.id], who);
     return job;
   }
 
@@ -241,9 +247,8 @@ export class Jobs {
   async deleteAll(who: Identity): Promise<{ deleted: number; skipped: number }> {
     const ids = this.#parts.store.finishedIds().filter((id) => !this.#active.has(id));
     for (let at = 0; at < ids.length; at += DELETES_AT_ONCE) {
-      await Promise.all(ids.slice(at, at + DELETES_AT_ONCE).map((id) => this.#remove(id, who)));
+      await this.#remove(ids.slice(at, at + DELETES_AT_ONCE), who);
     }
-    await this.#parts.store.durable();
     return { deleted: ids.length, skipped: this.#active.size };
   }
 
@@ -301,10 +306,11 @@ export class Jobs {
 
   /** Takes over what an earlier daemon left: living jobs, ended ones, waiting ones. */
   async recover(): Promise<void> {
-    const { store, resources, uploads } = this.#parts;
+    const { store, resources, uploads, logs } = this.#parts;
     const rows = store.unfinished();
     for (const row of rows) if (row.idRange !== undefined) resources.retakeIdRange(row.idRange);
     await uploads.sweep(new Set(rows.map((row) => row.job.id)));
+    await logs.recover((id) => store.find(id) !== undefined);
     await Promise.all(rows.map((row) => this.#recoverOne(row)));
     this.#startNext();
   }
@@ -326,14 +332,13 @@ export class Jobs {
   /** The launcher says that a job's keeper was killed, and the job with it. */
   gone(id: string): void {
     const active = this.#active.get(id);
-    if (active === undefined || this.#stopped) return;
-    void this.#settle(active, { how: 'lost', why: 'KEEPER_LOST' }, undefined, true);
+    if (active !== undefined) void this.#afterKeeper(active, undefined, undefined);
   }
 
   /** The launcher died. Its keepers live on; from now on they are listened to one by one. */
-  launcherDied(): void {
+  launcherReplaced(): void {
     for (const active of this.#active.values()) {
-      if (active.launched && !active.settled) void this.#followKeeper(active);
+      if (active.launched && !active.followed && !active.settled) void this.#findOut(active);
     }
   }
 
@@ -352,7 +357,7 @@ export class Jobs {
 
   /** Writes the row of a new job, or leaves nothing of it. */
   async #add(job: Job, staged: Staged | undefined, who: Identity): Promise<Active> {
-    const { store, resources, uploads, bootId } = this.#parts;
+    const { store, resources, bootId } = this.#parts;
     const starts = job.status === 'INITIALIZING';
     const idRange = starts ? resources.takeIdRange() : undefined;
     const row = { job, idRange, bootId: starts ? bootId : '' };
@@ -363,8 +368,7 @@ export class Jobs {
       await active.recorded;
     } catch (cause) {
       this.#active.delete(job.id);
-      if (staged !== undefined) await uploads.release(job.id);
-      await resources.release(job.id, idRange, false);
+      await resources.forget(job.id, idRange, staged !== undefined);
       this.#due.remove(job.id);
       this.#leaveQueue(job.id);
       throw new JobletError(
@@ -386,7 +390,9 @@ export class Jobs {
       stopGraceMs: undefined,
       earlyEnd: undefined,
       recorded: Promise.resolve(),
+      launches: 0,
       launched: row.job.status === 'RUNNING',
+      followed: false,
       settled: false,
       over: Promise.withResolvers<Job>(),
     };
@@ -421,14 +427,19 @@ export class Jobs {
 
   /** Starts a job that has waited: its row says so before there is anything to be lost. */
   async #startWaiting(active: Active): Promise<void> {
-    const { store, resources, bootId, clock } = this.#parts;
+    const { store, resources, uploads, bootId, clock } = this.#parts;
+    const { id, spec } = active.job;
     active.job = { ...active.job, status: 'INITIALIZING' };
     try {
       await active.recorded;
+      // A job that was found again has files that an earlier daemon staged.
+      active.staged ??= await uploads.restage(id, spec.uploads);
       active.idRange = resources.takeIdRange();
       active.bootId = bootId;
       const row = { job: active.job, idRange: active.idRange, bootId };
       await store.start(row, this.#sandboxOf(active), clock.now());
+      // It was acknowledged before: after a power cut its row must not say that it still waits.
+      await store.durable();
     } catch (error) {
       const why = { step: 'state', object: messageOf(error), errno: 'EIO' };
       await this.#settle(active, { how: 'not-started', ...why }, undefined, true);
@@ -454,11 +465,20 @@ export class Jobs {
 
   /** Makes the sandbox and runs the command. Resolves with the job RUNNING or ended; never rejects. */
   async #start(active: Active): Promise<Job> {
+    const launched = await this.#launch(active);
+    if (launched === undefined) return this.#findOut(active);
+    if (!launched.ok) return this.#refuse(active, launched.step, launched.object, launched.errno);
+    return this.#began(active, launched.startedAtMs);
+  }
+
+  /** What the launcher answers; undefined when it, or the keeper, was killed before it could. */
+  async #launch(active: Active): Promise<Launched | undefined> {
     const { id, spec } = active.job;
-    const { config, resources, launcher, logs, clock } = this.#parts;
+    const { config, resources, uploads, launcher, logs, clock } = this.#parts;
     const requestedAtMs = clock.now();
-    let launched: Launched;
+    active.launches += 1;
     try {
+      active.staged ??= await uploads.restage(id, spec.uploads);
       const work = await resources.takeWork(id, spec.limits, active.staged);
       const disks = work.kind === 'disk' ? [...this.#parts.disks, work.device] : this.#parts.disks;
       const plan = makePlan(spec, {
@@ -477,23 +497,55 @@ export class Jobs {
         shmBytes: config.shmBytes,
         identity: randomUUID(),
       });
-      launched = await launcher.launch(id, plan);
+      return await launcher.launch(id, plan);
     } catch (error) {
-      launched = { ok: false, step: 'resources', object: messageOf(error), errno: 'EFAULT' };
+      return { ok: false, step: 'resources', object: messageOf(error), errno: 'EFAULT' };
     }
+  }
+
+  /** The command runs. Answers the job as it started, also when the end came along with the news. */
+  async #began(active: Active, startedAtMs: number): Promise<Job> {
     active.launched = true;
-    if (!launched.ok) {
-      const { step, object, errno } = launched;
-      return this.#settle(active, { how: 'not-started', step, object, errno }, undefined, true);
-    }
-    this.#change(active, { status: 'RUNNING', startedAtMs: launched.startedAtMs });
-    this.#parts.bells.start(id);
-    // The answer to a start is that it started, also when the end came along with the news of it.
+    this.#change(active, { status: 'RUNNING', startedAtMs });
+    this.#parts.bells.start(active.job.id);
     const started = active.job;
     const end = active.earlyEnd;
-    if (end !== undefined) void this.#settle(active, outcomeOf(end, spec), end, false);
+    if (end !== undefined) void this.#settle(active, outcomeOf(end, active.job.spec), end, false);
     else if (active.stopGraceMs !== undefined) await this.#stopKeeper(active, active.stopGraceMs);
     return started;
+  }
+
+  /** The command did not come to run. */
+  #refuse(active: Active, step: string, object: string, errno: string): Promise<Job> {
+    return this.#settle(active, { how: 'not-started', step, object, errno }, undefined, true);
+  }
+
+  /**
+   * Finds out about a job that nobody speaks of any more, because the launcher or an earlier daemon
+   * was killed. Its launch is decided by now: there is a keeper that listens, or it left a log, or the
+   * command certainly never ran, and then it is started now. Resolves as #start does.
+   */
+  async #findOut(active: Active): Promise<Job> {
+    const { bootId, addressOf, logs, resources } = this.#parts;
+    const { id, status } = active.job;
+    active.followed = true;
+    const here = active.bootId === bootId;
+    const link = here ? await KeeperLink.connect(addressOf(id)) : undefined;
+    if (link === undefined) {
+      if (!here || status === 'RUNNING' || logs.exists(id)) {
+        return this.#afterKeeper(active, undefined, undefined);
+      }
+      if (active.launches >= MAX_LAUNCHES) {
+        return this.#refuse(active, 'keeper', 'joblet-launch', 'EPIPE');
+      }
+      active.followed = false;
+      await resources.release(id, true);
+      return this.#start(active);
+    }
+    const startedAtMs = await link.started;
+    const over = link.ended.then((end) => this.#afterKeeper(active, end, link));
+    if (startedAtMs === undefined) return over;
+    return status === 'RUNNING' ? active.job : this.#began(active, startedAtMs);
   }
 
   /** Ends a job that has not been started; answers whether it was one. */
@@ -536,14 +588,16 @@ export class Jobs {
         end === undefined
           ? undefined
           : { cpuUsec: end.cpuUsec, memoryPeakBytes: end.memoryPeakBytes },
-      logBytes: end?.logBytes ?? 0,
+      logBytes: end?.logBytes ?? active.job.logBytes,
       logDroppedBytes: end?.droppedBytes ?? 0,
     };
     try {
       const row = { job: ended, idRange: undefined, bootId: active.bootId };
+      await resources.release(id, orphaned);
+      await store.change(row, ended.endedAtMs, who);
       await Promise.all([
-        store.change(row, ended.endedAtMs, who).then(() => store.durable()),
-        resources.release(id, active.idRange, orphaned),
+        store.durable(),
+        resources.forget(id, active.idRange, ended.spec.uploads.length > 0),
       ]);
       // Nobody has seen the end before it was safe.
       active.job = ended;
@@ -569,9 +623,18 @@ export class Jobs {
     this.#say(active.job);
   }
 
-  async #remove(id: string, who: Identity): Promise<void> {
-    await this.#parts.logs.remove(id);
-    await this.#parts.store.remove(id, this.#parts.clock.now(), who);
+  /** Deletes jobs with their logs: none is left without the other, also when this stops half way. */
+  async #remove(ids: readonly string[], who: Identity): Promise<void> {
+    const { logs, store, clock } = this.#parts;
+    await Promise.all(ids.map((id) => logs.putAside(id)));
+    try {
+      await Promise.all(ids.map((id) => store.remove(id, clock.now(), who)));
+    } catch (error) {
+      await Promise.all(ids.map((id) => logs.bringBack(id)));
+      throw error;
+    }
+    await store.durable();
+    await Promise.all(ids.map((id) => logs.remove(id)));
   }
 
   #act(id: string, action: Action, detail: string, who: Identity): Promise<void> {
@@ -584,37 +647,9 @@ export class Jobs {
     // Before anything is waited for, so that those of one rank come in their old order.
     if (status === 'PENDING') this.#queue.join(waitingOf(row.job));
     else if (status !== 'SCHEDULED') this.#queue.resume(id, spec.limits);
-    const staged =
-      status === 'PENDING' || status === 'SCHEDULED'
-        ? await this.#parts.uploads.restage(id, spec.uploads)
-        : undefined;
-    const active = this.#enter(row, staged);
-    if (status === 'SCHEDULED') {
-      this.#due.add(id, spec.startAtMs);
-      return;
-    }
-    if (status === 'PENDING') return;
-    active.launched = true;
-    const link =
-      row.bootId === this.#parts.bootId
-        ? await KeeperLink.connect(this.#parts.addressOf(id))
-        : undefined;
-    if (link !== undefined) {
-      if (status === 'INITIALIZING') {
-        const startedAtMs = link.state.startedAtMs || this.#parts.clock.now();
-        this.#change(active, { status: 'RUNNING', startedAtMs });
-      }
-      void link.ended.then((end) => this.#afterKeeper(active, end, link));
-      return;
-    }
-    await this.#afterKeeper(active, undefined, undefined);
-  }
-
-  /** Hears of a job's end from its keeper, where no launcher speaks of it. */
-  async #followKeeper(active: Active): Promise<void> {
-    const link = await KeeperLink.connect(this.#parts.addressOf(active.job.id));
-    const end = await link?.ended;
-    await this.#afterKeeper(active, end, link);
+    const active = this.#enter(row, undefined);
+    if (status === 'SCHEDULED') this.#due.add(id, spec.startAtMs);
+    else if (status !== 'PENDING') await this.#findOut(active);
   }
 
   /** What became of a job whose keeper is not heard through the launcher. */
@@ -622,18 +657,26 @@ export class Jobs {
     active: Active,
     heard: End | undefined,
     link: KeeperLink | undefined,
-  ): Promise<void> {
+  ): Promise<Job> {
+    const { logs, bootId, log } = this.#parts;
     const { id, spec } = active.job;
-    const end = heard ?? (await this.#parts.logs.findEnd(id));
+    if (this.#stopped) return active.job;
+    const found = await logs.findEnd(id).catch((error: unknown) => {
+      log.error('the log of a job cannot be read', { jobId: id, error: messageOf(error) });
+      return { end: undefined, bytes: 0 };
+    });
+    const end = heard ?? found.end;
+    if (!active.settled) active.job = { ...active.job, logBytes: found.bytes };
     // It was answered as running, perhaps, by a daemon that died before it had recorded so.
-    if (active.job.status === 'INITIALIZING' && end !== undefined && end.startedAtMs > 0) {
+    if (!active.settled && active.job.status === 'INITIALIZING' && end && end.startedAtMs > 0) {
       this.#change(active, { status: 'RUNNING', startedAtMs: end.startedAtMs });
     }
-    const why = active.bootId === this.#parts.bootId ? 'KEEPER_LOST' : 'NODE_RESTART';
+    const why = active.bootId === bootId ? 'KEEPER_LOST' : 'NODE_RESTART';
     const outcome: Outcome = end === undefined ? { how: 'lost', why } : outcomeOf(end, spec);
-    await this.#settle(active, outcome, end, true);
+    const job = await this.#settle(active, outcome, end, true);
     link?.seen();
     link?.close();
+    return job;
   }
 
   /** One line in the daemon's log for each state that a job takes. */

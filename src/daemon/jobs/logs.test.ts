@@ -85,7 +85,8 @@ test('a log is read whole, in the order of arrival, from any position', async (t
         const whole = records.map(([, payload]) => payload).join('');
         assert.equal(await text(logs, id, {}), whole);
         assert.equal(await text(logs, id, { position }), whole.slice(position));
-        assert.equal((await logs.findEnd(id))?.code, 0);
+        const { end, bytes } = await logs.findEnd(id);
+        assert.deepEqual([end?.code, bytes], [0, whole.length]);
       },
     ),
     { numRuns: 40 },
@@ -125,7 +126,7 @@ test('a torn tail ends the log; what stands before it holds', async (t) => {
 test('a job that wrote nothing has an empty log', async (t) => {
   const { logs } = makeLogs(t);
   assert.equal(await text(logs, 'nothing', { follow: true }), '');
-  assert.equal(await logs.findEnd('nothing'), undefined);
+  assert.deepEqual(await logs.findEnd('nothing'), { end: undefined, bytes: 0 });
 });
 
 test('a reader who is still reading when the job ends gets the rest, and then the end', async (t) => {

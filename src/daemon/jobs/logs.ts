@@ -1,7 +1,8 @@
 // Reads the logs of jobs from the keepers' segment files (docs/log-format.md): history first, then
 // live, without a gap or a repetition between them, because both are the same file.
 
-import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import {
   carriesOutput,
@@ -38,6 +39,9 @@ export interface LogQuery {
 
 /** Bytes read from a segment at once. */
 const READ_BYTES = 256 * 1024;
+
+/** Behind the name of a log whose job is being deleted. */
+const ASIDE = '.deleted';
 
 const nothing = Buffer.alloc(0);
 
@@ -88,26 +92,53 @@ export class Logs {
     }
   }
 
-  /** The end record of a job, if its keeper wrote one. */
-  async findEnd(id: string): Promise<End | undefined> {
+  /** Whether a keeper has ever begun a log of this job: from then on the command may have run. */
+  exists(id: string): boolean {
+    return existsSync(this.directoryOf(id));
+  }
+
+  /** What a log says last: the job's end, if its keeper wrote one, and how much output it holds. */
+  async findEnd(id: string): Promise<{ readonly end: End | undefined; readonly bytes: number }> {
     const last = (await this.#segments(id)).at(-1);
-    if (last === undefined) return undefined;
+    if (last === undefined) return { end: undefined, bytes: 0 };
+    let bytes = last.base;
     const file = await open(path.join(this.directoryOf(id), last.name));
     try {
       for await (const { header, payload } of scan(new SegmentReader(file))) {
-        if (header.stream === 'end') {
-          return parseEnd(parsePairs(payload.toString('utf8').split('\0').slice(0, -1)));
-        }
+        if (carriesOutput(header.stream)) bytes = header.position + header.length;
+        if (header.stream !== 'end') continue;
+        return {
+          end: parseEnd(parsePairs(payload.toString('utf8').split('\0').slice(0, -1))),
+          bytes,
+        };
       }
-      return undefined;
+      return { end: undefined, bytes };
     } finally {
       await file.close();
     }
   }
 
-  /** Deletes the log of a job. */
+  /** Puts the log of a job aside that is about to be deleted: until then it can be brought back. */
+  async putAside(id: string): Promise<void> {
+    await renameIfThere(this.directoryOf(id), this.directoryOf(id) + ASIDE);
+  }
+
+  async bringBack(id: string): Promise<void> {
+    await renameIfThere(this.directoryOf(id) + ASIDE, this.directoryOf(id));
+  }
+
+  /** Deletes the log of a job that was put aside. */
   async remove(id: string): Promise<void> {
-    await rm(this.directoryOf(id), { recursive: true, force: true });
+    await rm(this.directoryOf(id) + ASIDE, { recursive: true, force: true });
+  }
+
+  /** Ends the deletions that an earlier daemon had begun: a job that is still known keeps its log. */
+  async recover(isKnown: (id: string) => boolean): Promise<void> {
+    for (const name of await readdir(this.#directory)) {
+      if (!name.endsWith(ASIDE)) continue;
+      const id = name.slice(0, -ASIDE.length);
+      await (isKnown(id) ? this.bringBack(id) : this.remove(id));
+    }
   }
 
   /** Records from the segment that holds `start` on, following the job when asked to. */
@@ -191,6 +222,13 @@ export class Logs {
     if (next === 0) return end;
     return (next <= query.tailLines ? starts[0] : starts[next % query.tailLines]) ?? 0;
   }
+}
+
+/** A job that never ran has no log to move. */
+async function renameIfThere(from: string, to: string): Promise<void> {
+  await rename(from, to).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
 }
 
 interface Segment {

@@ -24,9 +24,8 @@ export class Resources {
   readonly #cgroups: CgroupLayout;
   readonly #workDirectory: string;
   readonly #workLimits: WorkLimits;
-  /** Jobs with a work image, and jobs with staged files: most have neither, and then pay nothing. */
+  /** Jobs with a work image: most have none, and then pay nothing. */
   readonly #onDisk = new Set<string>();
-  readonly #staged = new Set<string>();
 
   /** `workDirectory` is where work directories on disk are mounted. */
   constructor(
@@ -65,7 +64,6 @@ export class Resources {
   async takeWork(id: string, limits: Limits, staged: Staged | undefined): Promise<WorkSource> {
     const { kind, bytes } = this.planWork(limits, staged);
     if (staged === undefined) return { kind: 'memory', bytes, copyFrom: '' };
-    this.#staged.add(id);
     if (kind === 'memory') return { kind, bytes, copyFrom: staged.directory };
     this.#onDisk.add(id);
     // v1 controllers do not count what the kernel writes back later to the job that wrote it, so a
@@ -87,13 +85,22 @@ export class Resources {
   }
 
   /**
-   * Releases everything. `orphaned` says that nobody cleared up behind the job's keeper, or that it
-   * is not known what the job held.
+   * Releases what the kernel holds for a job. It comes before the row says that the job has ended: an
+   * open row is all that brings the next daemon here, should this one be killed on the way.
+   * `orphaned` says that nobody cleared up behind the job's keeper, or that it is not known what the
+   * job held.
    */
-  async release(id: string, idRange: number | undefined, orphaned: boolean): Promise<void> {
+  async release(id: string, orphaned: boolean): Promise<void> {
     if (orphaned) await clearCgroups(this.#cgroups, id);
     if (orphaned || this.#onDisk.delete(id)) await removeWorkImage(this.#workDirectory, id);
-    if (orphaned || this.#staged.delete(id)) await this.#uploads.release(id);
+  }
+
+  /**
+   * Gives back what the job's row stood for. It comes behind the row's end: a job that is found again
+   * still needs its files, and its ids are nobody else's.
+   */
+  async forget(id: string, idRange: number | undefined, hasUploads: boolean): Promise<void> {
     if (idRange !== undefined) this.#idRanges.release(idRange);
+    if (hasUploads) await this.#uploads.release(id);
   }
 }

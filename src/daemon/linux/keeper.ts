@@ -13,7 +13,7 @@ const INPUT_FRAME_BYTES = 64 * 1024;
 /** Where in its first frame a keeper says its proof. */
 const PROOF_AT = 6;
 
-export interface KeeperState {
+interface KeeperState {
   readonly phase: 'starting' | 'running' | 'ended';
   readonly keeperPid: number;
   readonly initPid: number;
@@ -23,6 +23,8 @@ export interface KeeperState {
 export class KeeperLink {
   /** What the keeper said first. */
   readonly state: KeeperState;
+  /** Resolves when the command runs, with its time; with undefined when the keeper goes away before. */
+  readonly started: Promise<number | undefined>;
   /** Resolves with the end, or with undefined when the keeper went away without one. */
   readonly ended: Promise<End | undefined>;
   readonly #socket: Socket;
@@ -32,11 +34,18 @@ export class KeeperLink {
   private constructor(socket: Socket, state: KeeperState, reader: FrameReader, early: string[][]) {
     this.#socket = socket;
     this.state = state;
+    const started = Promise.withResolvers<number | undefined>();
+    this.started = started.promise;
     const { promise, resolve } = Promise.withResolvers<End | undefined>();
     this.ended = promise;
+    const takeState = ({ phase, startedAtMs }: KeeperState) => {
+      if (phase !== 'starting') started.resolve(startedAtMs);
+    };
+    takeState(state);
     const take = (frame: readonly string[]) => {
       const [verb, first = '', ...rest] = frame;
-      if (verb === 'bell') this.#onBell(Number(first));
+      if (verb === 'state') takeState(parseState(frame));
+      else if (verb === 'bell') this.#onBell(Number(first));
       else if (verb === 'stdin-taken') this.#onInput(true);
       else if (verb === 'stdin-gone') this.#onInput(false);
       else if (verb === 'ended') resolve(parseEnd(parsePairs(rest)));
@@ -44,6 +53,7 @@ export class KeeperLink {
     early.forEach(take);
     socket.on('data', (chunk: Buffer) => reader.push(chunk).forEach(take));
     socket.on('close', () => {
+      started.resolve(undefined);
       resolve(undefined);
       this.#onInput(false);
     });

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { JobletError } from '../../shared/errors.ts';
+import { JobletError, messageOf } from '../../shared/errors.ts';
 import type { Log } from '../log.ts';
 import { type End, nsToMs, parseEnd } from './end-record.ts';
 import { FrameReader, formatFrame, MAX_FRAME_BYTES, parsePairs } from './frames.ts';
@@ -25,71 +25,82 @@ export interface LauncherEvents {
   ended(id: string, end: End): void;
   /** Its keeper was killed, and the job with it; its cgroups may be left. */
   gone(id: string): void;
-  /** The launcher died: of the keepers it had forked, nobody says any more that one was killed. */
-  died(): void;
+  /** The launcher died, and another is ready: of the first one's keepers, each now speaks for itself. */
+  replaced(): void;
 }
 
 /** What the daemon needs of a launcher; a test may put another in its place. */
 export interface LaunchPort {
-  launch(id: string, plan: LaunchPlan): Promise<Launched>;
+  /**
+   * Resolves when the command was exec'd, or could not be; with undefined when the keeper or the
+   * launcher was killed before it said either. What became of the job is then decided already: it has
+   * a keeper that listens, or a log directory, or was never started.
+   */
+  launch(id: string, plan: LaunchPlan): Promise<Launched | undefined>;
   stop(): Promise<void>;
 }
 
 interface Running {
   readonly child: ChildProcess;
   readonly socket: Socket;
+  ready: boolean;
 }
 
 export class Launcher implements LaunchPort {
   readonly #binary: string;
+  readonly #lockFile: string;
   readonly #events: LauncherEvents;
   readonly #log: Log;
-  readonly #pending = new Map<string, (launched: Launched) => void>();
+  readonly #pending = new Map<string, (launched: Launched | undefined) => void>();
   #running: Running | undefined;
   #stopping = false;
 
-  constructor(binary: string, events: LauncherEvents, log: Log) {
+  /** `lockFile` is where the launchers of this state take turns. */
+  constructor(binary: string, lockFile: string, events: LauncherEvents, log: Log) {
     this.#binary = binary;
+    this.#lockFile = lockFile;
     this.#events = events;
     this.#log = log;
   }
 
-  /** Resolves when the launcher has said that it is ready. */
+  /**
+   * Resolves when the launcher has said that it is ready. Whatever an earlier one was starting is
+   * decided by then, also when that was a crashed daemon's.
+   */
   start(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const child = spawn(this.#binary, ['launcher'], {
+      const child = spawn(this.#binary, ['launcher', this.#lockFile], {
         stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
         // Nothing of the daemon's environment reaches a job, not even by way of the launcher.
         env: {},
       });
-      const socket = child.stdio[3] as Socket;
+      const running = { child, socket: child.stdio[3] as Socket, ready: false };
       const reader = new FrameReader();
+      const over = (message: string, cause?: Error) => {
+        reject(new JobletError('unavailable', message, { cause }));
+        this.#ended(running, message);
+      };
       child.once('error', (cause) =>
-        reject(
-          new JobletError('unavailable', `${this.#binary} cannot be started; build it with ./dev`, {
-            cause,
-          }),
-        ),
+        over(`${this.#binary} cannot be started; build it with ./dev`, cause),
       );
-      child.once('exit', (code, signal) => {
-        reject(new JobletError('unavailable', `the launcher ended at once (${signal ?? code})`));
-        this.#died(child, signal ?? String(code));
-      });
-      socket.on('error', (error) =>
+      child.once('exit', (code, signal) => over(`the launcher ended (${signal ?? code})`));
+      running.socket.on('error', (error) =>
         this.#log.warn('launcher socket failed', { error: error.message }),
       );
-      socket.on('data', (chunk: Buffer) => {
+      running.socket.on('data', (chunk: Buffer) => {
         for (const frame of reader.push(chunk)) {
-          if (frame[0] === 'ready') resolve();
-          else this.#take(frame);
+          if (frame[0] !== 'ready') this.#take(frame);
+          else {
+            running.ready = true;
+            resolve();
+          }
         }
       });
-      this.#running = { child, socket };
+      this.#running = running;
     });
   }
 
-  /** Hands over a plan; resolves when the command was exec'd, or could not be. */
-  launch(id: string, plan: LaunchPlan): Promise<Launched> {
+  launch(id: string, plan: LaunchPlan): Promise<Launched | undefined> {
     const frame = formatFrame(['launch', ...plan]);
     if (frame.length > MAX_FRAME_BYTES) {
       return Promise.resolve({
@@ -99,18 +110,11 @@ export class Launcher implements LaunchPort {
         errno: 'E2BIG',
       });
     }
-    const running = this.#running;
-    if (running === undefined) {
-      return Promise.resolve({
-        ok: false,
-        step: 'launcher',
-        object: 'joblet-launch',
-        errno: 'EPIPE',
-      });
-    }
+    // One that could not be started again is tried again with the next job.
+    if (this.#running === undefined) this.start().catch((error) => this.#cannotStart(error));
     return new Promise((resolve) => {
       this.#pending.set(id, resolve);
-      running.socket.write(frame);
+      this.#running?.socket.write(frame);
     });
   }
 
@@ -150,39 +154,47 @@ export class Launcher implements LaunchPort {
         return;
       }
       case 'gone':
-        if (!this.#settle(id, keeperDied)) this.#events.gone(id);
+        if (!this.#settle(id, undefined)) this.#events.gone(id);
         return;
       default:
         this.#log.error('the launcher said something unknown', { verb: String(verb) });
     }
   }
 
-  #settle(id: string, launched: Launched): boolean {
+  #settle(id: string, launched: Launched | undefined): boolean {
     const resolve = this.#pending.get(id);
     this.#pending.delete(id);
     resolve?.(launched);
     return resolve !== undefined;
   }
 
-  #died(child: ChildProcess, how: string): void {
-    if (this.#running?.child !== child) return;
+  #ended(ended: Running, why: string): void {
+    if (this.#running !== ended) return;
     this.#running = undefined;
     if (this.#stopping) return;
-    this.#log.error('the launcher died; starting another', { how });
-    this.#events.died();
-    // Keepers that it had forked still speak through the old socket, so what they say still counts;
-    // a plan that no keeper took is answered here.
     const unanswered = [...this.#pending.keys()];
-    this.start().then(
-      () => {
-        for (const id of unanswered) this.#settle(id, keeperDied);
-      },
-      (error: unknown) => {
-        this.#log.error('the launcher cannot be started again', { error: String(error) });
-        for (const id of unanswered) this.#settle(id, keeperDied);
-      },
-    );
+    const settle = () => {
+      for (const id of unanswered) this.#settle(id, undefined);
+    };
+    if (!ended.ready) {
+      // It has read no plan, and another would fare no better.
+      settle();
+      return;
+    }
+    this.#log.error('the launcher died; starting another', { why });
+    const replaced = () => {
+      // Until now its keepers could still speak through the old socket. One that finds it closed says
+      // the end in the log, and to whoever connects.
+      ended.socket.destroy();
+      this.#events.replaced();
+      settle();
+    };
+    this.start()
+      .catch((error) => this.#cannotStart(error))
+      .then(replaced);
+  }
+
+  #cannotStart(error: unknown): void {
+    this.#log.error('the launcher cannot be started', { error: messageOf(error) });
   }
 }
-
-const keeperDied: Launched = { ok: false, step: 'keeper', object: 'joblet-launch', errno: 'EPIPE' };
