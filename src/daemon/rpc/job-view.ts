@@ -16,7 +16,7 @@ import { type OutcomeView, viewOutcome } from '../../shared/job-state.ts';
 import type { Job } from '../jobs/job.ts';
 import type { Turn } from '../jobs/queue.ts';
 
-const MASK = '***';
+export const MASK = '***';
 const MB = 1024 * 1024;
 const INT32_MAX = 2 ** 31 - 1;
 

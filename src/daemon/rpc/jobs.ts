@@ -19,6 +19,7 @@ import type { Held, Postures } from '../jobs/postures.ts';
 import type { JobQuery } from '../jobs/store.ts';
 import type { UploadPart, Uploads } from '../jobs/uploads.ts';
 import type { Call, Handlers } from './handlers.ts';
+import { takePage } from './job-pages.ts';
 import { type Host, type JobPolicy, type JobRequest, toJobSpec } from './job-spec.ts';
 import { toJob, toRunResponse, toStatus, toStopResponse } from './job-view.ts';
 import { eachEntry, joinEntries } from './log-chunks.ts';
@@ -48,8 +49,8 @@ export interface JobParts {
   readonly nodeId: string;
 }
 
-/** Jobs in the answer to ListJobs, which has no pages: the newest. */
-export const LIST_LIMIT = 10_000;
+/** Jobs in the answer to ListJobs, at most. */
+const LIST_LIMIT = 10_000;
 const PAGE_LIMIT = 1000;
 const PAGE_DEFAULT = 100;
 const TAIL_LIMIT = 1_000_000;
@@ -79,17 +80,14 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
     waitJob: async ({ uuid }, { signal }) => status(await jobs.wait(uuid, signal)),
 
     listJobs: async () => ({
-      jobs: jobs.query({ limit: LIST_LIMIT }).map((job) => toJob(job, nodeId, jobs.turnOf(job))),
+      jobs: listedJobs(jobs).map((job) => toJob(job, nodeId, jobs.turnOf(job))),
     }),
 
     queryJobs: async (request) => {
-      const query = toJobQuery(request);
-      // One more than asked for tells whether there is another page.
-      const found = jobs.query({ ...query, limit: query.limit + 1 });
-      const page = found.slice(0, query.limit);
-      const last = found.length > page.length ? page.at(-1) : undefined;
+      const page = takePage(jobs, toJobQuery(request));
+      const last = page.more ? page.jobs.at(-1) : undefined;
       return {
-        jobs: page.map((job) => toJob(job, nodeId, jobs.turnOf(job))),
+        jobs: page.jobs.map((job) => toJob(job, nodeId, jobs.turnOf(job))),
         nextPageToken: last === undefined ? '' : formatPageToken(last),
       };
     },
@@ -139,6 +137,11 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
 
 /** Going before the jobs of others is not for everybody. */
 const raisePriority: Rule = { role: 'operator', operation: 'raise_priority' };
+
+/** The jobs of ListJobs, which has no pages: the newest. */
+export function listedJobs(jobs: Pick<Jobs, 'query'>): readonly Job[] {
+  return takePage(jobs, { limit: LIST_LIMIT }).jobs;
+}
 
 /** Starts a job as a request wants it. */
 export async function startJob(

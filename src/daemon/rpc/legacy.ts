@@ -5,7 +5,7 @@ import { GetJobLogsRequestSchema, RunJobRequestSchema } from '../../gen/joblet/j
 import type { JobletService } from '../../gen/joblet/legacy_pb.ts';
 import type { Handlers } from './handlers.ts';
 import { rfc3339, toLegacyJob, toLegacyStatus } from './job-view.ts';
-import { type JobParts, LIST_LIMIT, readLog, startJob } from './jobs.ts';
+import { type JobParts, listedJobs, readLog, startJob } from './jobs.ts';
 
 export function legacyHandlers(parts: JobParts): Handlers<typeof JobletService> {
   const { jobs, nodeId } = parts;
@@ -31,7 +31,7 @@ export function legacyHandlers(parts: JobParts): Handlers<typeof JobletService> 
     },
 
     listJobs: async () => ({
-      jobs: jobs.query({ limit: LIST_LIMIT }).map((job) => toLegacyJob(job, nodeId)),
+      jobs: listedJobs(jobs).map((job) => toLegacyJob(job, nodeId)),
     }),
 
     getJobLogs: ({ id }, call) =>

@@ -1888,7 +1888,8 @@ export const JobService: GenService<{
     output: typeof DataChunkSchema;
   },
   /**
-   * All jobs, the newest first. QueryJobs asks for some of them.
+   * All jobs, the newest first, as far as they fit into 4 MB, which every client takes. QueryJobs
+   * asks for some of them, or for all by pages.
    *
    * @generated from rpc joblet.JobService.ListJobs
    */

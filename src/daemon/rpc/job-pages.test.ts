@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { JobsSchema } from '../../gen/joblet/jobs_pb.ts';
+import type { Job } from '../jobs/job.ts';
+import type { JobQuery } from '../jobs/store.ts';
+import { takePage } from './job-pages.ts';
+import { toJob } from './job-view.ts';
+
+/** What a gRPC client takes unless it was told otherwise. */
+const CLIENT_BYTES = 4 * 1024 * 1024;
+
+function jobWith(number: number, args: readonly string[]): Job {
+  return {
+    id: `f47ac10b-58cc-4372-a567-${String(number).padStart(12, '0')}`,
+    spec: {
+      name: 'a-name-of-the-longest-kind'.padEnd(63, 'x'),
+      command: 'python3',
+      args,
+      limits: { cpuPercent: 100, memoryBytes: 2 ** 29, ioBps: 2 ** 30, cpuCores: '0-1' },
+      environment: { STAGE: 'größe' },
+      secretEnvironment: { TOKEN: 'hush' },
+      runtime: '',
+      startAtMs: 0,
+      priority: -1,
+    },
+    status: 'FAILED',
+    createdAtMs: number,
+    queuedAtMs: number,
+    startedAtMs: 1,
+    endedAtMs: 2,
+    outcome: { how: 'not-started', step: 'exec', object: args[0] ?? '', errno: 'ENOENT' },
+    usage: undefined,
+    logBytes: 0,
+    logDroppedBytes: 0,
+  } as unknown as Job;
+}
+
+/** A table of jobs, newest first, that tells how many were read at once. */
+function tableOf(table: readonly Job[]) {
+  const reads: number[] = [];
+  const query = ({ limit, beforeMs = Number.POSITIVE_INFINITY }: JobQuery) => {
+    const found = table.filter((job) => job.createdAtMs < beforeMs).slice(0, limit);
+    reads.push(found.length);
+    return found;
+  };
+  return { query, reads };
+}
+
+function answerBytes(jobs: readonly Job[]): number {
+  const answer = create(JobsSchema, { jobs: jobs.map((job) => toJob(job, 'n'.repeat(36))) });
+  return toBinary(JobsSchema, answer).length;
+}
+
+test('S4-60 an answer fits into the message that every client takes, and says that there is more', () => {
+  for (const args of [['x'.repeat(300_000)], Array.from({ length: 3000 }, () => 'ü'), []]) {
+    const table = tableOf(Array.from({ length: 20_000 }, (_, at) => jobWith(20_000 - at, args)));
+    const page = takePage(table, { limit: 20_000 });
+    assert.equal(page.more, true);
+    const bytes = answerBytes(page.jobs);
+    assert.ok(bytes < CLIENT_BYTES && bytes > CLIENT_BYTES / 3, `${bytes} bytes`);
+    assert.ok(Math.max(...table.reads) <= 100);
+  }
+});
+
+test('pages follow each other without a gap or a repetition', () => {
+  const all = Array.from({ length: 250 }, (_, at) => jobWith(250 - at, ['x'.repeat(40_000)]));
+  const table = tableOf(all);
+  const seen: Job[] = [];
+  for (let last: Job | undefined; ; ) {
+    const after = last === undefined ? {} : { beforeMs: last.createdAtMs, beforeId: last.id };
+    const page = takePage(table, { limit: 120, ...after });
+    assert.ok(page.jobs.length <= 120);
+    seen.push(...page.jobs);
+    last = page.jobs.at(-1);
+    if (!page.more) break;
+  }
+  assert.deepEqual(seen, all);
+});
+
+test('a job that is larger than an answer is shown all the same', () => {
+  const page = takePage(tableOf([jobWith(1, ['x'.repeat(5_000_000)])]), { limit: 10 });
+  assert.deepEqual([page.jobs.length, page.more], [1, false]);
+});
