@@ -44,12 +44,15 @@ static bool enter_namespace_of(uint32_t owner) {
 int ids_open(uint32_t first) {
   // The namespace needs a process only until a descriptor holds it.
   struct clone_args args = {.exit_signal = SIGCHLD};
+  pid_t parent = getpid();
   pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
   if (pid < 0) return -1;
   if (pid == 0) {
     if (!enter_namespace_of(first)) _exit(errno);
     // Stopped, it has made the namespace; it is killed as soon as that is held.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    // The keeper may have died before that; nobody would kill this process any more.
+    if (syscall(SYS_getppid) != parent) _exit(ESRCH);
     for (;;) syscall(SYS_kill, syscall(SYS_getpid), SIGSTOP);
   }
   int status = 0;

@@ -135,8 +135,6 @@ nodes:
 
   /** Starts it, also again on what an earlier life left. Resolves when it answers calls. */
   async restart(): Promise<void> {
-    for (const connection of this.#connections.values()) connection.close();
-    this.#connections.clear();
     const child = this.#spawn();
     this.#child = child;
     const listening = Promise.withResolvers<number>();
@@ -151,16 +149,18 @@ nodes:
       listening.reject(new Error(`the daemon ended (${signal ?? code}):\n${this.#log}`)),
     );
     this.#port = await listening.promise;
+    for (const connection of this.#connections.values()) connection.close();
+    this.#connections.clear();
   }
 
-  /** SIGKILL, as a crash would have it. */
+  /** SIGKILL, as a crash would have it. Its launcher may not have noticed yet. */
   async kill(): Promise<void> {
-    await this.#signal('SIGKILL');
+    await this.#signal('SIGKILL', 'exit');
   }
 
   /** SIGTERM: it stops by itself; its jobs run on. */
   async end(): Promise<void> {
-    await this.#signal('SIGTERM');
+    await this.#signal('SIGTERM', 'close');
   }
 
   /** Tries to start another daemon with the same configuration. */
@@ -215,12 +215,13 @@ nodes:
     return child;
   }
 
-  async #signal(signal: NodeJS.Signals): Promise<void> {
+  /** Resolves with the end of the process, or when nobody holds its output any more either. */
+  async #signal(signal: NodeJS.Signals, until: 'exit' | 'close'): Promise<void> {
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const closed = once(child, 'close');
+    const over = once(child, until);
     child.kill(signal);
-    await closed;
+    await over;
   }
 }
 
