@@ -16,7 +16,7 @@ import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { finish } from './job-calls.ts';
 import { processesBelow } from './snapshot.ts';
 
-const ROUNDS = Number(process.env['JOBLET_CRASH_ROUNDS'] ?? 4);
+const ROUNDS = Number(process.env['JOBLET_CRASH_ROUNDS'] ?? 3);
 const SEED = Number(process.env['JOBLET_CRASH_SEED'] ?? Date.now() % 2 ** 31);
 
 /** Jobs at once; the rest of the load waits. */
@@ -75,13 +75,13 @@ async function restart(daemon: Daemon): Promise<void> {
 type Round = (daemon: Daemon, random: Random) => Promise<number>;
 
 const campaigns: Readonly<Record<string, Round>> = {
-  'the daemon': async (daemon, random) => {
+  'the daemon dies': async (daemon, random) => {
     await at(random, LONGEST_MOMENT_MS, () => void daemon.kill());
     await daemon.kill();
     await restart(daemon);
     return 0;
   },
-  'the daemon, and its successor while that takes over': async (daemon, random) => {
+  'the daemon dies, and its successor while that takes over,': async (daemon, random) => {
     await at(random, LONGEST_MOMENT_MS, () => void daemon.kill());
     await daemon.kill();
     const taking = daemon.restart().catch(() => {});
@@ -91,13 +91,13 @@ const campaigns: Readonly<Record<string, Round>> = {
     await restart(daemon);
     return 0;
   },
-  'the launcher': async (daemon, random) => {
+  'the launcher dies': async (daemon, random) => {
     const replaced = daemon.logged(/the launcher died; starting another/);
     await at(random, LONGEST_MOMENT_MS, () => killHard(launcherOf(daemon)));
     await replaced;
     return 0;
   },
-  'the daemon and the launcher at once': async (daemon, random) => {
+  'the daemon and the launcher die at once': async (daemon, random) => {
     await at(random, LONGEST_MOMENT_MS, () => {
       const launcher = launcherOf(daemon);
       void daemon.kill();
@@ -107,14 +107,14 @@ const campaigns: Readonly<Record<string, Round>> = {
     await restart(daemon);
     return 0;
   },
-  keepers: async (daemon, random) => {
+  'keepers die': async (daemon, random) => {
     let hit = false;
     await at(random, LONGEST_MOMENT_MS, () => {
       hit = killHard(someKeeperOf(daemon, random));
     });
     return hit ? 1 : 0;
   },
-  'everything at once': async (daemon, random) => {
+  'all three die at once': async (daemon, random) => {
     let hit = false;
     await at(random, LONGEST_MOMENT_MS, () => {
       const launcher = launcherOf(daemon);
@@ -141,7 +141,7 @@ async function hasKeeper(uuid: string): Promise<boolean> {
 }
 
 for (const [number, [what, round]] of Object.entries(campaigns).entries()) {
-  test(`nothing is lost, runs twice or is left when ${what} is killed at any moment`, {
+  test(`nothing is lost, runs twice or is left when ${what} at any moment`, {
     skip,
   }, async (t) => {
     const seed = SEED + number;

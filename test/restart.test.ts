@@ -107,6 +107,9 @@ test('a clean stop of the daemon leaves its jobs running', { skip }, async () =>
 test('a second daemon on the same state is refused', { skip }, async () => {
   const second = await daemon.second();
   assert.notEqual(second.code, 0);
-  assert.match(second.output, /runs on .*; stop it first/);
+  const first = `another daemon (pid ${daemon.pid}, listening on 127.0.0.1:${daemon.port})`;
+  assert.ok(
+    second.output.includes(`${first} already runs on ${daemon.directory}/state; stop it first`),
+  );
   assert.ok((await daemon.as('admin').unary(queryJobs, {})).jobs.length > 0);
 });

@@ -24,6 +24,7 @@ import { Launcher } from './linux/launcher.ts';
 import type { Log } from './log.ts';
 import { createRpc } from './rpc/server.ts';
 import { Db } from './store/db.ts';
+import { tellOwner } from './store/owner.ts';
 import { version } from './version.ts';
 
 const LAUNCHER = path.resolve(import.meta.dirname, '../../native/build/joblet-launch');
@@ -71,6 +72,7 @@ async function start(
 
   const db = new Db(config.state.path);
   stops.push(() => db.close());
+  tellOwner(config.state.path, '');
   const pidFile = path.join(config.run.directory, 'joblet.pid');
   writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o644 });
 
@@ -85,7 +87,10 @@ async function start(
   const bells = new Bells(addressOf);
   // Reading a log needs to know which jobs are over, and jobs need their logs: the question is asked
   // only when both are there.
-  const logs = new Logs(config.logs.directory, bells, (id) => jobs.isOver(id));
+  const logs = new Logs(config.logs.directory, bells, {
+    isOver: (id) => jobs.isOver(id),
+    keptBytes: (id) => jobs.keptBytes(id),
+  });
   const launcher = new Launcher(
     LAUNCHER,
     path.join(config.state.path, 'launcher.lock'),
@@ -138,7 +143,9 @@ async function start(
   const postures = new Postures(store, cgroups, disks, addressOf);
   const rpc = createRpc({ jobs, logs, uploads, postures, audit, config, log });
   stops.push(() => rpc.stop());
-  return rpc.listen();
+  const port = await rpc.listen();
+  tellOwner(config.state.path, `${config.server.address}:${port}`);
+  return port;
 }
 
 /** What running jobs may hold together. Each of them needs a range of ids. */

@@ -68,6 +68,10 @@ interface Active {
   staged: Staged | undefined;
   /** Set when a stop came before the command ran. */
   stopGraceMs: number | undefined;
+  /** The connection to its keeper that stops go by, once there was one. */
+  stops: Promise<KeeperLink | undefined> | undefined;
+  /** The calls that feed its standard input. */
+  readonly inputs: Set<AbortSignal>;
   /** An end that overtook the news of its start. */
   earlyEnd: End | undefined;
   /** Resolves when its row has been written. */
@@ -93,6 +97,12 @@ function waitingOf({
 
 /** A job is handed over again only if it certainly never ran; what kills the launcher may do it twice. */
 const MAX_LAUNCHES = 2;
+
+/** What hangs may not keep a daemon from its other jobs: so long its start waits for all keepers. */
+const RECOVERY_MS = 2000;
+
+/** Streams that feed one job at a time: a keeper serves few, and is to hear a stop as well. */
+const MAX_INPUTS = 4;
 
 /** Jobs deleted before the event loop gets its turn. */
 const DELETES_AT_ONCE = 50;
@@ -183,6 +193,11 @@ export class Jobs {
   /** Whether a job has ended, or is not known. */
   isOver(id: string): boolean {
     return this.#active.get(id)?.settled ?? true;
+  }
+
+  /** How much output of an ended job was kept; 0 when it is not known. */
+  keptBytes(id: string): number {
+    return (this.#active.get(id)?.job ?? this.#parts.store.find(id))?.logBytes ?? 0;
   }
 
   /** Ends a job: SIGTERM, then after the grace SIGKILL. Resolves with the job as it ended. */
@@ -277,8 +292,18 @@ export class Jobs {
     if (!job.spec.stdin) {
       throw new JobletError('wrong-state', `job ${job.id} was started without standard input`);
     }
+    const inputs = this.#active.get(job.id)?.inputs ?? new Set();
+    if (inputs.size >= MAX_INPUTS) {
+      throw new JobletError(
+        'exhausted',
+        `${MAX_INPUTS} calls write to the standard input of job ${job.id} already; one is enough`,
+      );
+    }
+    inputs.add(signal);
+    signal.addEventListener('abort', () => inputs.delete(signal), { once: true });
     const link = await KeeperLink.connect(this.#parts.addressOf(job.id));
     if (link === undefined) {
+      inputs.delete(signal);
       throw new JobletError('wrong-state', `job is not running: ${job.id}`, { about: 'uuid' });
     }
     signal.addEventListener('abort', () => link.close(), { once: true });
@@ -306,12 +331,16 @@ export class Jobs {
 
   /** Takes over what an earlier daemon left: living jobs, ended ones, waiting ones. */
   async recover(): Promise<void> {
-    const { store, resources, uploads, logs } = this.#parts;
+    const { store, resources, uploads, logs, clock } = this.#parts;
     const rows = store.unfinished();
     for (const row of rows) if (row.idRange !== undefined) resources.retakeIdRange(row.idRange);
     await uploads.sweep(new Set(rows.map((row) => row.job.id)));
     await logs.recover((id) => store.find(id) !== undefined);
-    await Promise.all(rows.map((row) => this.#recoverOne(row)));
+    const found = Promise.all(rows.map((row) => this.#recoverOne(row)));
+    const late = Promise.withResolvers<void>();
+    const disarm = clock.at(clock.now() + RECOVERY_MS, late.resolve);
+    await Promise.race([found, late.promise]);
+    disarm();
     this.#startNext();
   }
 
@@ -388,6 +417,8 @@ export class Jobs {
       bootId: row.bootId,
       staged,
       stopGraceMs: undefined,
+      stops: undefined,
+      inputs: new Set(),
       earlyEnd: undefined,
       recorded: Promise.resolve(),
       launches: 0,
@@ -539,7 +570,11 @@ export class Jobs {
         return this.#refuse(active, 'keeper', 'joblet-launch', 'EPIPE');
       }
       active.followed = false;
-      await resources.release(id, true);
+      try {
+        await resources.release(id, true);
+      } catch (error) {
+        return this.#refuse(active, 'resources', messageOf(error), 'EBUSY');
+      }
       return this.#start(active);
     }
     const startedAtMs = await link.started;
@@ -559,7 +594,8 @@ export class Jobs {
   }
 
   async #stopKeeper(active: Active, graceMs: number): Promise<void> {
-    const link = await KeeperLink.connect(this.#parts.addressOf(active.job.id));
+    active.stops ??= KeeperLink.connect(this.#parts.addressOf(active.job.id));
+    const link = await active.stops;
     // No keeper: its end is on the way by the launcher.
     if (link === undefined) return;
     link.stop(graceMs);

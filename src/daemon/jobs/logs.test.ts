@@ -56,11 +56,15 @@ async function text(logs: Logs, id: string, query: Partial<LogQuery>): Promise<s
   return out;
 }
 
-function makeLogs(t: TestContext): { logs: Logs; directory: string } {
+/** `kept` is what the jobs' rows say of the length of their logs. */
+function makeLogs(t: TestContext, kept = 0): { logs: Logs; directory: string } {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'joblet-logs-'));
   t.after(() => rmSync(directory, { recursive: true }));
   const bells = new Bells((id) => ({ socket: `joblet-no-keeper/${id}`, proof: '' }));
-  return { logs: new Logs(directory, bells, () => true), directory };
+  return {
+    logs: new Logs(directory, bells, { isOver: () => true, keptBytes: () => kept }),
+    directory,
+  };
 }
 
 const END: Written = ['end', 'how=exited\0code=0\0'];
@@ -123,6 +127,27 @@ test('a torn tail ends the log; what stands before it holds', async (t) => {
   assert.equal(await text(logs, 'j', {}), 'whole');
 });
 
+test('what a crash of the machine took from a log shows as a gap', async (t) => {
+  const { logs, directory } = makeLogs(t, 12);
+  write(
+    directory,
+    'j',
+    [
+      ['stdout', 'one '],
+      ['stdout', 'two '],
+      ['stdout', 'end.'],
+    ],
+    1,
+  );
+  assert.equal(await text(logs, 'j', {}), 'one two end.');
+  rmSync(path.join(directory, 'j', '00000000000000000004.log'));
+  assert.equal(await text(logs, 'j', {}), 'one <4 lost>end.');
+  rmSync(path.join(directory, 'j', '00000000000000000008.log'));
+  assert.equal(await text(logs, 'j', { position: 2 }), 'e <8 lost>');
+  rmSync(path.join(directory, 'j'), { recursive: true });
+  assert.equal(await text(logs, 'j', {}), '<12 lost>');
+});
+
 test('a job that wrote nothing has an empty log', async (t) => {
   const { logs } = makeLogs(t);
   assert.equal(await text(logs, 'nothing', { follow: true }), '');
@@ -133,7 +158,7 @@ test('a reader who is still reading when the job ends gets the rest, and then th
   const { directory } = makeLogs(t);
   const bells = new Bells((id) => ({ socket: `joblet-no-keeper/${id}`, proof: '' }));
   let over = false;
-  const logs = new Logs(directory, bells, () => over);
+  const logs = new Logs(directory, bells, { isOver: () => over, keptBytes: () => 0 });
   write(directory, 'job', [['stdout', 'first']], 1);
   const query: LogQuery = {
     position: 0,

@@ -37,59 +37,76 @@ export interface LogQuery {
   readonly signal: AbortSignal;
 }
 
+/** What reading needs to know of jobs. */
+export interface LogOwners {
+  /** Whether a job can write no more. */
+  isOver(id: string): boolean;
+  /** How much output the keeper of an ended job has kept. */
+  keptBytes(id: string): number;
+}
+
 /** Bytes read from a segment at once. */
 const READ_BYTES = 256 * 1024;
 
 /** Behind the name of a log whose job is being deleted. */
 const ASIDE = '.deleted';
 
+/** Why bytes are missing that a keeper had written: the machine went down before the disk had them. */
+const LOST = 'lost';
+
 const nothing = Buffer.alloc(0);
 
 export class Logs {
   readonly #directory: string;
   readonly #bells: Bells;
-  readonly #isFinal: (id: string) => boolean;
+  readonly #jobs: LogOwners;
 
-  /** `isFinal` says whether a job can write no more. */
-  constructor(directory: string, bells: Bells, isFinal: (id: string) => boolean) {
+  constructor(directory: string, bells: Bells, jobs: LogOwners) {
     this.#directory = directory;
     this.#bells = bells;
-    this.#isFinal = isFinal;
+    this.#jobs = jobs;
   }
 
   directoryOf(id: string): string {
     return path.join(this.#directory, id);
   }
 
-  /** The entries of a job's log, in the order of arrival. Ends with the job's end. */
+  /**
+   * The entries of a job's log, in the order of arrival. Ends with the job's end. What a crash of the
+   * machine has taken from it shows as a gap.
+   */
   async *read(job: { readonly id: string }, query: LogQuery): AsyncGenerator<LogEntry> {
     const start = query.tailLines > 0 ? await this.#tailPosition(job.id, query) : query.position;
     const wanted = (stream: StreamName) => query.streams.size === 0 || query.streams.has(stream);
+    let reached = start;
+    let lastNs = 0n;
     for await (const { header, payload } of this.#records(job.id, start, query)) {
-      if (header.stream === 'gap') {
-        if (header.position < start) continue;
+      const { stream, timeNs, position, length } = header;
+      if (stream === 'end') return;
+      lastNs = timeNs;
+      if (position > reached) yield gap(timeNs, reached, position - reached, LOST);
+      if (stream === 'gap') {
+        if (position < start) continue;
         const pairs = parsePairs(payload.toString('utf8').split('\0').slice(0, -1));
-        yield {
-          stream: 'gap',
-          timeNs: header.timeNs,
-          position: header.position,
-          data: nothing,
-          droppedBytes: Number(pairs.get('bytes') ?? 0),
-          reason: pairs.get('reason') ?? '',
-        };
-      } else if (header.stream !== 'end' && wanted(header.stream)) {
-        const skip = Math.max(0, start - header.position);
-        if (skip >= header.length) continue;
-        yield {
-          stream: header.stream,
-          timeNs: header.timeNs,
-          position: header.position + skip,
-          data: payload.subarray(skip),
-          droppedBytes: 0,
-          reason: '',
-        };
+        const droppedBytes = Number(pairs.get('bytes') ?? 0);
+        yield gap(timeNs, position, droppedBytes, pairs.get('reason') ?? '');
+        continue;
       }
+      reached = Math.max(reached, position + length);
+      const skip = Math.max(0, start - position);
+      if (skip >= length || !wanted(stream)) continue;
+      yield {
+        stream,
+        timeNs,
+        position: position + skip,
+        data: payload.subarray(skip),
+        droppedBytes: 0,
+        reason: '',
+      };
     }
+    if (query.signal.aborted || !this.#jobs.isOver(job.id)) return;
+    const missing = this.#jobs.keptBytes(job.id) - reached;
+    if (missing > 0) yield gap(lastNs, reached, missing, LOST);
   }
 
   /** Whether a keeper has ever begun a log of this job: from then on the command may have run. */
@@ -154,7 +171,7 @@ export class Logs {
     try {
       for (;;) {
         // Asked before reading: what a final job has written is all there by then.
-        const final = this.#isFinal(id);
+        const final = this.#jobs.isOver(id);
         if (query.signal.aborted) return;
         const segments = await this.#segments(id);
         for (const next of segmentsFrom(segments, position, segment?.name ?? done)) {
@@ -177,7 +194,7 @@ export class Logs {
         }
         if (final || !query.follow) return;
         // The job may have ended while we were reading, and then nobody rings any more.
-        if (!this.#isFinal(id)) await this.#bells.wait(id, position, query.signal);
+        if (!this.#jobs.isOver(id)) await this.#bells.wait(id, position, query.signal);
       }
     } finally {
       await segment?.reader.close();
@@ -222,6 +239,10 @@ export class Logs {
     if (next === 0) return end;
     return (next <= query.tailLines ? starts[0] : starts[next % query.tailLines]) ?? 0;
   }
+}
+
+function gap(timeNs: bigint, position: number, droppedBytes: number, reason: string): LogEntry {
+  return { stream: 'gap', timeNs, position, data: nothing, droppedBytes, reason };
 }
 
 /** A job that never ran has no log to move. */

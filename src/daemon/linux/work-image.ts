@@ -9,6 +9,10 @@ import { JobletError, messageOf } from '../../shared/errors.ts';
 
 const run = promisify(execFile);
 
+/** Runs a program that dies with this daemon: its successor clears up, and nobody may still be at it. */
+const runWhileAlive = (program: string, args: readonly string[]) =>
+  run('setpriv', ['--pdeathsig=KILL', program, ...args]);
+
 export interface WorkImage {
   readonly directory: string;
   /** The block device it is mounted from, as `major:minor`. */
@@ -33,7 +37,7 @@ export async function makeWorkImage(
     const file = await open(image, 'wx', 0o600);
     await file.truncate(bytes);
     await file.close();
-    await run('mkfs.ext4', [
+    await runWhileAlive('mkfs.ext4', [
       '-q',
       '-F',
       '-m',
@@ -45,11 +49,11 @@ export async function makeWorkImage(
       'lazy_itable_init=1,root_owner=0:0',
       image,
     ]);
-    await run('mount', ['-o', 'loop,nosuid,nodev,discard', image, target]);
+    await runWhileAlive('mount', ['-o', 'loop,nosuid,nodev,discard', image, target]);
     await rm(path.join(target, 'lost+found'), { recursive: true });
-    await run('cp', ['-a', '--no-preserve=ownership', `${copyFrom}/.`, target]);
+    await runWhileAlive('cp', ['-a', '--no-preserve=ownership', `${copyFrom}/.`, target]);
     // Only now, so that the copy was not slowed down.
-    if (synchronous) await run('mount', ['-o', 'remount,sync', target]);
+    if (synchronous) await runWhileAlive('mount', ['-o', 'remount,sync', target]);
     return { directory: target, device: deviceName((await stat(target)).dev) };
   } catch (error) {
     await removeWorkImage(directory, id);
@@ -71,7 +75,9 @@ export function deviceName(dev: number): string {
 export async function removeWorkImage(directory: string, id: string): Promise<void> {
   const target = path.join(directory, id);
   const image = path.join(directory, `${id}.img`);
-  await run('umount', ['-q', target]).catch((error: { code?: number; stderr?: string }) => {
+  // Lazily: what still has a file open there, or a mount namespace that is on its way out, keeps nobody
+  // waiting, and loses the image when it goes.
+  await run('umount', ['-q', '-l', target]).catch((error: { code?: number; stderr?: string }) => {
     if (!/not mounted|no mount point|not found/.test(error.stderr ?? '')) throw error;
   });
   await rm(target, { recursive: true, force: true });

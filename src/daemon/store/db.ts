@@ -19,6 +19,7 @@ import {
 import path from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { JobletError, messageOf } from '../../shared/errors.ts';
+import { readOwner } from './owner.ts';
 
 const MIGRATIONS = path.join(import.meta.dirname, 'migrations');
 
@@ -65,7 +66,7 @@ export class Db {
       if (/database is locked/.test(messageOf(error))) {
         throw new JobletError(
           'unavailable',
-          `another daemon already runs on ${directory}; stop it first, or give this one a state directory of its own`,
+          `${readOwner(directory)} already runs on ${directory}; stop it first, or give this one a state directory of its own`,
           { about: directory, cause: error },
         );
       }
