@@ -67,6 +67,19 @@ test('config check lists every problem by its place, and says when there is none
   const serve = await joblet('serve', '--config', file);
   assert.equal(serve.code, 1);
   assert.match(serve.stderr, /is not a duration/);
+  // The original's spelling.
+  assert.deepEqual(await joblet(`--config=${file}`, '--validate'), bad);
+});
+
+test('a wrong option of the daemon is a sentence, and no stack trace', async () => {
+  for (const line of ['--nope', 'serve --nope', 'config check --nope', 'certs list --nope']) {
+    const { code, stderr } = await joblet(...line.split(' '));
+    assert.ok(code === 1 || code === 2, line);
+    assert.match(stderr, /^Error: .*--nope/, line);
+    assert.doesNotMatch(stderr, /\n +at /, line);
+  }
+  assert.match((await joblet('--version')).stdout, /^joblet \d+\.\d+\.\d+/);
+  assert.match((await joblet('serve', '--help')).stdout, /Example:\n {2}joblet serve/);
 });
 
 test('config show prints every key with its meaning, and no key material', async (t) => {

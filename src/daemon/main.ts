@@ -8,7 +8,7 @@ const USAGE = `joblet runs commands as isolated, limited, observed jobs.
 Usage:
   joblet [serve] [--config FILE]   run the daemon in the foreground
   joblet certs ...                 make, add, rotate and revoke certificates
-  joblet config check [FILE]       say what is wrong with a configuration
+  joblet config check|show [FILE]  say what is wrong with a configuration, or what holds
   joblet version
 
 Example:
@@ -36,6 +36,7 @@ const commands: Readonly<Record<string, Command>> = {
 async function main(argv: string[]): Promise<number> {
   const [word = 'serve', ...rest] = argv;
   if (word === '--help' || word === '-h') return main(['help']);
+  if (word === '--version' || word === '-v') return main(['version']);
   // Options without a command word belong to serve, as a service unit would write them.
   if (word.startsWith('-')) return main(['serve', ...argv]);
   const command = Object.hasOwn(commands, word) ? commands[word] : undefined;
@@ -46,10 +47,20 @@ async function main(argv: string[]): Promise<number> {
   try {
     return await command(rest);
   } catch (error) {
+    if (isMisuse(error)) {
+      // Its first sentence says what is wrong; the rest advises what nobody here wants.
+      process.stderr.write(`Error: ${messageOf(error).split('. ')[0]}; see \`joblet --help\`\n`);
+      return 2;
+    }
     if (!(error instanceof JobletError)) throw error;
     process.stderr.write(`Error: ${messageOf(error)}\n`);
     return 1;
   }
+}
+
+/** Whether Node found fault with the options of a command. */
+function isMisuse(error: unknown): boolean {
+  return String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS_');
 }
 
 process.exitCode = await main(process.argv.slice(2));

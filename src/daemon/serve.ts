@@ -2,12 +2,38 @@
 
 import { parseArgs } from 'node:util';
 import { loadConfig } from './config.ts';
+import { configCommand } from './config-command.ts';
 import { createLog } from './log.ts';
 import { startNode } from './node.ts';
 
+const USAGE = `joblet serve runs the daemon in the foreground, until SIGTERM or SIGINT. Its jobs run on.
+
+Usage:
+  joblet [serve] [--config FILE]
+  joblet [serve] [--config FILE] --validate   the same as joblet config check
+
+Example:
+  joblet serve --config /opt/joblet/config/joblet-config.yml
+`;
+
 /** Runs until SIGTERM or SIGINT. Prints one line on standard output when it answers calls. */
 export async function serveCommand(argv: string[]): Promise<number> {
-  const { values } = parseArgs({ args: argv, options: { config: { type: 'string' } } });
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      config: { type: 'string' },
+      // How the original had its configuration checked.
+      validate: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  if (values.validate) {
+    return configCommand(['check', ...(values.config === undefined ? [] : [values.config])]);
+  }
   const config = loadConfig(values.config, process.env);
   // The job's files and sockets are nobody else's business, whatever umask we were started with.
   process.umask(0o077);
