@@ -574,18 +574,27 @@ test('S4-47 version, nodes and config-help tell about both ends', { skip }, asyn
   assert.match(help.out, /version: "3\.0"\n {2}nodes:/);
 });
 
-test('completion scripts are valid for their shells, and complete', { skip }, async () => {
+test('completion scripts are valid for their shells, and complete', { skip }, async (t) => {
   for (const shell of ['bash', 'zsh', 'fish']) {
-    assert.equal((await rnx('completion', shell)).code, 0, shell);
+    const script = await rnx('completion', shell);
+    assert.equal(script.code, 0, shell);
+    const file = path.join(files, `rnx.${shell}`);
+    writeFileSync(file, script.out);
+    const { status, stderr, error } = spawnSync(shell, ['-n', file], { encoding: 'utf8' });
+    if (error === undefined) assert.deepEqual([status, stderr], [0, ''], shell);
+    else t.diagnostic(`${shell} is not here to read its script`);
   }
   const { out } = await rnx('completion', 'bash');
   const complete = (...words: string[]) => {
-    const ask = `COMP_WORDS=(${words.join(' ')}); COMP_CWORD=${words.length - 1}; _rnx; echo "\${COMPREPLY[@]}"`;
+    const ask = `COMP_WORDS=(${words.join(' ')}); COMP_CWORD=${words.length - 1}; __rnx_complete; echo "\${COMPREPLY[@]}"`;
     return spawnSync('bash', ['-c', `${out}\n${ask}`], { encoding: 'utf8' }).stdout.trim();
   };
   assert.equal(complete('rnx', 'ver'), 'version');
   assert.equal(complete('rnx', 'job', 'delete'), 'delete delete-all');
   assert.equal(complete('rnx', '--json', 'job', 'run', '--max-m'), '--max-memory');
+  assert.equal(complete('rnx', 'job', 'log', '--stream', '=', 'stdo'), 'stdout');
+  assert.equal(complete('rnx', 'job', 'list', '--status', 'RUN'), 'RUNNING');
+  assert.equal(complete('rnx', 'completion', 'f'), 'fish');
 });
 
 test('a closed pipe ends rnx without a word', { skip }, async () => {

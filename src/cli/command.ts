@@ -16,6 +16,8 @@ export interface Flag {
   readonly short?: string;
   /** What the value is called in the help. */
   readonly value?: string;
+  /** Its values, when they are few: for the completion of shells. */
+  readonly choices?: readonly string[];
   /** A switch that is on unless `--flag=false`. */
   readonly on?: true;
   /** One line for the help; without it the flag works but is not shown. */
@@ -46,6 +48,8 @@ export interface Command<F extends Flags = Flags> {
   readonly flags: F;
   /** How many words it takes, at least and at most. */
   readonly words: readonly [least: number, most: number];
+  /** These words, when they are few: for the completion of shells. */
+  readonly choices?: readonly string[];
   /** What to say when words are missing. */
   readonly missing?: string;
   /** The first word and all that follows belong together and are not looked at. */

@@ -2,17 +2,23 @@
 
 import { JobletError } from '../shared/errors.ts';
 import { type Command, command, type Flags, globalFlags } from './command.ts';
-import { commands, groups } from './commands.ts';
+import { commands } from './commands.ts';
+import {
+  bashScript,
+  fishScript,
+  type Known,
+  type KnownFlag,
+  zshScript,
+} from './completion-scripts.ts';
 
 const shells = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof shells)[number];
 
-/** A command by its name, with the flags that the help shows. */
-interface Known {
-  readonly name: string;
-  readonly summary: string;
-  readonly flags: readonly string[];
-}
+const scripts: Readonly<Record<Shell, (known: readonly Known[]) => string>> = {
+  bash: bashScript,
+  zsh: zshScript,
+  fish: fishScript,
+};
 
 export const completion = command({
   usage: 'rnx completion bash|zsh|fish',
@@ -24,6 +30,7 @@ export const completion = command({
   ],
   flags: {},
   words: [1, 1],
+  choices: shells,
   missing: `for which shell? Say one of ${shells.join(', ')}`,
   run: async (_values, [word], { out }) => {
     const shell = shells.find((one) => one === word);
@@ -42,82 +49,17 @@ async function knownCommands(): Promise<Known[]> {
   const known: Known[] = [];
   for (const [name, entry] of Object.entries(commands)) {
     if (entry.summary === undefined) continue;
-    known.push({ name, summary: entry.summary, flags: shownFlags(await entry.load()) });
+    const definition = await entry.load();
+    const { choices = [] } = definition;
+    known.push({ name, summary: entry.summary, choices, flags: shownFlags(definition) });
   }
   return known;
 }
 
-function shownFlags(definition: Command): string[] {
+function shownFlags(definition: Command): KnownFlag[] {
   const all: Flags = { ...definition.flags, ...globalFlags };
-  return Object.keys(all).filter((name) => all[name]?.help !== undefined);
-}
-
-/** First words, and behind each group its second ones. */
-function wordsAfter(known: readonly Known[], group: string): string[] {
-  const prefix = group === '' ? '' : `${group} `;
-  const words = known
-    .filter(({ name }) => name.startsWith(prefix))
-    .map(({ name }) => name.slice(prefix.length).split(' ')[0] ?? '');
-  return [...new Set(group === '' ? [...words, 'help'] : words)];
-}
-
-const scripts: Readonly<Record<Shell, (known: readonly Known[]) => string>> = {
-  bash: bashScript,
-  // zsh runs completions written for bash.
-  zsh: (known) => `#compdef rnx\nautoload -U +X bashcompinit && bashcompinit\n${bashScript(known)}`,
-  fish: fishScript,
-};
-
-function bashScript(known: readonly Known[]): string {
-  const flagCases = known
-    .map(
-      ({ name, flags }) =>
-        `    '${name}') words='${flags.map((flag) => `--${flag}`).join(' ')}' ;;`,
-    )
-    .join('\n');
-  const wordCases = ['', ...Object.keys(groups)]
-    .map((group) => `    '${group}') words='${wordsAfter(known, group).join(' ')}' ;;`)
-    .join('\n');
-  return `_rnx() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" path='' word words='' at
-  for ((at = 1; at < COMP_CWORD; at++)); do
-    word="\${COMP_WORDS[at]}"
-    case "$path" in
-    '') [[ "$word" == -* ]] || path="$word" ;;
-    ${Object.keys(groups).join('|')}) [[ "$word" == -* ]] || path="$path $word" ;;
-    esac
-  done
-  if [[ "$current" == -* ]]; then
-    case "$path" in
-${flagCases}
-    esac
-  else
-    case "$path" in
-${wordCases}
-    esac
-  fi
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
-  [[ -n "$words" ]] || COMPREPLY=($(compgen -f -- "$current"))
-}
-complete -o filenames -F _rnx rnx
-`;
-}
-
-function fishScript(known: readonly Known[]): string {
-  const lines = ['complete -c rnx -f'];
-  const first = new Set(wordsAfter(known, ''));
-  for (const word of first) {
-    lines.push(`complete -c rnx -n __fish_use_subcommand -a ${word}`);
-  }
-  for (const { name, summary, flags } of known) {
-    const [group = '', second] = name.split(' ');
-    const inside = `__fish_seen_subcommand_from ${group}`;
-    if (second !== undefined) {
-      lines.push(`complete -c rnx -n '${inside}' -a ${second} -d '${summary}'`);
-    }
-    const here =
-      second === undefined ? inside : `${inside}; and __fish_seen_subcommand_from ${second}`;
-    for (const flag of flags) lines.push(`complete -c rnx -n '${here}' -l ${flag}`);
-  }
-  return `${lines.join('\n')}\n`;
+  return Object.entries(all).flatMap(([name, { kind, short, value, help, choices = [] }]) => {
+    const takes = kind === 'switch' ? 'nothing' : value === 'PATH' ? 'path' : 'value';
+    return help === undefined ? [] : [{ name, short, help, takes, choices }];
+  });
 }

@@ -23,7 +23,12 @@ const SHORT_ID = 8;
 const COMMAND_COLUMNS = 80;
 
 const flags = {
-  status: { kind: 'list', value: 'STATUS', help: 'only jobs in it; several by commas' },
+  status: {
+    kind: 'list',
+    value: 'STATUS',
+    choices: jobStatuses,
+    help: 'only jobs in it; several by commas',
+  },
   limit: { kind: 'integer', value: 'N', help: 'the newest N only' },
   name: { kind: 'text', value: 'NAME', help: 'only jobs of that name' },
   workflow: { kind: 'switch' },

@@ -14,7 +14,7 @@ const streams: readonly string[] = ['stdout', 'stderr'];
 const flags = {
   follow: { kind: 'switch', short: 'f', on: true, help: 'go on until the job ends (the default)' },
   tail: { kind: 'integer', value: 'N', help: 'begin with the last N lines' },
-  stream: { kind: 'list', value: 'NAME', help: 'only stdout, or only stderr' },
+  stream: { kind: 'list', value: 'NAME', choices: streams, help: 'only stdout, or only stderr' },
   timestamps: { kind: 'switch', help: 'put the time in front of each line' },
   raw: { kind: 'switch', help: 'on a terminal too, the bytes as they are' },
 } as const;

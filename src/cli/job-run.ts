@@ -49,7 +49,12 @@ const flags = {
   network: { kind: 'text', value: 'NAME', help: 'network to attach to' },
   volume: { kind: 'list', value: 'NAME[:/PATH][:ro]', help: 'volume to mount' },
   'no-init': { kind: 'switch', help: 'the command is process 1 itself' },
-  allow: { kind: 'list', value: 'DOOR', help: 'open a door of the sandbox: ptrace, userns' },
+  allow: {
+    kind: 'list',
+    value: 'DOOR',
+    choices: ['ptrace', 'userns'],
+    help: 'open a door of the sandbox: ptrace, userns',
+  },
   raw: { kind: 'switch', help: 'on a terminal too, its output byte for byte' },
   gpu: { kind: 'integer', value: 'N' },
   'gpu-memory': { kind: 'text', value: 'SIZE' },
