@@ -189,7 +189,7 @@ async function startApi(log: Log) {
   });
   const jobs = { query: () => [] } as unknown as RpcParts['jobs'];
   const none = {} as never;
-  const audit = { recordSoon() {} };
+  const audit = { recordSoon() {} } as unknown as RpcParts['audit'];
   const rpc = createRpc({
     jobs,
     logs: none,

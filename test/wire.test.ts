@@ -15,6 +15,7 @@ import {
   type DescMethod,
   ScalarType,
 } from '@bufbuild/protobuf';
+import { file_joblet_audit } from '../src/gen/joblet/audit_pb.ts';
 import { file_joblet_jobs } from '../src/gen/joblet/jobs_pb.ts';
 import { file_joblet_legacy } from '../src/gen/joblet/legacy_pb.ts';
 import { file_joblet_monitoring } from '../src/gen/joblet/monitoring_pb.ts';
@@ -36,6 +37,7 @@ function add(file: DescFile): void {
   for (const other of file.dependencies) add(other);
 }
 for (const file of [
+  file_joblet_audit,
   file_joblet_jobs,
   file_joblet_legacy,
   file_joblet_monitoring,

@@ -32,6 +32,10 @@ export const commands: Readonly<Record<string, Entry>> = {
   'job delete': { summary: 'delete the record and the output of a job', load: remove },
   'job delete-all': { summary: 'delete all jobs that have ended', load: removeAll },
   'job metrics': { summary: 'show what a job uses', load: metrics },
+  audit: {
+    summary: 'show who did what on the daemon, and check that record',
+    load: async () => (await import('./audit.ts')).audit,
+  },
   nodes: {
     summary: 'list the nodes of the nodes file',
     load: async () => (await import('./nodes.ts')).nodes,

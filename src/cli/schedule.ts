@@ -1,5 +1,5 @@
-// When a job is to run, as people write it: in a while (`1hour`, `30min`, `1h30m`) or at a time, by
-// their own clock unless they name a zone. The daemon gets RFC 3339 in UTC.
+// A time as people write it: in a while or a while ago (`1hour`, `30min`, `1h30m`), or by their own
+// clock unless they name a zone. The daemon gets RFC 3339 in UTC.
 
 import { JobletError } from '../shared/errors.ts';
 
@@ -37,13 +37,25 @@ const absolute =
  */
 export function parseSchedule(text: string, nowMs: number): string {
   const trimmed = text.trim();
+  const given = `--schedule: ${JSON.stringify(text)}`;
   const aheadMs = relativeMs(trimmed);
-  const atMs = aheadMs === undefined ? absoluteMs(trimmed, text) : nowMs + aheadMs;
+  const atMs = aheadMs === undefined ? absoluteMs(trimmed, given) : nowMs + aheadMs;
   if (aheadMs !== undefined && aheadMs < NEAREST_MS) {
-    throw refuse(text, 'is less than a second ahead; leave --schedule out to run at once');
+    throw refuse(given, 'is less than a second ahead; leave --schedule out to run at once');
   }
-  if (atMs - nowMs > FURTHEST_MS) throw refuse(text, 'is more than 365 days ahead');
+  if (atMs - nowMs > FURTHEST_MS) throw refuse(given, 'is more than 365 days ahead');
   return new Date(atMs).toISOString();
+}
+
+/**
+ * A moment that has passed, RFC 3339 in UTC: `1h` is an hour ago.
+ * @throws JobletError invalid, with the ways to write it
+ */
+export function parsePast(flag: string, text: string, nowMs: number): string {
+  const trimmed = text.trim();
+  const agoMs = relativeMs(trimmed);
+  const given = `${flag}: ${JSON.stringify(text)}`;
+  return new Date(agoMs === undefined ? absoluteMs(trimmed, given) : nowMs - agoMs).toISOString();
 }
 
 function relativeMs(text: string): number | undefined {
@@ -58,38 +70,38 @@ function relativeMs(text: string): number | undefined {
   return total;
 }
 
-function absoluteMs(trimmed: string, text: string): number {
+function absoluteMs(trimmed: string, given: string): number {
   const match = absolute.exec(trimmed);
   if (match === null) {
     throw refuse(
-      text,
+      given,
       'is no time; write it like 1hour, 30min, 1h30m, 2026-12-24T18:00:00Z or "2026-12-24 18:00" (your time zone)',
     );
   }
   const [, year, month, day, hour, minute, second = '00', fraction = '0', zone] = match;
   const fields = [year, month, day, hour, minute, second].map(Number);
   const ms = Math.floor(Number(`0.${fraction}`) * 1000);
-  const at = zone === undefined ? local(fields, ms, text) : utc(fields, ms, text);
+  const at = zone === undefined ? local(fields, ms, given) : utc(fields, ms, given);
   return at - zoneOffsetMs(zone);
 }
 
-function local(fields: readonly number[], ms: number, text: string): number {
+function local(fields: readonly number[], ms: number, given: string): number {
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = fields;
   const at = new Date(year, month - 1, day, hour, minute, second, ms);
   const back = [at.getFullYear(), at.getMonth() + 1, at.getDate(), at.getHours(), at.getMinutes()];
   if (back.every((value, index) => value === fields[index]) && second < 60) return at.getTime();
-  utc(fields, ms, text);
-  throw refuse(text, 'does not exist in your time zone: the clock is put forward past it');
+  utc(fields, ms, given);
+  throw refuse(given, 'does not exist in your time zone: the clock is put forward past it');
 }
 
-function utc(fields: readonly number[], ms: number, text: string): number {
+function utc(fields: readonly number[], ms: number, given: string): number {
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = fields;
   const at = new Date(Date.UTC(year, month - 1, day, hour, minute, second, ms));
   const back = [at.getUTCFullYear(), at.getUTCMonth() + 1, at.getUTCDate(), at.getUTCHours()];
   if (back.every((value, index) => value === fields[index]) && minute < 60 && second < 60) {
     return at.getTime();
   }
-  throw refuse(text, 'is no time of any day; check day, hour and minute');
+  throw refuse(given, 'is no time of any day; check day, hour and minute');
 }
 
 function zoneOffsetMs(zone: string | undefined): number {
@@ -98,6 +110,6 @@ function zoneOffsetMs(zone: string | undefined): number {
   return sign * (Number(zone.slice(1, 3)) * 60 + Number(zone.slice(-2))) * 60_000;
 }
 
-function refuse(text: string, what: string): JobletError {
-  return new JobletError('invalid', `--schedule: ${JSON.stringify(text)} ${what}`);
+function refuse(given: string, what: string): JobletError {
+  return new JobletError('invalid', `${given} ${what}`);
 }

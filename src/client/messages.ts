@@ -298,6 +298,67 @@ export const ServerVersionInfo = {
   protoCommit: [8, 'string'],
   protoTag: [9, 'string'],
 } as const satisfies Shape;
+
+export const AuditRecord = {
+  sequence: [1, 'int64'],
+  time: [2, 'string'],
+  action: [3, 'string'],
+  jobUuid: [4, 'string'],
+  method: [5, 'string'],
+  who: [6, 'string'],
+  role: [7, 'string'],
+  certificate: [8, 'string'],
+  peer: [9, 'string'],
+  result: [10, 'string'],
+  detail: [11, 'string'],
+  count: [12, 'int64'],
+  hash: [13, 'string'],
+} as const satisfies Shape;
+
+export const AuditFilter = {
+  since: [1, 'string'],
+  until: [2, 'string'],
+  jobUuid: [3, 'string'],
+  who: [4, 'string'],
+  actions: [5, 'string', 'list'],
+  result: [6, 'string'],
+} as const satisfies Shape;
+
+export const QueryAuditRequest = {
+  filter: [1, AuditFilter],
+  limit: [2, 'int32'],
+  pageToken: [3, 'string'],
+} as const satisfies Shape;
+
+export const QueryAuditResponse = {
+  records: [1, AuditRecord, 'list'],
+  nextPageToken: [2, 'string'],
+  head: [3, 'int64'],
+} as const satisfies Shape;
+
+export const FollowAuditRequest = {
+  filter: [1, AuditFilter],
+  after: [2, 'int64'],
+  noFollow: [3, 'bool'],
+} as const satisfies Shape;
+
+export const VerifyAuditRequest = {
+  expect: [1, 'string'],
+} as const satisfies Shape;
+
+export const AuditDamage = {
+  sequence: [1, 'int64'],
+  message: [2, 'string'],
+} as const satisfies Shape;
+
+export const VerifyAuditResponse = {
+  records: [1, 'int64'],
+  first: [2, 'int64'],
+  head: [3, 'string'],
+  damages: [4, AuditDamage, 'list'],
+  damageCount: [5, 'int64'],
+} as const satisfies Shape;
+
 export type JobRequest = Input<typeof RunJobRequest>;
 export type JobStarted = Message<typeof RunJobResponse>;
 export type JobDetail = Message<typeof GetJobStatusResponse>;
@@ -309,4 +370,7 @@ export type LogChunk = Message<typeof DataChunk>;
 export type Upload = Input<typeof FileUpload>;
 export type UploadPart = Input<typeof UploadFilesRequest>;
 export type JobInput = Input<typeof SendJobInputRequest>;
+export type AuditEntry = Message<typeof AuditRecord>;
+export type AuditWish = Input<typeof AuditFilter>;
+export type AuditVerdict = Message<typeof VerifyAuditResponse>;
 export type ServerVersion = Message<typeof ServerVersionInfo>;

@@ -55,3 +55,14 @@ export const getServerVersion = method(
   m.EmptyRequest,
   m.ServerVersionInfo,
 );
+export const queryAudit = method(
+  'AuditService/QueryAudit',
+  m.QueryAuditRequest,
+  m.QueryAuditResponse,
+);
+export const followAudit = method('AuditService/FollowAudit', m.FollowAuditRequest, m.AuditRecord);
+export const verifyAudit = method(
+  'AuditService/VerifyAudit',
+  m.VerifyAuditRequest,
+  m.VerifyAuditResponse,
+);

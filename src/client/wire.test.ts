@@ -9,6 +9,7 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import fc from 'fast-check';
+import * as audit from '../gen/joblet/audit_pb.ts';
 import * as common from '../gen/joblet/common_pb.ts';
 import * as jobs from '../gen/joblet/jobs_pb.ts';
 import * as monitoring from '../gen/joblet/monitoring_pb.ts';
@@ -16,7 +17,12 @@ import { JobletError } from '../shared/errors.ts';
 import * as messages from './messages.ts';
 import { decode, encode, type Field, type Shape } from './wire.ts';
 
-const generated: Readonly<Record<string, unknown>> = { ...common, ...jobs, ...monitoring };
+const generated: Readonly<Record<string, unknown>> = {
+  ...audit,
+  ...common,
+  ...jobs,
+  ...monitoring,
+};
 
 function descriptorOf(name: string): DescMessage {
   return generated[`${name}Schema`] as DescMessage;

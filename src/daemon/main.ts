@@ -9,6 +9,7 @@ Usage:
   joblet [serve] [--config FILE]   run the daemon in the foreground
   joblet certs ...                 make, add, rotate and revoke certificates
   joblet config check|show [FILE]  say what is wrong with a configuration, or what holds
+  joblet audit verify [DIRECTORY]  say whether the audit log is as it was written
   joblet version
 
 Example:
@@ -21,6 +22,7 @@ type Command = (argv: string[]) => Promise<number>;
 const commands: Readonly<Record<string, Command>> = {
   serve: async (argv) => (await import('./serve.ts')).serveCommand(argv),
   certs: async (argv) => (await import('./certs-command.ts')).certsCommand(argv),
+  audit: async (argv) => (await import('./audit-command.ts')).auditCommand(argv),
   config: async (argv) => (await import('./config-command.ts')).configCommand(argv),
   version: async () => {
     const { version } = await import('./version.ts');

@@ -6,7 +6,7 @@
 
 import { closeSync, constants, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
-import { type Anchor, formatAnchor, parseAnchor } from './chain.ts';
+import { type Anchor, formatAnchor, parseAnchor, START } from './chain.ts';
 
 /** Always the same length, so that writing it touches nothing but its own bytes. */
 const LINE_BYTES = 96;
@@ -28,8 +28,15 @@ export function readAnchor(stateDirectory: string): Anchor | undefined {
 export class AnchorFile {
   readonly #fd: number;
 
-  constructor(stateDirectory: string) {
+  /** Opens the file; one that is new is on the disk, and names the beginning, before anything else is. */
+  constructor(stateDirectory: string, isNew: boolean) {
     this.#fd = openSync(anchorFile(stateDirectory), constants.O_RDWR | constants.O_CREAT, 0o600);
+    if (!isNew) return;
+    this.write(START);
+    fsyncSync(this.#fd);
+    const directoryFd = openSync(stateDirectory, 'r');
+    fsyncSync(directoryFd);
+    closeSync(directoryFd);
   }
 
   /** A hundred bytes to the kernel; the disk has them when it comes to it. */

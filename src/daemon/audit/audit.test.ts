@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import type { Log } from '../log.ts';
 import { Db } from '../store/db.ts';
@@ -41,16 +40,14 @@ class World {
 
   /** Changes the table behind the daemon's back. */
   tamper(sql: string): void {
-    const db = new DatabaseSync(path.join(this.directory, 'joblet.db'));
-    db.exec(sql);
+    const db = new Db(this.directory);
+    db.prepare(sql).run();
     db.close();
   }
 
   damages(): Promise<string[]> {
     return this.live(async (audit) =>
-      (await audit.verify(undefined, never)).damages.map(
-        (each) => `${each.sequence} ${each.message}`,
-      ),
+      (await audit.verify(undefined, never)).damages.map(({ message }) => message),
     );
   }
 
@@ -99,8 +96,8 @@ test('a tail cut off while no daemon ran is recorded by the next one, which give
   await world.live((audit) => audit.record(entry(1)));
   world.tamper('DELETE FROM audit WHERE sequence > 1');
   assert.deepEqual(await world.damages(), [
-    '2 and those up to 3 are missing: they were cut off before the log went on',
-    '5 records 2 to 3 were gone when the daemon started; audit.anchor knew of them',
+    'record 2 and those up to 3 are missing: they were cut off before the log went on',
+    'record 5 says: records 2 to 3 were gone when the daemon started; audit.anchor knew of them',
   ]);
 });
 
@@ -110,13 +107,13 @@ test('a log written anew, or one without its anchor, is recorded by the next dae
   world.tamper(`UPDATE audit SET hash = '${'0'.repeat(64)}' WHERE sequence = 3`);
   assert.match(
     (await world.damages()).at(-1) ?? '',
-    /^5 record 3 was not the one that audit.anchor/,
+    /^record 5 says: record 3 was not the one that audit.anchor/,
   );
 
   const other = new World(t);
   await other.live((audit) => audit.record(entry(1)));
   rmSync(anchorFile(other.directory));
-  assert.match((await other.damages()).join(), /^5 audit.anchor was not there/);
+  assert.match((await other.damages()).join(), /^record 5 says: audit.anchor was not there/);
   assert.ok(existsSync(anchorFile(other.directory)));
 });
 
@@ -129,7 +126,7 @@ test('the oldest records go when there are too many, and what stays is sound', a
       });
     }
     // The record of the pruning that leaves too few for another.
-    for await (const record of audit.follow({ actions: ['audit.pruned'] }, 0, never)) {
+    for await (const record of audit.read({ actions: ['audit.pruned'] }, 0, true, never)) {
       if (Number(record.detail.split(':')[0]) > 3900) break;
     }
     const { damageCount, records, first } = await audit.verify(undefined, never);
@@ -145,7 +142,8 @@ test('records go when they are too old', async (t) => {
       for (let at = 0; at < 150; at += 1) audit.append(entry(at));
     });
     await audit.record(entry(Date.now() + 60_000));
-    for await (const { action } of audit.follow({}, 0, never)) if (action === 'audit.pruned') break;
+    for await (const { action } of audit.read({}, 0, true, never))
+      if (action === 'audit.pruned') break;
     const { damageCount, records } = await audit.verify(undefined, never);
     assert.equal(damageCount, 0);
     assert.ok(records < 10, `${records}`);
@@ -188,7 +186,7 @@ test('a follower gets every record once and in order, those before it came and t
       for (let at = 0; at < 300; at += 1) await audit.record(entry(at));
     })();
     const seen: number[] = [];
-    for await (const { sequence } of audit.follow({ actions: ['job.created'] }, 0, never)) {
+    for await (const { sequence } of audit.read({ actions: ['job.created'] }, 0, true, never)) {
       seen.push(sequence);
       if (seen.length === 300) break;
     }

@@ -62,7 +62,7 @@ export class Audit {
     this.#rollbacks = db.rollbacks;
     const anchor = readAnchor(stateDirectory);
     this.#anchored = anchor ?? START;
-    this.#file = new AnchorFile(stateDirectory);
+    this.#file = new AnchorFile(stateDirectory, anchor === undefined && this.#head === START);
     this.#broken = this.#findBreak(anchor);
   }
 
@@ -131,12 +131,14 @@ export class Audit {
     return { records, head };
   }
 
-  /** Records that pass and come after a number, the oldest first, then those to come. */
-  async *follow(
+  /** Records that pass and come after a number, the oldest first; then those to come, if wanted. */
+  async *read(
     filter: AuditFilter,
     after: number,
+    follow: boolean,
     signal: AbortSignal,
   ): AsyncGenerator<AuditRecord> {
+    this.#db.flush();
     let at = Math.max(after, this.#table.first() - 1);
     for (;;) {
       const head = this.#current().sequence;
@@ -149,7 +151,8 @@ export class Audit {
         at = found.length < FOLLOW_RECORDS ? span.to : (found.at(-1)?.sequence ?? span.to);
         await nextTurn();
       }
-      if (this.#current().sequence === at) await this.#growth(signal);
+      if (!follow) return;
+      if (this.#current().sequence <= at) await this.#growth(signal);
     }
   }
 

@@ -52,8 +52,9 @@ export function parseAnchor(text: string): Anchor | undefined {
 
 /** Something that is not as it was written. */
 export interface Damage {
-  /** The record that shows it. */
+  /** The record that shows it, or the first of those that are missing. */
   readonly sequence: number;
+  /** A sentence, with the number in it. */
   readonly message: string;
 }
 
@@ -103,7 +104,7 @@ export class ChainCheck {
     else if (sequence > this.#last.sequence + 1) this.#afterGap(record);
     else this.#afterNeighbour(record);
     if (action === 'audit.pruned') this.#pruned = parseAnchor(detail) ?? this.#pruned;
-    if (action === 'audit.broken') this.#report(sequence, detail);
+    if (action === 'audit.broken') this.#report(sequence, `says: ${detail}`);
     for (const { anchor, by } of this.#known) {
       if (anchor.sequence !== sequence || anchor.hash === hash) continue;
       this.#report(sequence, `is not the record that ${by} knows: the log was written anew`);
@@ -121,7 +122,7 @@ export class ChainCheck {
         'does not follow on the one before it: it was changed, or put in',
       );
     }
-    for (const { anchor, by } of this.#known) {
+    for (const { anchor, by } of this.#known.filter((each) => each.anchor.sequence > 0)) {
       if (anchor.sequence > this.#last.sequence) {
         this.#reportMissing(this.#last.sequence + 1, anchor.sequence, `cut off: ${by} knows them`);
       } else if (first !== undefined && anchor.sequence < first.sequence) {
@@ -194,6 +195,7 @@ export class ChainCheck {
 
   #report(sequence: number, message: string): void {
     this.#damageCount += 1;
-    if (this.#damages.length < MAX_DAMAGES) this.#damages.push({ sequence, message });
+    if (this.#damages.length < MAX_DAMAGES)
+      this.#damages.push({ sequence, message: `record ${sequence} ${message}` });
   }
 }

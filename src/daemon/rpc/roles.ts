@@ -105,6 +105,11 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
     QueryMetrics: ['viewer', 'query_metrics'],
     DeleteJob: ['admin', 'delete_job'],
   }),
+  ...rows('joblet.AuditService', {
+    QueryAudit: ['admin', 'read_audit'],
+    FollowAudit: ['admin', 'read_audit'],
+    VerifyAudit: ['admin', 'read_audit'],
+  }),
   ...rows('grpc.health.v1.Health', {
     Check: ['viewer', 'health'],
     Watch: ['viewer', 'health'],

@@ -4,6 +4,7 @@
 import { existsSync, type FSWatcher } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
+import { AuditService } from '../../gen/joblet/audit_pb.ts';
 import { JobService } from '../../gen/joblet/jobs_pb.ts';
 import { JobletService } from '../../gen/joblet/legacy_pb.ts';
 import { MonitoringService } from '../../gen/joblet/monitoring_pb.ts';
@@ -17,6 +18,7 @@ import { type Refusal, Refusals } from '../audit/refusals.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { type Credentials, describeChange, readRevoked, watchFiles } from '../credentials.ts';
 import type { Log } from '../log.ts';
+import { auditHandlers } from './audit.ts';
 import { type GrpcLimits, GrpcServer } from './grpc-server.ts';
 import type { CallRecord } from './handlers.ts';
 import type { JobPolicy } from './job-spec.ts';
@@ -26,7 +28,7 @@ import { monitoringHandlers } from './monitoring.ts';
 import { refusedBeforehand, refusedInside } from './refused-calls.ts';
 
 export interface RpcParts extends Pick<JobParts, 'jobs' | 'logs' | 'uploads' | 'postures'> {
-  readonly audit: Pick<Audit, 'recordSoon'>;
+  readonly audit: Pick<Audit, 'recordSoon' | 'query' | 'read' | 'verify'>;
   readonly config: Config;
   readonly log: Log;
 }
@@ -73,6 +75,7 @@ export function createRpc({ jobs, logs, uploads, postures, audit, config, log }:
   server.add(JobService, jobHandlers(parts));
   server.add(JobletService, legacyHandlers(parts));
   server.add(MonitoringService, monitoringHandlers());
+  server.add(AuditService, auditHandlers(audit));
   server.add(NetworkService, {});
   server.add(VolumeService, {});
   server.add(RuntimeService, {});

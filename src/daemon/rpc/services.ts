@@ -1,6 +1,7 @@
 // The services of the API.
 
 import type { DescService } from '@bufbuild/protobuf';
+import { AuditService } from '../../gen/joblet/audit_pb.ts';
 import { JobService } from '../../gen/joblet/jobs_pb.ts';
 import { JobletService } from '../../gen/joblet/legacy_pb.ts';
 import { MonitoringService } from '../../gen/joblet/monitoring_pb.ts';
@@ -17,4 +18,5 @@ export const services: readonly DescService[] = [
   MonitoringService,
   RuntimeService,
   PersistService,
+  AuditService,
 ];
