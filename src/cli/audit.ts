@@ -40,18 +40,10 @@ type Wanted = Values<typeof flags>;
 export const audit = command({
   usage: 'rnx audit [flags]',
   summary: 'Shows who did what on the daemon, the newest last. For admins.',
-  notes: [
-    'Every change of a job, every stop and feed, every refused call and every change of',
-    'certificates is one record. --verify checks their chain of hashes, and ends with 1',
-    'when a record is not what was written. What it calls the head is worth keeping on',
-    'another machine: with --expect it shows whether the log was written anew.',
-  ],
+  notes: ['--verify prints a head to be kept elsewhere; it ends with 1 when a record is wrong.'],
   examples: [
-    'rnx audit --since 1h',
-    'rnx audit --job f47ac10b',
-    'rnx audit --who ann --action job.created,job.stop --json',
+    'rnx audit --since 1h --who ann --action job.created,job.stop',
     'rnx audit --follow --action call.refused',
-    'rnx audit --verify',
   ],
   flags,
   words: [0, 0],
