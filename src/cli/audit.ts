@@ -40,7 +40,7 @@ type Wanted = Values<typeof flags>;
 export const audit = command({
   usage: 'rnx audit [flags]',
   summary: 'Shows who did what on the daemon, the newest last. For admins.',
-  notes: ['--verify prints a head to be kept elsewhere; it ends with 1 when a record is wrong.'],
+  notes: ['--verify ends with 1 when a record is wrong; keep the head it prints elsewhere.'],
   examples: [
     'rnx audit --since 1h --who ann --action job.created,job.stop',
     'rnx audit --follow --action call.refused',
