@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { Db } from './db.ts';
+import { readWal } from './wal.ts';
 
 function makeDirectory(t: TestContext): string {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'joblet-db-'));
@@ -77,3 +87,150 @@ test('a newer schema is refused, a damaged file is named, neither is overwritten
   );
   assert.throws(() => new Db(damaged), { kind: 'unavailable', message: /cannot be used/ });
 });
+
+/** Some notes, each in a transaction of its own. */
+async function fill(db: Db, notes: number): Promise<void> {
+  db.prepare('CREATE TABLE notes (number INTEGER PRIMARY KEY, text TEXT UNIQUE)').run();
+  const insert = db.prepare('INSERT INTO notes VALUES (?, ?)');
+  for (let at = 0; at < notes; at += 1) await db.write(() => insert.run(at, `note ${at}`));
+}
+
+function countNotes(db: Db): number {
+  return Number(db.prepare('SELECT count(*) AS n FROM notes').get()?.['n']);
+}
+
+/** The files of a database as they are now, as a killed daemon would leave them. */
+function copyState(t: TestContext, directory: string): string {
+  const copy = makeDirectory(t);
+  cpSync(directory, copy, { recursive: true });
+  return copy;
+}
+
+function flip(file: string, at: number): void {
+  const bytes = readFileSync(file);
+  bytes[at] = (bytes[at] ?? 0) ^ 0x10;
+  writeFileSync(file, bytes);
+}
+
+test('a changed bit in any page of the database is found at start', async (t) => {
+  const directory = makeDirectory(t);
+  const db = new Db(directory);
+  await fill(db, 300);
+  db.close();
+  const file = path.join(directory, 'joblet.db');
+  const pages = statSync(file).size / 4096;
+  assert.ok(pages > 5);
+  for (let page = 0; page < pages; page += 1) {
+    const copy = copyState(t, directory);
+    // Another place in each page, its checksum's among them.
+    flip(path.join(copy, 'joblet.db'), page * 4096 + ((page * 1361 + 4090) % 4096));
+    assert.throws(() => new Db(copy), { kind: 'unavailable', message: /damaged/ }, `page ${page}`);
+  }
+});
+
+test('a changed bit that shows only while the daemon runs is an error, never a value', async (t) => {
+  const directory = makeDirectory(t);
+  const db = new Db(directory);
+  // More than SQLite keeps in its memory.
+  db.prepare('CREATE TABLE notes (text TEXT)').run();
+  const insert = db.prepare('INSERT INTO notes VALUES (?)');
+  await db.write(() => {
+    for (let at = 0; at < 4000; at += 1) insert.run('j'.repeat(2000));
+  });
+  db.close();
+  const again = new Db(directory);
+  flip(path.join(directory, 'joblet.db'), 100 * 4096 + 2000);
+  const sum = again.prepare('SELECT sum(length(text)) AS n FROM notes');
+  assert.throws(() => sum.get(), { kind: 'unavailable', message: /its checksum differs/ });
+  again.close();
+});
+
+test('a torn tail of the WAL costs the tail, and is noticed', async (t) => {
+  const directory = makeDirectory(t);
+  const db = new Db(directory);
+  await fill(db, 50);
+  const copy = copyState(t, directory);
+  db.close();
+  const wal = path.join(copy, 'joblet.db-wal');
+  const end = endOfFrames(wal);
+  flip(wal, end - 1);
+  const noticed: string[] = [];
+  const torn = new Db(copy, { noticed: (what) => noticed.push(what) });
+  assert.equal(countNotes(torn), 49);
+  assert.match(noticed.join(), /the last \d+ bytes of .*joblet.db-wal were not written whole/);
+  torn.close();
+});
+
+test('a changed bit in the middle of the WAL is damage, not a tail', async (t) => {
+  const directory = makeDirectory(t);
+  const db = new Db(directory);
+  await fill(db, 50);
+  const crashed = copyState(t, directory);
+  db.close();
+  const end = endOfFrames(path.join(crashed, 'joblet.db-wal'));
+  const wal = path.join(crashed, 'joblet.db-wal');
+  const bytes = readFileSync(wal);
+  // From the header of the log on, through headers and pages of frames, up to the last but one.
+  for (let at = 0; at < end - 2 * 4120; at += 307) {
+    bytes[at] = (bytes[at] ?? 0) ^ 0x10;
+    assert.notEqual(readWal(bytes).damagedAt, undefined, `byte ${at}`);
+    bytes[at] = (bytes[at] ?? 0) ^ 0x10;
+  }
+  flip(wal, 5000);
+  assert.throws(() => new Db(crashed), { kind: 'unavailable', message: /damaged/ });
+});
+
+test('a WAL that was used twice is no damage', async (t) => {
+  const directory = makeDirectory(t);
+  const db = new Db(directory);
+  // More than one round: what stands behind the newest frame is of the round before.
+  await fill(db, 1500);
+  const copy = copyState(t, directory);
+  db.close();
+  const bytes = readFileSync(path.join(copy, 'joblet.db-wal'));
+  assert.deepEqual(readWal(bytes), { ignoredBytes: 0, damagedAt: undefined });
+  const again = new Db(copy);
+  assert.equal(countNotes(again), 1500);
+  again.close();
+});
+
+test('a WAL that is gone after a crash is missed, and after a clean stop is not', async (t) => {
+  const directory = makeDirectory(t);
+  const db = new Db(directory);
+  await fill(db, 3);
+  const crashed = copyState(t, directory);
+  db.close();
+  rmSync(path.join(crashed, 'joblet.db-wal'));
+  assert.throws(() => new Db(crashed), { message: /joblet.db-wal is missing/ });
+  const clean = new Db(directory);
+  assert.equal(countNotes(clean), 3);
+  clean.close();
+  assert.equal(existsSync(path.join(directory, 'joblet.db-wal')), false);
+});
+
+test('a database without checksums gets them, and loses nothing', (t) => {
+  const directory = makeDirectory(t);
+  // A process of its own, since this one's SQLite puts checksums into whatever it makes.
+  const program = `
+    const db = new (require('node:sqlite').DatabaseSync)(process.argv[1]);
+    db.exec(require('node:fs').readFileSync(process.argv[2], 'utf8'));
+    db.exec("PRAGMA user_version = 1; CREATE TABLE notes (text); INSERT INTO notes VALUES ('kept')");`;
+  const file = path.join(directory, 'joblet.db');
+  const schema = path.join(import.meta.dirname, 'migrations/0001-jobs.sql');
+  execFileSync(process.execPath, ['-e', program, file, schema]);
+  assert.equal(readFileSync(file)[20], 0);
+  const db = new Db(directory);
+  assert.equal(db.prepare('SELECT text FROM notes').get()?.['text'], 'kept');
+  db.close();
+  assert.equal(readFileSync(file)[20], 8);
+  flip(file, 4096 + 4000);
+  assert.throws(() => new Db(directory), { message: /damaged/ });
+});
+
+/** Where the frames of a log end; what follows is room. */
+function endOfFrames(wal: string): number {
+  const bytes = readFileSync(wal);
+  let end = 32;
+  while (end + 4120 <= bytes.length && bytes.readUInt32BE(end) !== 0) end += 4120;
+  return end;
+}
