@@ -308,12 +308,14 @@ static OWN_FRAME _Noreturn void finish(void) {
   bool written = log_end(&keeper.log, pairs, length) == 0;
   // Where somebody deleted the log, nobody will come to ask for the end.
   bool deleted = !written && errno == ENOENT;
+  bool held = !written && !deleted;
+  if (held) frame_pair(&ended, "held", errno_name(errno));
   bool told = frame_send_patiently(keeper.daemon, &ended) == 0;
   // Nobody records the end now: whoever comes later must find it, even behind a crash.
   if (written && !told) log_make_durable(&keeper.log);
   client_tell_all(&ended);
   client_accept(&ended);
-  if (!written && !deleted) wait_until_seen(&ended);
+  if (held) wait_until_seen(&ended);
   _exit(0);
 }
 

@@ -1,7 +1,7 @@
 // The composition root: the only place that knows all parts of the daemon. Parts are started in the
 // order written here and stopped in reverse.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { JobletError } from '../shared/errors.ts';
 import { Audit } from './audit/audit.ts';
@@ -14,6 +14,7 @@ import { Logs } from './jobs/logs.ts';
 import { Postures } from './jobs/postures.ts';
 import type { Capacity } from './jobs/queue.ts';
 import { Resources } from './jobs/resources.ts';
+import { Room } from './jobs/room.ts';
 import { JobStore } from './jobs/store.ts';
 import { Uploads } from './jobs/uploads.ts';
 import { readBootId } from './linux/boot.ts';
@@ -24,6 +25,7 @@ import { Launcher } from './linux/launcher.ts';
 import type { Log } from './log.ts';
 import { createRpc } from './rpc/server.ts';
 import { Db } from './store/db.ts';
+import { assertTogether, makeWritable } from './store/directories.ts';
 import { tellOwner } from './store/owner.ts';
 import { version } from './version.ts';
 
@@ -33,6 +35,9 @@ const LAUNCHER = path.resolve(import.meta.dirname, '../../native/build/joblet-la
 const WORK_ROOM_BYTES = 256 * 1024 * 1024;
 /** Uploads up to this size lie in the job's memory; bigger ones on disk. */
 const UPLOAD_IN_MEMORY_BYTES = 16 * 1024 * 1024;
+/** Room that the disks of the state and of the logs must have for another job. */
+const STATE_ROOM_BYTES = 1024 * 1024;
+const LOG_ROOM_BYTES = 256 * 1024;
 
 export interface Node {
   readonly port: number;
@@ -66,11 +71,17 @@ async function start(
     );
   }
   const work = path.join(config.run.directory, 'work');
-  for (const directory of [config.state.path, config.logs.directory, work]) {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-  }
+  assertTogether(config.state.path, config.logs.directory);
+  for (const directory of [config.state.path, config.logs.directory, work]) makeWritable(directory);
 
-  const db = new Db(config.state.path);
+  const db = new Db(config.state.path, {
+    failed: (why) => log.error('the state cannot be written', { why }),
+    recovered: () => {
+      log.info('the state can be written again');
+      jobs.goOn();
+    },
+    noticed: (what) => log.warn(what),
+  });
   stops.push(() => db.close());
   tellOwner(config.state.path, '');
   const pidFile = path.join(config.run.directory, 'joblet.pid');
@@ -124,6 +135,10 @@ async function start(
       },
     ),
     uploads,
+    room: new Room([
+      { directory: config.state.path, leastBytes: STATE_ROOM_BYTES },
+      { directory: config.logs.directory, leastBytes: LOG_ROOM_BYTES },
+    ]),
     logs,
     bells,
     launcher,

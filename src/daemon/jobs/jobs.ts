@@ -26,6 +26,7 @@ import { makePlan } from './plan.ts';
 import type { Sandbox } from './posture.ts';
 import { type Capacity, Queue, type Turn, type Waiting } from './queue.ts';
 import type { Resources } from './resources.ts';
+import type { Room } from './room.ts';
 import type { JobQuery, JobRow, JobStore } from './store.ts';
 import type { Staged, Uploads } from './uploads.ts';
 
@@ -47,6 +48,7 @@ export interface JobsParts {
   readonly store: JobStore;
   readonly resources: Resources;
   readonly uploads: Uploads;
+  readonly room: Room;
   readonly logs: Logs;
   readonly bells: Bells;
   readonly launcher: LaunchPort;
@@ -104,6 +106,12 @@ const RECOVERY_MS = 2000;
 /** Streams that feed one job at a time: a keeper serves few, and is to hear a stop as well. */
 const MAX_INPUTS = 4;
 
+/** An end that the state could not take yet. */
+interface Unrecorded {
+  readonly record: () => Promise<void>;
+  readonly recorded: PromiseWithResolvers<void>;
+}
+
 /** Jobs deleted before the event loop gets its turn. */
 const DELETES_AT_ONCE = 50;
 
@@ -112,6 +120,11 @@ export class Jobs {
   readonly #active = new Map<string, Active>();
   readonly #queue: Queue;
   readonly #due: Due;
+  /** Ends that wait for the state to be written again, by job; their logs or keepers hold them. */
+  readonly #unrecorded = new Map<string, Unrecorded>();
+  /** Whose turn it was when their start could not be recorded. */
+  readonly #held = new Set<Active>();
+  #isGoingOn = false;
   #stopped = false;
 
   constructor(parts: JobsParts) {
@@ -122,7 +135,9 @@ export class Jobs {
 
   /** Accepts a job. Resolves when it runs, has ended, or waits for its time or its turn. */
   async run(spec: JobSpec, who: Identity): Promise<Job> {
-    const { store, uploads, clock } = this.#parts;
+    const { store, uploads, room, clock } = this.#parts;
+    this.goOn();
+    room.check();
     const id = randomUUID();
     const staged = await uploads.stage(id, spec.uploads, spec.uploadId, who);
     const createdAtMs = clock.now();
@@ -167,6 +182,7 @@ export class Jobs {
   /** The job of an id or of a unique beginning of one. */
   get(idOrPrefix: string): Job {
     const { store } = this.#parts;
+    this.goOn();
     const job = this.#active.get(idOrPrefix)?.job ?? store.find(idOrPrefix);
     if (job !== undefined) return job;
     const ids = /^[0-9a-f-]+$/i.test(idOrPrefix) ? store.idsByPrefix(idOrPrefix.toLowerCase()) : [];
@@ -187,12 +203,14 @@ export class Jobs {
 
   /** Newest first. */
   query(query: JobQuery): Job[] {
+    this.goOn();
     return this.#parts.store.query(query).map((job) => this.#active.get(job.id)?.job ?? job);
   }
 
   /** Whether a job has ended, or is not known. */
   isOver(id: string): boolean {
-    return this.#active.get(id)?.settled ?? true;
+    const active = this.#active.get(id);
+    return active === undefined || isFinal(active.job.status);
   }
 
   /** How much output of an ended job was kept; 0 when it is not known. */
@@ -465,15 +483,21 @@ export class Jobs {
       await active.recorded;
       // A job that was found again has files that an earlier daemon staged.
       active.staged ??= await uploads.restage(id, spec.uploads);
-      active.idRange = resources.takeIdRange();
-      active.bootId = bootId;
-      const row = { job: active.job, idRange: active.idRange, bootId };
+      active.idRange ??= resources.takeIdRange();
+    } catch (error) {
+      await this.#refuse(active, 'uploads', messageOf(error), 'EIO');
+      return;
+    }
+    active.bootId = bootId;
+    const row = { job: active.job, idRange: active.idRange, bootId };
+    try {
       await store.start(row, this.#sandboxOf(active), clock.now());
       // It was acknowledged before: after a power cut its row must not say that it still waits.
       await store.durable();
-    } catch (error) {
-      const why = { step: 'state', object: messageOf(error), errno: 'EIO' };
-      await this.#settle(active, { how: 'not-started', ...why }, undefined, true);
+    } catch {
+      // It has waited so far, and waits on for the state, in its place.
+      active.job = { ...active.job, status: 'PENDING' };
+      this.#held.add(active);
       return;
     }
     this.#say(active.job);
@@ -588,6 +612,7 @@ export class Jobs {
     const { status, id } = active.job;
     if (status !== 'PENDING' && status !== 'SCHEDULED') return false;
     this.#due.remove(id);
+    this.#held.delete(active);
     this.#leaveQueue(id);
     void this.#settle(active, { how: 'canceled', why }, undefined, false, who);
     return true;
@@ -627,27 +652,66 @@ export class Jobs {
       logBytes: end?.logBytes ?? active.job.logBytes,
       logDroppedBytes: end?.droppedBytes ?? 0,
     };
-    try {
-      const row = { job: ended, idRange: undefined, bootId: active.bootId };
-      await resources.release(id, orphaned);
+    const row = { job: ended, idRange: undefined, bootId: active.bootId };
+    const record = async () => {
       await store.change(row, ended.endedAtMs, who);
       await Promise.all([
         store.durable(),
         resources.forget(id, active.idRange, ended.spec.uploads.length > 0),
       ]);
-      // Nobody has seen the end before it was safe.
-      active.job = ended;
       this.#active.delete(id);
+    };
+    try {
+      await resources.release(id, orphaned);
+      await record();
     } catch (error) {
-      // It stays in memory, and a later daemon finds it in the log's end record.
-      log.error('the end of a job could not be recorded', { jobId: id, error: messageOf(error) });
-      active.job = ended;
+      const why = messageOf(error);
+      log.error('the end of a job cannot be recorded yet; it is kept', { jobId: id, why });
+      await this.#recordLater(id, record);
     }
+    // Nobody has seen the end before it was safe.
+    active.job = ended;
+    if (end?.isHeld === true) void this.#letKeeperGo(id);
     this.#say(active.job);
     bells.end(id);
     active.over.resolve(active.job);
     this.#leaveQueue(id);
     return active.job;
+  }
+
+  /**
+   * Keeps an end until the state takes it. Resolves when it is safe all the same: in the log, where a
+   * later daemon finds it. Where the log could not take it either, the keeper waits with it, and so do
+   * we.
+   */
+  async #recordLater(id: string, record: () => Promise<void>): Promise<void> {
+    const recorded = Promise.withResolvers<void>();
+    this.#unrecorded.set(id, { record, recorded });
+    if (!(await this.#parts.logs.keepEnd(id))) await recorded.promise;
+  }
+
+  /** Tries again what could not be recorded: something was written at last, or somebody asks. */
+  goOn(): void {
+    if (this.#isGoingOn || this.#stopped || this.#unrecorded.size + this.#held.size === 0) return;
+    this.#isGoingOn = true;
+    const ends = [...this.#unrecorded].map(async ([id, { record, recorded }]) => {
+      await record();
+      this.#unrecorded.delete(id);
+      this.#parts.log.info('the end of a job is recorded now', { jobId: id });
+      recorded.resolve();
+    });
+    const held = [...this.#held];
+    this.#held.clear();
+    void Promise.allSettled([...ends, ...held.map((each) => this.#startWaiting(each))]).then(() => {
+      this.#isGoingOn = false;
+    });
+  }
+
+  /** The keeper of an ended job stays while the log could not take the end: it need not any more. */
+  async #letKeeperGo(id: string): Promise<void> {
+    const link = await KeeperLink.connect(this.#parts.addressOf(id));
+    link?.seen();
+    void link?.ended.then(() => link.close());
   }
 
   /** A change that the next daemon would find out by itself, so that nothing waits for its row. */

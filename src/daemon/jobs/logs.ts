@@ -135,6 +135,19 @@ export class Logs {
     }
   }
 
+  /** Makes the end record of a job safe from a power cut; false when there is none, or no way to. */
+  async keepEnd(id: string): Promise<boolean> {
+    try {
+      const last = (await this.#segments(id)).at(-1);
+      if (last === undefined) return false;
+      const file = await open(path.join(this.directoryOf(id), last.name));
+      await file.sync().finally(() => file.close());
+      return (await this.findEnd(id)).end !== undefined;
+    } catch {
+      return false;
+    }
+  }
+
   /** Puts the log of a job aside that is about to be deleted: until then it can be brought back. */
   async putAside(id: string): Promise<void> {
     await renameIfThere(this.directoryOf(id), this.directoryOf(id) + ASIDE);

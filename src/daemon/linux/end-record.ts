@@ -18,6 +18,8 @@ export interface End {
   readonly endedAtMs: number;
   readonly logBytes: number;
   readonly droppedBytes: number;
+  /** The log could not take the end, so the keeper holds it until it hears `seen`. */
+  readonly isHeld: boolean;
 }
 
 /** Reads the pairs of an end; undefined when they are not those of an end. */
@@ -40,6 +42,7 @@ export function parseEnd(pairs: ReadonlyMap<string, string>): End | undefined {
     endedAtMs: nsToMs(pairs.get('ended-ns') ?? '0'),
     logBytes: number('log-bytes'),
     droppedBytes: number('dropped-bytes'),
+    isHeld: pairs.has('held'),
   };
 }
 

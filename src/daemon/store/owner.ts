@@ -8,7 +8,11 @@ const FILE = 'daemon';
 /** Tells who holds a directory; `where` is what it listens on, once it does. */
 export function tellOwner(directory: string, where: string): void {
   const listens = where === '' ? 'still starting' : `listening on ${where}`;
-  writeFileSync(path.join(directory, FILE), `pid ${process.pid}, ${listens}\n`, { mode: 0o600 });
+  try {
+    writeFileSync(path.join(directory, FILE), `pid ${process.pid}, ${listens}\n`, { mode: 0o600 });
+  } catch {
+    // A full disk keeps nobody from starting.
+  }
 }
 
 /** The daemon that holds a directory, for a message. */
