@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import {
@@ -167,13 +168,21 @@ export class World {
   }
 
   /** What a failed or ended job must leave as it was. */
-  snapshot(): { cgroups: string[]; mounts: string; files: string[]; keepers: string[] } {
+  snapshot(): { cgroups: string[]; mounts: string[]; files: string[]; keepers: string[] } {
     return {
       cgroups: this.#cgroupBases().flatMap(listDirectories),
-      mounts: readFileSync('/proc/self/mountinfo', 'utf8'),
+      mounts: this.#mounts(),
       files: readdirSync(this.directory, { recursive: true }).map(String).sort(),
       keepers: this.#launchers.flatMap((launcher) => launcher.keepers()),
     };
+  }
+
+  /** All of the host's but those that other tests make and take away below their own directories. */
+  #mounts(): string[] {
+    const theirs = path.join(tmpdir(), 'joblet-');
+    return readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .filter((line) => !line.includes(theirs) || line.includes(this.directory));
   }
 
   async close(): Promise<void> {
