@@ -431,6 +431,20 @@ test('uploads with bad paths are refused, all at once, and nothing is created', 
   }
 });
 
+test('calls go on beside uploads that are on their way', { skip }, async () => {
+  const uploads = [{ path: 'big', mode: 0, content: Buffer.alloc(12 << 20) }];
+  const big = ['one', 'two'].map((name) =>
+    finish(api, shell('wc -c <big', { name, uploads, maxMemory: 64 })),
+  );
+  let isOver = false;
+  const both = Promise.all(big).finally(() => {
+    isOver = true;
+  });
+  while (!isOver) await api.unary(queryJobs, {});
+  const [one, two] = await both;
+  assert.deepEqual([one?.stdout, two?.stdout], [`${12 << 20}\n`, `${12 << 20}\n`]);
+});
+
 test('a big upload is streamed ahead of its job and lies on disk', { skip }, async () => {
   const content = randomBytes(40 * MB);
   const uploadId = await upload(api, [

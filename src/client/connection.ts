@@ -26,6 +26,8 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** Bytes that may be on their way for one stream, and for all: a slow reader stops the daemon. */
 const STREAM_WINDOW_BYTES = 1024 * 1024;
 const SESSION_WINDOW_BYTES = 4 * 1024 * 1024;
+/** Beyond 10 MB, its default, Node refuses new calls beside uploads that are on their way. */
+const SESSION_MEMORY_MB = 4096;
 
 export interface CallOptions {
   /** Ends the call when aborted; the call then fails with the signal's reason. */
@@ -100,6 +102,7 @@ class Http2Connection implements Connection {
         const session = connect(`https://${SERVER_NAME}`, {
           createConnection: () => this.#socket,
           settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
+          maxSessionMemory: SESSION_MEMORY_MB,
         });
         session.once('remoteSettings', () => {
           heard = true;
