@@ -195,6 +195,7 @@ async function startApi(log: Log) {
     logs: none,
     uploads: none,
     postures: none,
+    disks: [],
     audit,
     config,
     log,

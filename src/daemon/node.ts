@@ -19,8 +19,10 @@ import { JobStore } from './jobs/store.ts';
 import { Uploads } from './jobs/uploads.ts';
 import { readBootId } from './linux/boot.ts';
 import { listDisks, openCgroups } from './linux/cgroup.ts';
+import { readConditions, requireConditions } from './linux/host-conditions.ts';
 import { hostRoot } from './linux/host-root.ts';
 import { keeperAddresses } from './linux/keeper-address.ts';
+import { LAUNCH_BINARY } from './linux/launch-binary.ts';
 import { Launcher } from './linux/launcher.ts';
 import type { Log } from './log.ts';
 import { createRpc } from './rpc/server.ts';
@@ -28,8 +30,6 @@ import { Db } from './store/db.ts';
 import { assertTogether, makeWritable } from './store/directories.ts';
 import { tellOwner } from './store/owner.ts';
 import { version } from './version.ts';
-
-const LAUNCHER = path.resolve(import.meta.dirname, '../../native/build/joblet-launch');
 
 /** Room in a work directory beside the uploaded files. */
 const WORK_ROOM_BYTES = 256 * 1024 * 1024;
@@ -92,6 +92,7 @@ async function start(
   await audit.start(`version ${version.version}, pid ${process.pid}`);
   const store = new JobStore(db, audit);
   const cgroups = openCgroups(config.cgroup.baseDir);
+  requireConditions(readConditions(), cgroups);
   const disks = listDisks();
   const uploads = new Uploads(config.uploads.directory, config.uploads);
   const addressOf = keeperAddresses(config.state.path);
@@ -103,7 +104,7 @@ async function start(
     keptBytes: (id) => jobs.keptBytes(id),
   });
   const launcher = new Launcher(
-    LAUNCHER,
+    LAUNCH_BINARY,
     path.join(config.state.path, 'launcher.lock'),
     {
       ended: (id, end) => jobs.ended(id, end),
@@ -156,7 +157,7 @@ async function start(
   stops.push(() => jobs.stopWatching());
 
   const postures = new Postures(store, cgroups, disks, addressOf);
-  const rpc = createRpc({ jobs, logs, uploads, postures, audit, config, log });
+  const rpc = createRpc({ jobs, logs, uploads, postures, audit, disks, config, log });
   stops.push(() => rpc.stop());
   const port = await rpc.listen();
   tellOwner(config.state.path, `${config.server.address}:${port}`);

@@ -67,6 +67,24 @@ const NO_EXIT_CODE = -1;
 /** The exit code of a job that ran past its timeout, as `timeout(1)` has it. */
 const TIMEOUT_EXIT_CODE = 124;
 
+/** Steps that fail because of the host, and not because of what was asked for. */
+const hostSteps: ReadonlySet<string> = new Set([
+  'bind-ro',
+  'capabilities',
+  'cgroup',
+  'cgroup-set',
+  'dev',
+  'ids',
+  'memory-events',
+  'net',
+  'proc',
+  'process',
+  'root',
+  'seccomp',
+  'sys',
+  'tmpfs',
+]);
+
 /** What clients see of an end. */
 export function viewOutcome(outcome: Outcome): OutcomeView {
   switch (outcome.how) {
@@ -126,7 +144,9 @@ export function viewOutcome(outcome: Outcome): OutcomeView {
         status: 'FAILED',
         exitCode: NO_EXIT_CODE,
         reason: 'NOT_STARTED',
-        message: `could not be started: ${outcome.step}: ${outcome.object}: ${outcome.errno}`,
+        message:
+          `could not be started: ${outcome.step}: ${outcome.object}: ${outcome.errno}` +
+          (hostSteps.has(outcome.step) ? '; joblet doctor, on the node, says what it lacks' : ''),
       };
   }
 }

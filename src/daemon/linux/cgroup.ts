@@ -44,6 +44,9 @@ type V1Controller = (typeof v1Controllers)[number];
 /** What a v2 host must offer for our limits. */
 const v2Controllers = ['cpu', 'cpuset', 'io', 'memory', 'pids'] as const;
 
+/** Where hosts mount them. */
+export const CGROUP_ROOT = '/sys/fs/cgroup';
+
 const CPU_PERIOD_USEC = 100_000;
 
 /** Room for some connections also in the smallest job. */
@@ -74,11 +77,11 @@ export function parseCgroupMounts(mountinfo: string): CgroupMount[] {
  * we promise could not be kept here.
  */
 export function openCgroups(baseDir: string): CgroupLayout {
-  const relative = path.relative('/sys/fs/cgroup', baseDir);
+  const relative = path.relative(CGROUP_ROOT, baseDir);
   if (relative === '' || relative.startsWith('..')) {
     throw new JobletError(
       'invalid',
-      `cgroup.baseDir must lie below /sys/fs/cgroup, not ${baseDir}`,
+      `cgroup.baseDir must lie below ${CGROUP_ROOT}, not ${baseDir}`,
     );
   }
   const mounts = parseCgroupMounts(readFileSync('/proc/self/mountinfo', 'utf8'));
@@ -115,9 +118,21 @@ function openV1(
   }
   const unified = path.join(v2.target, relative);
   makeDirectory(v2.target, relative);
+  requireKill(unified);
   const swap = readdirSync(base.memory).includes('memory.memsw.limit_in_bytes');
   countSocketBuffers(base.memory);
   return { kind: 'v1', base, unified, swap };
+}
+
+/** Whatever else fails, one write must be able to end a job as a whole. */
+function requireKill(directory: string): void {
+  const file = path.join(directory, 'cgroup.kill');
+  if (existsSync(file)) return;
+  throw new JobletError(
+    'unsupported',
+    'the kernel of this host cannot kill a cgroup as a whole; boot Linux 5.14 or newer',
+    { about: file },
+  );
 }
 
 /** Buffers of internet sockets, which v1 counts apart from all other memory, and only when asked. */
@@ -137,6 +152,15 @@ function countSocketBuffers(directory: string): void {
       `the memory controller of this host does not limit the buffers of sockets: ${messageOf(error)}; mount cgroup v2 instead`,
       { about: file, cause: error },
     );
+  }
+}
+
+/** Removes an empty base directory from every tree that has it, also where opening it failed. */
+export function closeCgroups(baseDir: string): void {
+  const relative = path.relative(CGROUP_ROOT, baseDir);
+  for (const { target } of parseCgroupMounts(readFileSync('/proc/self/mountinfo', 'utf8'))) {
+    const directory = path.join(target, relative);
+    if (existsSync(directory)) rmdirSync(directory);
   }
 }
 
@@ -177,6 +201,7 @@ function openV2(root: string, relative: string): CgroupLayout {
       );
     }
   }
+  requireKill(base);
   const probe = path.join(base, 'probe');
   mkdirSync(probe, { recursive: true });
   const swap = readdirSync(probe).includes('memory.swap.max');
@@ -222,9 +247,14 @@ function missing(controller: string): JobletError {
  * behind it in the name of the kernel.
  */
 export function listDisks(): string[] {
-  return readdirSync('/sys/block')
-    .filter((name) => !/^(loop|ram|zram|fd|sr)\d/.test(name))
-    .map((name) => readFileSync(`/sys/block/${name}/dev`, 'utf8').trim());
+  return (
+    readdirSync('/sys/block')
+      .filter((name) => !/^(loop|ram|zram|fd|sr)\d/.test(name))
+      .map((name) => `/sys/block/${name}/dev`)
+      // One of several ways to the same disk has no number: it cannot be opened, so not be limited.
+      .filter((file) => existsSync(file))
+      .map((file) => readFileSync(file, 'utf8').trim())
+  );
 }
 
 /**

@@ -10,7 +10,7 @@ import { type JobPolicy, parseRfc3339, toJobSpec } from './job-spec.ts';
 type Wish = MessageInitShape<typeof RunJobRequestSchema>;
 
 const MB = 1024 * 1024;
-const host = { cores: 4, memoryBytes: 4096 * MB };
+const host = { cores: 4, memoryBytes: 4096 * MB, disks: 1 };
 const nowMs = Date.parse('2030-01-31T12:00:00Z');
 const policy: JobPolicy = {
   defaultCpuLimitPercent: 100,
@@ -408,4 +408,14 @@ test('the environment of a request reaches nothing but the environment', () => {
       },
     ),
   );
+});
+
+test('a speed of disks is refused where there is no disk to limit', () => {
+  const request = create(RunJobRequestSchema, { command: 'true', maxIoBps: 1000 });
+  const none = { ...host, disks: 0 };
+  assert.throws(() => toJobSpec(request, none, policy, nowMs), /max_io_bps: cannot be kept/);
+  const plain = create(RunJobRequestSchema, { command: 'true' });
+  assert.equal(toJobSpec(plain, none, policy, nowMs).limits.ioBps, 0);
+  const byDefault = { ...policy, defaultIoLimitBps: 1000 };
+  assert.throws(() => toJobSpec(plain, none, byDefault, nowMs), /max_io_bps: cannot be kept/);
 });

@@ -17,6 +17,8 @@ export type JobRequest = Omit<RunJobRequest, '$typeName' | '$unknown'>;
 export interface Host {
   readonly cores: number;
   readonly memoryBytes: number;
+  /** Disks whose speed can be limited. */
+  readonly disks: number;
 }
 
 /** What the operator of this node has set. 0 is no limit, everywhere. */
@@ -139,7 +141,7 @@ function readLimits(request: JobRequest, host: Host, policy: JobPolicy, report: 
   return {
     cpuPercent: readCpu(request.maxCpu, host, policy, report),
     memoryBytes: readMemory(request.maxMemory, host, policy, report),
-    ioBps: readIo(request.maxIoBps, policy, report),
+    ioBps: readIo(request.maxIoBps, host, policy, report),
     cpuCores: readCores(request.cpuCores.trim(), host, report),
     processes: readProcesses(request.maxProcesses, policy, report),
     workBytes: readWorkBytes(Number(request.workBytes), report),
@@ -190,9 +192,12 @@ function readMemory(askedMb: number, host: Host, policy: JobPolicy, report: Repo
   return asked;
 }
 
-function readIo(asked: number, policy: JobPolicy, report: Report): number {
+function readIo(asked: number, host: Host, policy: JobPolicy, report: Report): number {
   const field = 'max_io_bps';
   if (isNegative(asked, field, report)) return 0;
+  if (host.disks === 0 && (asked > 0 || policy.defaultIoLimitBps > 0)) {
+    report(field, 'cannot be kept: this host has no disk whose speed could be limited');
+  }
   if (asked === 0) return policy.defaultIoLimitBps;
   const { minIoLimitBps: min, maxIoLimitBps: max } = policy;
   if (max > 0 && asked > max) report(field, `is at most ${max} on this node (joblet.maxIoLimit)`);

@@ -29,6 +29,7 @@ import { refusedBeforehand, refusedInside } from './refused-calls.ts';
 
 export interface RpcParts extends Pick<JobParts, 'jobs' | 'logs' | 'uploads' | 'postures'> {
   readonly audit: Pick<Audit, 'recordSoon' | 'query' | 'read' | 'verify'>;
+  readonly disks: readonly string[];
   readonly config: Config;
   readonly log: Log;
 }
@@ -49,7 +50,8 @@ const MAX_CONNECTIONS = 10_000;
 const BIG_REQUESTS = 2;
 
 /** Makes the API of a node. */
-export function createRpc({ jobs, logs, uploads, postures, audit, config, log }: RpcParts): Rpc {
+export function createRpc(all: RpcParts): Rpc {
+  const { jobs, logs, uploads, postures, audit, disks, config, log } = all;
   const refusals = new Refusals((entry) => audit.recordSoon(entry));
   const note = (refusal: Refusal | undefined) => refusal && refusals.note(refusal);
   const server = new GrpcServer(credentialsOf(config), limitsOf(config), {
@@ -68,7 +70,7 @@ export function createRpc({ jobs, logs, uploads, postures, audit, config, log }:
     logs,
     uploads,
     postures,
-    host: { cores: availableParallelism(), memoryBytes: totalmem() },
+    host: { cores: availableParallelism(), memoryBytes: totalmem(), disks: disks.length },
     policy: policyOf(config),
     nodeId: config.server.nodeId,
   };
