@@ -18,6 +18,8 @@
 //   memory.c    gives back what starting took
 //   seccomp.c   the system call filter
 //   report.c    how a failing step is told
+//   probe.c     what the host's kernel can do
+//   inspect.c   what a job can do, from inside
 //
 // The whole of what the daemon and this program say to each other is in docs/launch-plan.md.
 // Every descriptor is close-on-exec from birth. Nothing is freed on the way to exec or exit.
@@ -471,6 +473,12 @@ void launcher_drop(void);
 // Never returns an error worth a name: 0 when the daemon has closed its end. `lock_path` is the file
 // that the launchers of one daemon take turns by.
 int launcher_run(const char *lock_path);
+
+// ---- probe.c, inspect.c ------------------------------------------------------------------------
+// Not a part of any launch: `joblet doctor` runs them. Each answers the exit code.
+
+int probe_run(unsigned argc, char **argv);
+int inspect_run(void);
 
 // ---- main.c ------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ function assertNone(findings: readonly string[]): void {
 
 /** Folders of the daemon by rank: each may import what stands below it. */
 const daemonRanks: readonly (readonly string[])[] = [
-  ['rpc'],
+  ['rpc', 'doctor'],
   ['workflows', 'builder'],
   ['jobs'],
   ['audit', 'runtimes', 'volumes', 'networks', 'gpus', 'telemetry'],

@@ -1,5 +1,5 @@
-// The same limits on a host with cgroup v2 only, whatever this host has: the tests of limits run again
-// in an emulated guest with Debian's kernel.
+// The same limits on a host with cgroup v2 only, whatever this host has: the doctor and the tests of
+// limits run in an emulated guest with Debian's kernel.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -16,7 +16,10 @@ const skip = cannotRun() || (cannotEmulate() ?? false);
 /** Booting, and a processor that is ten times slower than this one. */
 const TIMEOUT_MS = 12 * 60_000;
 
-test('limits hold on pure cgroup v2', { skip, timeout: TIMEOUT_MS }, async (t) => {
+test('limits hold on pure cgroup v2, and the doctor finds it sound', {
+  skip,
+  timeout: TIMEOUT_MS,
+}, async (t) => {
   const guest = spawn(process.execPath, [path.join(ROOT, 'tools/dev.ts'), 'vm'], {
     stdio: ['ignore', 'pipe', 'pipe'],
     signal: t.signal,
@@ -27,5 +30,6 @@ test('limits hold on pure cgroup v2', { skip, timeout: TIMEOUT_MS }, async (t) =
   const [code] = (await closed) as [number | null];
   for (const line of stdout.split('\n')) if (/^[✔✖﹣]/.test(line)) t.diagnostic(line);
   assert.equal(code, 0, `${stdout}\n${stderr}`);
+  assert.match(stdout, /^Jobs can run here with everything that is promised\./m);
   assert.match(stdout, /^ℹ pass [1-9]/m);
 });

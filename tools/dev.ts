@@ -8,10 +8,11 @@ const USAGE = `./dev is the one entry point of a developer.
   ./dev up            start the daemon in the background
   ./dev down          end the daemon and its jobs, and leave nothing of them on the host
   ./dev rnx ARGS      call the client against it
+  ./dev doctor        say what this host lacks, and check the sandbox in a real job
   ./dev test [FILE]   everything that is tested, or some test files
   ./dev check         types, style, dead code, the API's rules, the launcher under sanitizers
   ./dev bench ARGS    measure against other sandboxes
-  ./dev vm [-- CMD]   run a command (or the limits tests) in a guest with cgroup v2 only
+  ./dev vm [-- CMD]   run a command (or doctor and limits tests) in a guest with cgroup v2 only
   ./dev fmt           format the sources
 
 The daemon's state lies in JOBLET_HOME (.joblet by default); several stand side by side.
@@ -35,6 +36,8 @@ const commands: Readonly<Record<string, Command>> = {
     process.stdout.write('joblet is down\n');
     return 0;
   },
+  doctor: async (args) =>
+    (await import('./steps.ts')).node('src/daemon/main.ts', 'doctor', ...args),
   test: async (args) => (await import('./test.ts')).test(args),
   check: async () => (await import('./check.ts')).check(),
   bench: async (args) => (await import('./steps.ts')).node('bench/run.ts', ...args),

@@ -10,6 +10,7 @@ Usage:
   joblet certs ...                 make, add, rotate and revoke certificates
   joblet config check|show [FILE]  say what is wrong with a configuration, or what holds
   joblet audit verify [DIRECTORY]  say whether the audit log is as it was written
+  joblet doctor                    say what this host lacks, and check the sandbox in a real job
   joblet version
 
 Example:
@@ -24,6 +25,7 @@ const commands: Readonly<Record<string, Command>> = {
   certs: async (argv) => (await import('./certs-command.ts')).certsCommand(argv),
   audit: async (argv) => (await import('./audit-command.ts')).auditCommand(argv),
   config: async (argv) => (await import('./config-command.ts')).configCommand(argv),
+  doctor: async (argv) => (await import('./doctor-command.ts')).doctorCommand(argv),
   version: async () => {
     const { version } = await import('./version.ts');
     process.stdout.write(`joblet ${version.version} (${version.gitCommit.slice(0, 8)})\n`);

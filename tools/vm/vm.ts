@@ -13,7 +13,11 @@ import { writeInitramfs } from './initramfs.ts';
 import { fetchKernel, type Kernel } from './kernel.ts';
 
 /** What is run when no command is given. */
-const DEFAULT_COMMAND = ['node', '--test', '--test-reporter=spec', 'test/limits.test.ts'];
+const DEFAULT_COMMAND = [
+  'sh',
+  '-c',
+  'node src/daemon/main.ts doctor && exec node --test --test-reporter=spec test/limits.test.ts',
+];
 
 /** The guest did not run the command to its end. */
 const NO_STATUS = 125;

@@ -13,7 +13,14 @@ import type { JobStore } from './store.ts';
 export interface Held {
   readonly posture: Posture;
   /** What the kernel says now; undefined when the job does not run. */
-  readonly kernel: (Comparison & { readonly pid: number }) | undefined;
+  readonly kernel: KernelView | undefined;
+}
+
+export interface KernelView extends Comparison {
+  /** Process 1, as the host numbers it. */
+  readonly pid: number;
+  /** Files of its cgroups that hold what was set. */
+  readonly limits: readonly string[];
 }
 
 export class Postures {
@@ -45,7 +52,7 @@ export class Postures {
     };
   }
 
-  async #look(job: Job, posture: Posture): Promise<Held['kernel']> {
+  async #look(job: Job, posture: Posture): Promise<KernelView | undefined> {
     // The keeper knows which process is the job's, also when an earlier daemon started it.
     const link = await KeeperLink.connect(this.#addressOf(job.id));
     if (link === undefined) return undefined;
@@ -66,7 +73,7 @@ export function lookAtKernel(
   disks: readonly string[],
   initPid: number,
   keeperPid: number,
-): Held['kernel'] {
+): KernelView | undefined {
   const process = readJobProcess(initPid, keeperPid);
   if (process === undefined) return undefined;
   const { id, spec } = job;
@@ -75,7 +82,8 @@ export function lookAtKernel(
     const limits = readBackLimits(cgroupPlan(cgroups, id, spec.limits, disks, spec.init), initPid);
     return {
       pid: initPid,
-      confirmed: [...compared.confirmed, ...limits.confirmed],
+      confirmed: compared.confirmed,
+      limits: limits.confirmed,
       deviations: [...compared.deviations, ...limits.deviations],
     };
   } catch (error) {

@@ -1,7 +1,7 @@
 // What a host can do to every promise at once without any step of a start failing. The daemon does not
 // start where one of these holds, for a job there would be weaker than it is told to be.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { JobletError } from '../../shared/errors.ts';
 import type { CgroupLayout } from './cgroup.ts';
 import { namesOf, statusField } from './job-process.ts';
@@ -38,9 +38,16 @@ export function readConditions(): Conditions {
   return {
     capabilities: namesOf(BigInt(`0x${statusField(status, 'CapEff')}`)),
     commandLine: readFileSync('/proc/cmdline', 'utf8').trim(),
-    hasSwap: readFileSync('/proc/swaps', 'utf8').trim().split('\n').length > 1,
+    hasSwap: hasSwap(),
     panicOnOom: Number(readFileSync('/proc/sys/vm/panic_on_oom', 'utf8')),
   };
+}
+
+/** Whether anything can be swapped out now. */
+export function hasSwap(): boolean {
+  // A kernel that cannot swap has no such file.
+  if (!existsSync('/proc/swaps')) return false;
+  return readFileSync('/proc/swaps', 'utf8').trim().split('\n').length > 1;
 }
 
 export function lackingRights({ capabilities }: Pick<Conditions, 'capabilities'>): string[] {

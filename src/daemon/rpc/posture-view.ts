@@ -36,7 +36,7 @@ export function toPosture(job: Job, { posture, kernel }: Held): Init<typeof JobP
       : {
           kernel: {
             pid: kernel.pid,
-            confirmed: [...kernel.confirmed],
+            confirmed: [...kernel.confirmed, ...kernel.limits],
             deviations: [...kernel.deviations],
           },
         }),
