@@ -41,13 +41,10 @@ static void say_result(const char *kind, const char *name, long result) {
 
 // ---- system calls ------------------------------------------------------------------------------
 
-// Those that are refused whatever their arguments are.
-enum { REFUSED = 1, ABSENT, TRACING, MOUNTING, MOUNT_API, NAMESPACE };
-enum { MKNOD = 100, MKNODAT, SOCKET, IOCTL, FCNTL, SETRLIMIT, PRLIMIT, PERSONALITY };
-
 static const struct {
   const char *name;
-  int x86_64, i386, arm64, rule;
+  int x86_64, i386, arm64;
+  enum rule rule;
 } calls[] = {
 #define CALL(name, x86_64, i386, arm64, rule) {#name, x86_64, i386, arm64, rule},
     SECCOMP_CALLS(CALL)

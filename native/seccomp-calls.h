@@ -15,6 +15,26 @@
 #ifndef JOBLET_SECCOMP_CALLS_H
 #define JOBLET_SECCOMP_CALLS_H
 
+// Up to NAMESPACE a call without a door is refused when all its arguments are -1.
+enum rule {
+  ALLOWED, // what is not in the table
+  REFUSED,
+  ABSENT,
+  TRACING,
+  MOUNTING,
+  MOUNT_API,
+  NAMESPACE,
+  MKNOD,
+  MKNODAT,
+  SOCKET,
+  IOCTL,
+  FCNTL,
+  SETRLIMIT,
+  PRLIMIT,
+  PERSONALITY,
+  RULES,
+};
+
 // The newest call known here, file_setattr of Linux 6.17. From 424 on, all conventions count alike.
 enum { SECCOMP_NEWEST_CALL = 469 };
 

@@ -21,25 +21,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum rule {
-  ALLOWED, // what is not in the table
-  REFUSED,
-  ABSENT,
-  TRACING,
-  MOUNTING,
-  MOUNT_API,
-  NAMESPACE,
-  MKNOD,
-  MKNODAT,
-  SOCKET,
-  IOCTL,
-  FCNTL,
-  SETRLIMIT,
-  PRLIMIT,
-  PERSONALITY,
-  RULES,
-};
-
 enum convention { X86_64, I386, ARM64, CONVENTIONS };
 
 struct call {
