@@ -13,6 +13,7 @@
 //   net.c       network namespaces, made ahead
 //   ids.c       user namespaces
 //   log.c       the log of a job
+//   orders.c    cuts what the daemon says into orders
 //   plan.c      reads a launch plan, and does nothing else
 //   frame.c     frames to the daemon
 //   memory.c    gives back what starting took
@@ -221,6 +222,19 @@ bool plan_read(struct plan *plan, char *text, size_t length, char problem[PROBLE
 void plan_forget(struct plan *plan);
 // The plan's word for an operation.
 const char *op_name(const struct op *op);
+
+// ---- orders.c ----------------------------------------------------------------------------------
+
+// What the daemon wants: a plan to be launched, or a template's key to be forgotten.
+struct order {
+  enum { ORDER_LAUNCH, ORDER_FORGET } kind;
+  char *text; // the plan, or the key with its NUL
+  size_t length;
+};
+
+// Reads the order at the begin of text[0..length); its text lies there. Answers how many bytes it
+// took, 0 when it is not whole yet, or -1 with a sentence in `problem` when it is none.
+ssize_t orders_read(char *text, size_t length, struct order *order, char problem[PROBLEM_ROOM]);
 
 // ---- ids.c -------------------------------------------------------------------------------------
 

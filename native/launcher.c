@@ -147,21 +147,13 @@ static void take_notice(void) {
   struct cmsghdr *header = got < 0 ? NULL : CMSG_FIRSTHDR(&message);
   if (header == NULL || header->cmsg_len != CMSG_LEN(sizeof fd)) return;
   memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  if (got != sizeof notice) {
-    close(fd);
-    return;
-  }
-  switch (notice.what) {
-  case NOTICE_IDS:
+  if (got == sizeof notice && notice.what == NOTICE_IDS) {
     keep(my.ids, IDS_KEPT, notice.ids_first, NULL, fd);
-    return;
-  case NOTICE_TEMPLATE:
-    if (notice.generation == my.generation) {
-      keep(my.templates, TEMPLATES_KEPT, notice.ids_first, notice.key, fd);
-    } else {
-      close(fd);
-    }
-    return;
+  } else if (got == sizeof notice && notice.what == NOTICE_TEMPLATE &&
+             notice.generation == my.generation && memchr(notice.key, 0, sizeof notice.key) != NULL) {
+    keep(my.templates, TEMPLATES_KEPT, notice.ids_first, notice.key, fd);
+  } else {
+    close(fd);
   }
 }
 
@@ -288,20 +280,7 @@ static void reap_children(int signals) {
   }
 }
 
-// ---- the daemon's frames -----------------------------------------------------------------------
-
-static void take_frame(char *frame, size_t length) {
-  static const char launch_verb[] = "launch", forget_verb[] = "forget";
-  if (length >= sizeof launch_verb && memcmp(frame, launch_verb, sizeof launch_verb) == 0) {
-    launch(frame + sizeof launch_verb, length - sizeof launch_verb);
-  } else if (length > sizeof forget_verb &&
-             memcmp(frame, forget_verb, sizeof forget_verb) == 0 && frame[length - 1] == 0) {
-    forget(frame + sizeof forget_verb);
-  } else {
-    fprintf(stderr, "joblet-launch: a frame that is neither launch nor forget\n");
-    exit(1);
-  }
-}
+// ---- the daemon's orders -----------------------------------------------------------------------
 
 // False when the daemon has closed its end.
 static bool read_daemon(void) {
@@ -310,16 +289,17 @@ static bool read_daemon(void) {
   if (got == 0) return false;
   my.text_length += (size_t)got;
   size_t at = 0;
-  uint32_t length;
-  while (my.text_length - at >= sizeof length) {
-    memcpy(&length, my.text + at, sizeof length);
-    if (length == 0 || length > FRAME_LIMIT) {
-      fprintf(stderr, "joblet-launch: a frame of %u bytes\n", length);
-      exit(1);
-    }
-    if (my.text_length - at - sizeof length < length) break;
-    take_frame(my.text + at + sizeof length, length);
-    at += sizeof length + length;
+  struct order order;
+  char problem[PROBLEM_ROOM];
+  ssize_t taken;
+  while ((taken = orders_read(my.text + at, my.text_length - at, &order, problem)) > 0) {
+    if (order.kind == ORDER_LAUNCH) launch(order.text, order.length);
+    else forget(order.text);
+    at += (size_t)taken;
+  }
+  if (taken < 0) {
+    fprintf(stderr, "joblet-launch: %s\n", problem);
+    exit(1);
   }
   memmove(my.text, my.text + at, my.text_length - at);
   my.text_length -= at;
