@@ -231,7 +231,7 @@ export class LauncherProcess {
     this.exited = new Promise((resolve) => this.child.once('exit', resolve));
     const reader = new FrameReader();
     this.socket.on('data', (chunk: Buffer) => {
-      for (const frame of reader.push(chunk)) this.#hear(frame);
+      for (const frame of reader.push(chunk) ?? []) this.#hear(frame);
     });
     // A launcher that ends on a bad frame resets what we still send.
     this.socket.on('error', () => {});
@@ -328,7 +328,7 @@ export class KeeperClient {
     this.socket = socket;
     const reader = new FrameReader();
     socket.on('data', (chunk: Buffer) => {
-      for (const frame of reader.push(chunk)) {
+      for (const frame of reader.push(chunk) ?? []) {
         const resolve = this.#waiting.shift();
         if (resolve === undefined) this.#heard.push(frame);
         else resolve(frame);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import {
   type CgroupLayout,
   cgroupDirectories,
@@ -87,4 +88,28 @@ test('mounts are told apart by their kind and controllers', () => {
     { kind: 'v1', target: '/sys/fs/cgroup/cpu,cpuacct', options: ['rw', 'cpu', 'cpuacct'] },
     { kind: 'v2', target: '/sys/fs/cgroup/unified', options: [] },
   ]);
+});
+
+test('every cgroup mount is found among all others, wherever it stands', () => {
+  const place = fc.stringMatching(/^\/[a-z,/]{0,20}$/);
+  const line = fc.record({
+    type: fc.constantFrom('cgroup', 'cgroup2', 'tmpfs', 'proc'),
+    place,
+    shared: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(line), (lines) => {
+      const text = lines
+        .map(
+          (one) =>
+            `1 2 0:3 / ${one.place} rw ${one.shared ? 'shared:9 ' : ''}- ${one.type} x rw,cpu`,
+        )
+        .join('\n');
+      const found = parseCgroupMounts(text).map(({ kind, target }) => `${kind} ${target}`);
+      const expected = lines
+        .filter(({ type }) => type.startsWith('cgroup'))
+        .map((one) => `${one.type === 'cgroup' ? 'v1' : 'v2'} ${one.place}`);
+      assert.deepEqual(found, expected);
+    }),
+  );
 });

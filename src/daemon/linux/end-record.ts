@@ -1,6 +1,8 @@
 // How a keeper tells a job's end: in the `ended` frame and in the log's end record alike
 // (docs/log-format.md).
 
+import { parseCount } from './frames.ts';
+
 /** What the keeper knows of an end. Times in milliseconds since 1970. */
 export interface End {
   readonly how: 'exited' | 'signaled' | 'not-started';
@@ -22,13 +24,16 @@ export interface End {
   readonly isHeld: boolean;
 }
 
-/** Reads the pairs of an end; undefined when they are not those of an end. */
+/**
+ * Reads the pairs of an end; undefined when they are not those of an end, or a number of them is none:
+ * nothing else of such a record can be believed.
+ */
 export function parseEnd(pairs: ReadonlyMap<string, string>): End | undefined {
   const how = pairs.get('how');
   if (how !== 'exited' && how !== 'signaled' && how !== 'not-started') return undefined;
   const cause = pairs.get('cause') ?? '';
-  const number = (key: string) => Number(pairs.get(key) ?? 0);
-  return {
+  const number = (key: string) => parseCount(pairs.get(key) ?? '0');
+  const end: End = {
     how,
     code: number('code'),
     step: pairs.get('step') ?? '',
@@ -44,9 +49,11 @@ export function parseEnd(pairs: ReadonlyMap<string, string>): End | undefined {
     droppedBytes: number('dropped-bytes'),
     isHeld: pairs.has('held'),
   };
+  const isSound = (value: unknown) => typeof value !== 'number' || Number.isSafeInteger(value);
+  return Object.values(end).every(isSound) ? end : undefined;
 }
 
 /** Nanoseconds in decimal, as the C side writes them, to milliseconds. */
 export function nsToMs(text: string): number {
-  return Math.floor(Number(text) / 1e6);
+  return Math.floor(parseCount(text) / 1e6);
 }

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { FrameReader, formatDataFrame, formatFrame, parsePairs } from './frames.ts';
+import {
+  FrameReader,
+  formatDataFrame,
+  formatFrame,
+  MAX_FRAME_BYTES,
+  parseCount,
+  parsePairs,
+} from './frames.ts';
 
 const text = fc.string({ unit: 'binary' }).map((s) => s.replaceAll('\0', ''));
 const frame = fc.array(text, { minLength: 1, maxLength: 20 });
@@ -17,7 +24,7 @@ test('frames come out as they went in, however the stream was cut', () => {
         const read: string[][] = [];
         let at = 0;
         for (const cut of [...cuts, bytes.length]) {
-          read.push(...reader.push(bytes.subarray(at, at + cut)));
+          read.push(...(reader.push(bytes.subarray(at, at + cut)) ?? []));
           at += cut;
         }
         assert.deepEqual(read, frames);
@@ -39,9 +46,24 @@ test('a data frame carries any bytes', () => {
 });
 
 test('a length out of bounds is refused before anything is kept', () => {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(0xffffffff, 0);
-  assert.throws(() => new FrameReader().push(bytes), RangeError);
+  for (const length of [0, MAX_FRAME_BYTES + 1, 0xffffffff]) {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32LE(length, 0);
+    assert.equal(new FrameReader().push(bytes), undefined);
+  }
+});
+
+test('a count is decimal digits and nothing else', () => {
+  fc.assert(
+    fc.property(fc.bigInt({ min: 0n, max: 2n ** 53n - 1n }), (count) => {
+      assert.equal(parseCount(String(count)), Number(count));
+    }),
+  );
+  fc.assert(
+    fc.property(fc.string(), (some) => {
+      assert.equal(Number.isNaN(parseCount(some)), !/^[0-9]{1,20}$/.test(some));
+    }),
+  );
 });
 
 test('pairs keep everything behind the first equals sign', () => {

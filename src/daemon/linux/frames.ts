@@ -27,14 +27,17 @@ export function formatDataFrame(verb: string, data: Uint8Array): Buffer {
 export class FrameReader {
   #rest: Buffer = Buffer.alloc(0);
 
-  /** Takes what arrived; returns the frames that are whole now. Throws on a length out of bounds. */
-  push(chunk: Buffer): string[][] {
+  /**
+   * Takes what arrived; returns the frames that are whole now. Undefined when a length is out of
+   * bounds: the peer is none of ours, and nothing that follows can be read.
+   */
+  push(chunk: Buffer): string[][] | undefined {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     const frames: string[][] = [];
     let offset = 0;
     while (this.#rest.length - offset >= 4) {
       const length = this.#rest.readUInt32LE(offset);
-      if (length > MAX_FRAME_BYTES) throw new RangeError(`a frame of ${length} bytes`);
+      if (length === 0 || length > MAX_FRAME_BYTES) return undefined;
       if (this.#rest.length - offset - 4 < length) break;
       const text = this.#rest.toString('utf8', offset + 4, offset + 4 + length);
       frames.push(text.split('\0').slice(0, -1));
@@ -43,6 +46,11 @@ export class FrameReader {
     this.#rest = this.#rest.subarray(offset);
     return frames;
   }
+}
+
+/** A count in decimal, as the C side writes it; NaN for anything else. */
+export function parseCount(text: string): number {
+  return /^\d{1,20}$/.test(text) ? Number(text) : Number.NaN;
 }
 
 /** Reads `key=value` strings into a map. */

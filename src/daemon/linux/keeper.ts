@@ -13,6 +13,9 @@ const INPUT_FRAME_BYTES = 64 * 1024;
 /** Where in its first frame a keeper says its proof. */
 const PROOF_AT = 6;
 
+/** A keeper speaks as soon as somebody connects; what is silent for so long is none. */
+const HELLO_MS = 30_000;
+
 interface KeeperState {
   readonly phase: 'starting' | 'running' | 'ended';
   readonly keeperPid: number;
@@ -51,7 +54,7 @@ export class KeeperLink {
       else if (verb === 'ended') resolve(parseEnd(parsePairs(rest)));
     };
     early.forEach(take);
-    socket.on('data', (chunk: Buffer) => reader.push(chunk).forEach(take));
+    socket.on('data', (chunk: Buffer) => framesOf(chunk, reader, socket).forEach(take));
     socket.on('close', () => {
       started.resolve(undefined);
       resolve(undefined);
@@ -65,12 +68,17 @@ export class KeeperLink {
       // A leading NUL is how the kernel spells an abstract socket.
       const socket = createConnection(`\0${name}`);
       const reader = new FrameReader();
+      const silence = setTimeout(() => socket.destroy(), HELLO_MS);
       socket.once('error', () => resolve(undefined));
-      socket.once('close', () => resolve(undefined));
+      socket.once('close', () => {
+        clearTimeout(silence);
+        resolve(undefined);
+      });
       const first = (chunk: Buffer) => {
-        const [state, ...early] = reader.push(chunk);
+        const [state, ...early] = framesOf(chunk, reader, socket);
         if (state === undefined) return;
         socket.off('data', first);
+        clearTimeout(silence);
         if (state[PROOF_AT] !== proof) {
           socket.destroy();
           return;
@@ -117,6 +125,16 @@ export class KeeperLink {
   close(): void {
     this.#socket.destroy();
   }
+}
+
+/**
+ * The frames in what arrived. Whoever sends what is none is let go: anybody on the host may listen
+ * where a keeper did.
+ */
+function framesOf(chunk: Buffer, reader: FrameReader, socket: Socket): string[][] {
+  const frames = reader.push(chunk);
+  if (frames === undefined) socket.destroy();
+  return frames ?? [];
 }
 
 function parseState(frame: readonly string[]): KeeperState {

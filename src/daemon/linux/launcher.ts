@@ -88,7 +88,13 @@ export class Launcher implements LaunchPort {
         this.#log.warn('launcher socket failed', { error: error.message }),
       );
       running.socket.on('data', (chunk: Buffer) => {
-        for (const frame of reader.push(chunk)) {
+        const frames = reader.push(chunk);
+        if (frames === undefined) {
+          // It ends with its socket, and another one is started.
+          this.#log.error('the launcher cannot be understood');
+          running.socket.destroy();
+        }
+        for (const frame of frames ?? []) {
           if (frame[0] !== 'ready') this.#take(frame);
           else {
             running.ready = true;
