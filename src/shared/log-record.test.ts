@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { formatHeader, HEADER_BYTES, parseHeader, type StreamName } from './log-record.ts';
+import {
+  formatHeader,
+  HEADER_BYTES,
+  MAX_PAYLOAD_BYTES,
+  parseHeader,
+  type StreamName,
+} from './log-record.ts';
 
 const header = fc.record(
   {
     stream: fc.constantFrom<StreamName>('stdout', 'stderr', 'gap', 'end'),
     timeNs: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }),
     position: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
-    length: fc.nat({ max: 0xffffffff }),
+    length: fc.nat({ max: MAX_PAYLOAD_BYTES }),
   },
   { noNullPrototype: true },
 );
@@ -38,6 +44,14 @@ test('a torn or flipped header is refused', () => {
       },
     ),
   );
+});
+
+test('a header that promises more than any record holds is refused, whatever its checksum', () => {
+  const sound = { stream: 'stdout', timeNs: 1n, position: 5, length: 5 } as const;
+  const tooLong = formatHeader({ ...sound, length: MAX_PAYLOAD_BYTES + 1 });
+  assert.equal(parseHeader(tooLong, 0), undefined);
+  const tooFar = formatHeader({ ...sound, position: 2 ** 60 });
+  assert.equal(parseHeader(tooFar, 0), undefined);
 });
 
 test('any bytes at all are read without an exception', () => {

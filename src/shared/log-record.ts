@@ -4,6 +4,9 @@
 /** Bytes of a record's header. */
 export const HEADER_BYTES = 32;
 
+/** Bytes of payload that a record has at most; far more than a keeper writes at once. */
+export const MAX_PAYLOAD_BYTES = 1 << 20;
+
 /** First two bytes of a record, 'JL': a reader that finds anything else has met a torn tail. */
 const MAGIC = 0x4c4a;
 
@@ -34,12 +37,10 @@ export function parseHeader(bytes: Buffer, offset: number): RecordHeader | undef
   const stream = streamNames[bytes.readUInt8(offset + 2)];
   if (stream === undefined) return undefined;
   if (bytes.readUInt32LE(offset + 24) !== checksum(bytes, offset)) return undefined;
-  return {
-    stream,
-    length: bytes.readUInt32LE(offset + 4),
-    timeNs: bytes.readBigUInt64LE(offset + 8),
-    position: Number(bytes.readBigUInt64LE(offset + 16)),
-  };
+  const length = bytes.readUInt32LE(offset + 4);
+  const position = Number(bytes.readBigUInt64LE(offset + 16));
+  if (length > MAX_PAYLOAD_BYTES || !Number.isSafeInteger(position)) return undefined;
+  return { stream, length, timeNs: bytes.readBigUInt64LE(offset + 8), position };
 }
 
 /** Writes a header; the inverse of parseHeader, for tests and tools. */

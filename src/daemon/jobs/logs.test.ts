@@ -109,6 +109,12 @@ test('streams can be read apart, and a gap says what was lost', async (t) => {
   assert.equal(await text(logs, 'j', {}), 'ab<7 quota>c');
 });
 
+test('a gap whose count is damaged is a gap still', async (t) => {
+  const { logs, directory } = makeLogs(t);
+  write(directory, 'j', [['stdout', 'a'], ['gap', 'bytes=x7\0reason=quota\0'], END], 9);
+  assert.equal(await text(logs, 'j', {}), 'a<0 quota>');
+});
+
 test('the last lines are the last lines, however records cut them', async (t) => {
   const { logs, directory } = makeLogs(t);
   write(directory, 'j', [['stdout', 'one\ntw'], ['stdout', 'o\nthr'], ['stdout', 'ee\n'], END], 2);

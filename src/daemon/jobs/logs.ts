@@ -12,7 +12,7 @@ import {
   type StreamName,
 } from '../../shared/log-record.ts';
 import { type End, parseEnd } from '../linux/end-record.ts';
-import { parsePairs } from '../linux/frames.ts';
+import { parseCount, parsePairs } from '../linux/frames.ts';
 import type { Bells } from './bells.ts';
 
 export interface LogEntry {
@@ -88,7 +88,8 @@ export class Logs {
       if (stream === 'gap') {
         if (position < start) continue;
         const pairs = parsePairs(payload.toString('utf8').split('\0').slice(0, -1));
-        const droppedBytes = Number(pairs.get('bytes') ?? 0);
+        const told = parseCount(pairs.get('bytes') ?? '');
+        const droppedBytes = Number.isSafeInteger(told) ? told : 0;
         yield gap(timeNs, position, droppedBytes, pairs.get('reason') ?? '');
         continue;
       }

@@ -63,6 +63,10 @@ test('a bad upload is refused and leaves nothing behind', async (t) => {
     ['invalid', [file('short', 9), data]],
     ['invalid', [file('long', 2), data]],
     ['invalid', [file('twice', 5), data, file('twice', 5), data]],
+    ['invalid', [file('a', 0), file('a/b', 0)]],
+    ['invalid', [file('a', 0), file('a/b/c', 0)]],
+    ['invalid', [file('a', 0), { header: { path: 'a', mode: 0, isDirectory: true, size: 0 } }]],
+    ['invalid', [file('negative', -1)]],
     ['exhausted', [file('big', 2000), { data: Buffer.alloc(2000) }]],
     ['exhausted', ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => file(name, 0))],
   ];

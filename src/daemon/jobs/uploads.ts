@@ -200,16 +200,21 @@ class TreeWriter {
     if (this.names.length >= this.#limits.maxFiles) {
       throw new JobletError('exhausted', `an upload holds at most ${this.#limits.maxFiles} files`);
     }
+    if (header.size < 0) {
+      throw new JobletError('invalid', `upload ${header.path}: has a negative size`, {
+        about: 'size',
+      });
+    }
     const target = path.join(this.#root, header.path);
     const mode = header.mode & PERMISSIONS;
     this.names.push(header.path);
     this.#name = header.path;
     if (header.isDirectory) {
-      await makeDirectory(target);
+      await this.#makeDirectory(target);
       await chmod(target, mode === 0 ? DIRECTORY_MODE : mode);
       return;
     }
-    await makeDirectory(path.dirname(target));
+    await this.#makeDirectory(path.dirname(target));
     // Exclusive: two files of one name are a mistake, and nothing that exists is followed.
     this.#file = await open(target, 'wx', mode === 0 ? FILE_MODE : mode).catch(
       (error: NodeJS.ErrnoException) => {
@@ -247,6 +252,20 @@ class TreeWriter {
     await this.#file?.close();
     this.#file = undefined;
     await rm(this.#root, { recursive: true, force: true });
+  }
+
+  /** A folder of the upload, unless a file of it stands in the way. */
+  async #makeDirectory(target: string): Promise<void> {
+    await makeDirectory(target).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST' && error.code !== 'ENOTDIR') throw error;
+      throw new JobletError(
+        'invalid',
+        `upload ${this.#name}: a file stands where a folder has to`,
+        {
+          about: 'path',
+        },
+      );
+    });
   }
 
   async #finish(): Promise<void> {
