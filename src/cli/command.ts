@@ -162,7 +162,8 @@ function nameOf(spelled: string, flags: Flags): string | undefined {
     const name = spelled.slice(2);
     return Object.hasOwn(flags, name) ? name : undefined;
   }
-  return Object.keys(flags).find((name) => `-${flags[name]?.short}` === spelled);
+  const letter = spelled.slice(1);
+  return Object.keys(flags).find((name) => flags[name]?.short === letter);
 }
 
 function switchValue(spelled: string, given: string | undefined): boolean {

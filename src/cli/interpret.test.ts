@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
+import { JobletError } from '../shared/errors.ts';
 import { commands, laterCommands } from './commands.ts';
 import { type Called, interpret } from './interpret.ts';
 
@@ -83,4 +85,22 @@ test('a command of a later version is told apart from a mistake', async () => {
       word,
     );
   }
+});
+
+test('any words at all are a command, a help text, or refused with a sentence', async () => {
+  const word = fc.oneof(
+    fc.constantFrom('job', 'run', 'help', '--', '-h', '--json', '--node', '--config=x', 'nodes'),
+    fc.string(),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(word, { maxLength: 6 }), async (argv) => {
+      try {
+        const result = await interpret(argv);
+        if (typeof result === 'string') assert.notEqual(result, '');
+        else assert.ok(result.argv.every((one) => argv.includes(one)));
+      } catch (error) {
+        assert.ok(error instanceof JobletError && error.message !== '', String(error));
+      }
+    }),
+  );
 });

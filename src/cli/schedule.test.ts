@@ -57,6 +57,9 @@ test('what is no time, too near or too far is refused with the way to write it',
   assert.throws(() => parseSchedule('2026-02-30T00:00:00Z', now), /no time of any day/);
   assert.throws(() => parseSchedule('2026-12-24T24:00:00Z', now), /no time of any day/);
   assert.throws(() => parseSchedule('2026-12-24 18:60', now), /no time of any day/);
+  for (const zone of ['+24:00', '-99:99', '+01:60']) {
+    assert.throws(() => parseSchedule(`2026-12-24T18:00:00${zone}`, now), /is no time;/, zone);
+  }
 });
 
 /** What a time means to a client in the given zone. Node looks at TZ again when it is assigned. */

@@ -29,7 +29,7 @@ const unitMs: Readonly<Record<string, number>> = {
 };
 
 const absolute =
-  /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?: ?([Zz]|[+-]\d{2}:?\d{2}))?$/;
+  /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?: ?([Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d))?$/;
 
 /**
  * The moment a job is to run, RFC 3339 in UTC. A time that has passed is allowed: it means now.
