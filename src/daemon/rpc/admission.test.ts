@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { admit, type PeerFacts, withdrawal } from './admission.ts';
 
 const nobody: ReadonlySet<string> = new Set();
@@ -88,4 +89,17 @@ test('a certificate that expires while its connection stands can call no more', 
   assert.match(withdrawal(admission, expiry, nobody)?.message ?? '', /expired/);
   const odd = admit(peer({ valid_to: 'no date' }), nobody);
   assert.match(withdrawal(odd, 0, nobody)?.message ?? '', /expired/);
+});
+
+test('whatever units a certificate has, it gives a role only if each of them is one', () => {
+  const unit = fc.oneof(fc.constantFrom('viewer', 'Admin', ' developer ', 'operator'), fc.string());
+  fc.assert(
+    fc.property(fc.array(unit), (OU) => {
+      const { caller } = admit(peer({ subject: { CN: 'ann', OU } }), nobody);
+      const roles = OU.filter((word) =>
+        /^\s*(viewer|admin|developer|operator|reader|maintainer)\s*$/i.test(word),
+      );
+      assert.equal(caller.role !== undefined, OU.length > 0 && roles.length === OU.length);
+    }),
+  );
 });

@@ -291,6 +291,51 @@ test('everything that is wrong is said at once', () => {
   assert.deepEqual(fields.toSorted(), ['command', 'cpu_cores', 'max_cpu', 'network', 'schedule']);
 });
 
+test('a file holds no other file, wherever both stand in the list', () => {
+  const name = fc.constantFrom('a', 'a/b', 'a/b/c', 'a!', 'a!/b', 'ab', 'b');
+  const upload = fc.record({ path: name, isDirectory: fc.boolean() });
+  const uploads = fc.uniqueArray(upload, { selector: ({ path }) => path, maxLength: 7 });
+  fc.assert(
+    fc.property(uploads, (some) => {
+      const below = some.filter(({ path }) =>
+        some.some((other) => !other.isDirectory && path.startsWith(`${other.path}/`)),
+      );
+      const expected = below.map((one) => `uploads[${some.indexOf(one)}].path`);
+      const found = problems({ uploads: some }).map((text) => text.split(':')[0]);
+      assert.deepEqual(found, expected);
+    }),
+  );
+});
+
+test('the biggest of bad requests is answered soon, and in few words', () => {
+  const deep = 'd/'.repeat(99);
+  const wishes: Wish[] = [
+    { args: Array(2_000_000).fill('') },
+    { allow: Array(200_000).fill('mount') },
+    { args: Array(200_000).fill('\0') },
+    {
+      environment: Object.fromEntries(Array.from({ length: 100_000 }, (_, at) => [`${at}`, ''])),
+    },
+    { uploads: Array.from({ length: 100_000 }, (_, at) => ({ path: `${deep}${at}/../x` })) },
+    { uploads: Array.from({ length: 20_000 }, (_, at) => ({ path: `${deep}${at}/x` })) },
+  ];
+  const cpu = process.cpuUsage();
+  for (const wish of wishes) {
+    const request = create(RunJobRequestSchema, { command: 'x', ...wish });
+    let found: string[] = [];
+    try {
+      toJobSpec(request, host, { ...policy, maxUploadFiles: 100_000 }, nowMs);
+    } catch (error) {
+      assert.ok(error instanceof JobletError);
+      found = error.problems.map(({ message }) => message);
+    }
+    assert.ok(found.length <= 100);
+  }
+  const { user, system } = process.cpuUsage(cpu);
+  // Of processor time, so that it holds on a busy machine too; it was minutes once.
+  assert.ok((user + system) / 1e6 < 20, `${(user + system) / 1e6} s`);
+});
+
 test('no refusal repeats the value of a secret', () => {
   const secretEnvironment = {
     'bad name': 'hush-hush',

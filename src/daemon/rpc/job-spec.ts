@@ -57,7 +57,10 @@ const ARGUMENT_BYTES = 128 * 1024 - 1;
 const PROGRAM_BYTES = 768 * 1024;
 const VALUE_BYTES = 32_768;
 const VARIABLES = 1024;
+/** Problems that are named of a request; nobody reads more. */
+const PROBLEMS = 100;
 const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const ALLOWED = 16;
 const MAX_PROCESSES = 4_194_304;
 const MAX_GRACE_MS = 3_600_000;
 const YEAR_MS = 365 * 24 * 3_600_000;
@@ -79,7 +82,9 @@ export function toJobSpec(
   nowMs: number,
 ): JobSpec {
   const problems: Problem[] = [];
-  const report: Report = (field, message) => problems.push({ field, message });
+  const report: Report = (field, message) => {
+    if (problems.length < PROBLEMS) problems.push({ field, message });
+  };
   const spec: JobSpec = {
     name: readName(request.name, report),
     ...readProgram(request, policy, report),
@@ -119,6 +124,14 @@ function readProgram(
   policy: JobPolicy,
   report: Report,
 ): Pick<JobSpec, 'command' | 'args'> {
+  // Each takes a byte at least. So many are not even looked at: a request can hold millions.
+  if (args.length > PROGRAM_BYTES) {
+    report(
+      'args',
+      `are ${args.length} and have at most ${PROGRAM_BYTES} bytes; upload a file instead`,
+    );
+    return { command, args: [] };
+  }
   if (command.trim() === '') report('command', 'must specify a command to run');
   if (policy.validateCommands && SHELL.test(command)) {
     report('command', 'invalid command: command contains dangerous characters');
@@ -267,9 +280,8 @@ function readUploads(uploads: JobRequest['uploads'], policy: JobPolicy, report: 
       report(`${field}.content`, `${upload.path} is a folder and cannot have content`);
     }
   }
-  for (const [field, upload] of uploads.map(nth('uploads'))) {
-    const above = foldersAbove(upload.path).find((folder) => seen.get(folder) === false);
-    if (above !== undefined) report(`${field}.path`, `${above} is a file and cannot hold it`);
+  for (const [at, file] of belowFiles(uploads)) {
+    report(`uploads[${at}].path`, `${file} is a file and cannot hold it`);
   }
   if (bytes > policy.maxUploadBytes) {
     report('uploads', `are ${bytes} bytes of at most ${policy.maxUploadBytes} (uploads.maxBytes)`);
@@ -283,9 +295,21 @@ function readUploads(uploads: JobRequest['uploads'], policy: JobPolicy, report: 
   }));
 }
 
-function foldersAbove(file: string): string[] {
-  const parts = file.split('/');
-  return parts.slice(1).map((_, at) => parts.slice(0, at + 1).join('/'));
+/** Each upload that lies below a file, by its place in the list, with that file. */
+function belowFiles(uploads: JobRequest['uploads']): [at: number, file: string][] {
+  // With a slash behind each, everything below a file stands right behind it.
+  const inOrder = uploads
+    .map((upload, at) => ({ upload, at, key: `${upload.path}/` }))
+    .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.at - b.at));
+  const found: [number, string][] = [];
+  let file: string | undefined;
+  for (const { upload, at, key } of inOrder) {
+    const isBelow =
+      file !== undefined && key.length > file.length + 1 && key.startsWith(`${file}/`);
+    if (isBelow && file !== undefined) found.push([at, file]);
+    else if (!upload.isDirectory) file = upload.path;
+  }
+  return found.sort(([a], [b]) => a - b);
 }
 
 function readUploadId(id: string, report: Report): string {
@@ -352,7 +376,10 @@ function readEnvironment(
   report: Report,
 ): Pick<JobSpec, 'environment' | 'secretEnvironment'> {
   const count = Object.keys(environment).length + Object.keys(secretEnvironment).length;
-  if (count > VARIABLES) report('environment', `has ${count} variables of at most ${VARIABLES}`);
+  if (count > VARIABLES) {
+    report('environment', `has ${count} variables of at most ${VARIABLES}`);
+    return { environment: {}, secretEnvironment: {} };
+  }
   const maps = { environment, secret_environment: secretEnvironment };
   for (const [field, variables] of Object.entries(maps)) {
     for (const [name, value] of Object.entries(variables)) {
@@ -399,7 +426,8 @@ function readGrace(asked: bigint, report: Report): number {
 }
 
 function readAllow(words: readonly string[], report: Report): Opening[] {
-  for (const [field, word] of words.map(nth('allow'))) {
+  if (words.length > ALLOWED) report('allow', `has ${words.length} words of at most ${ALLOWED}`);
+  for (const [field, word] of words.slice(0, ALLOWED).map(nth('allow'))) {
     if (openings.some((opening) => opening === word)) continue;
     const shown = JSON.stringify(word.slice(0, 64));
     report(field, `${shown} cannot be allowed; there is ${openings.join(' and ')}`);
