@@ -11,6 +11,7 @@ const USAGE = `./dev is the one entry point of a developer.
   ./dev doctor        say what this host lacks, and check the sandbox in a real job
   ./dev test [FILE]   everything that is tested, or some test files
   ./dev check         types, style, dead code, the API's rules, the launcher under sanitizers
+  ./dev fuzz ARGS     look for inputs that break a promise; without ARGS, what there is
   ./dev bench ARGS    measure against other sandboxes
   ./dev vm [-- CMD]   run a command (or doctor and limits tests) in a guest with cgroup v2 only
   ./dev fmt           format the sources
@@ -40,6 +41,7 @@ const commands: Readonly<Record<string, Command>> = {
     (await import('./steps.ts')).node('src/daemon/main.ts', 'doctor', ...args),
   test: async (args) => (await import('./test.ts')).test(args),
   check: async () => (await import('./check.ts')).check(),
+  fuzz: async (args) => (await import('./fuzz/fuzz.ts')).fuzz(args),
   bench: async (args) => (await import('./steps.ts')).node('bench/run.ts', ...args),
   vm: async (args) => (await import('./vm/vm.ts')).vm(args),
   fmt: async () =>

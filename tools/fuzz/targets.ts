@@ -1,0 +1,107 @@
+// Every reader of untrusted bytes in TypeScript. Coverage of `sources` guides the search, so they are
+// named here, where nothing of them has been loaded yet.
+
+import type { Target } from './target.ts';
+
+interface Row {
+  /** Paths in the repository. */
+  readonly sources: readonly string[];
+  readonly load: () => Promise<{ readonly default: Target }>;
+}
+
+export const targets: Readonly<Record<string, Row>> = {
+  'audit-chain': {
+    sources: ['src/daemon/audit/chain.ts'],
+    load: () => import('./targets/audit-chain.ts'),
+  },
+  'command-line': {
+    sources: ['src/cli/command.ts', 'src/cli/interpret.ts', 'src/cli/job-run.ts'],
+    load: () => import('./targets/command-line.ts'),
+  },
+  config: {
+    sources: ['src/daemon/config.ts', 'src/daemon/config-text.ts', 'src/daemon/config-keys.ts'],
+    load: () => import('./targets/config.ts'),
+  },
+  'end-record': {
+    sources: ['src/daemon/linux/end-record.ts', 'src/daemon/jobs/outcome.ts'],
+    load: () => import('./targets/end-record.ts'),
+  },
+  frames: {
+    sources: ['src/daemon/linux/frames.ts'],
+    load: () => import('./targets/frames.ts'),
+  },
+  framing: {
+    sources: ['src/client/framing.ts', 'src/client/status.ts'],
+    load: () => import('./targets/framing.ts'),
+  },
+  grpc: {
+    sources: [
+      'src/daemon/rpc/admitted-call.ts',
+      'src/daemon/rpc/body-budget.ts',
+      'src/daemon/rpc/connections.ts',
+      'src/daemon/rpc/errors.ts',
+      'src/daemon/rpc/handlers.ts',
+    ],
+    load: () => import('./targets/grpc.ts'),
+  },
+  identity: {
+    sources: [
+      'src/daemon/credentials.ts',
+      'src/daemon/rpc/admission.ts',
+      'src/daemon/rpc/roles.ts',
+    ],
+    load: () => import('./targets/identity.ts'),
+  },
+  'job-request': {
+    sources: ['src/daemon/rpc/job-spec.ts', 'src/daemon/jobs/plan.ts'],
+    load: () => import('./targets/job-request.ts'),
+  },
+  'kernel-texts': {
+    sources: ['src/daemon/linux/cgroup.ts', 'src/daemon/linux/job-process.ts'],
+    load: () => import('./targets/kernel-texts.ts'),
+  },
+  keeper: {
+    sources: ['src/daemon/linux/keeper.ts', 'src/daemon/linux/frames.ts'],
+    load: () => import('./targets/keeper.ts'),
+  },
+  'log-record': {
+    sources: ['src/shared/log-record.ts'],
+    load: () => import('./targets/log-record.ts'),
+  },
+  'log-segments': {
+    sources: ['src/daemon/jobs/logs.ts', 'src/daemon/rpc/log-chunks.ts'],
+    load: () => import('./targets/log-segments.ts'),
+  },
+  names: {
+    sources: ['src/shared/names.ts', 'src/shared/upload-path.ts', 'src/shared/nearest.ts'],
+    load: () => import('./targets/names.ts'),
+  },
+  'nodes-file': {
+    sources: ['src/client/nodes-file.ts', 'src/client/plain-yaml.ts'],
+    load: () => import('./targets/nodes-file.ts'),
+  },
+  queries: {
+    sources: ['src/daemon/rpc/jobs.ts'],
+    load: () => import('./targets/queries.ts'),
+  },
+  terminal: {
+    sources: ['src/cli/terminal-text.ts', 'src/cli/print.ts', 'src/cli/log-printer.ts'],
+    load: () => import('./targets/terminal.ts'),
+  },
+  times: {
+    sources: ['src/cli/schedule.ts', 'src/daemon/rpc/job-spec.ts'],
+    load: () => import('./targets/times.ts'),
+  },
+  units: {
+    sources: ['src/shared/units.ts'],
+    load: () => import('./targets/units.ts'),
+  },
+  uploads: {
+    sources: ['src/daemon/jobs/uploads.ts', 'src/shared/upload-path.ts'],
+    load: () => import('./targets/uploads.ts'),
+  },
+  wire: {
+    sources: ['src/client/wire.ts', 'src/client/messages.ts'],
+    load: () => import('./targets/wire.ts'),
+  },
+};

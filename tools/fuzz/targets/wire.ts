@@ -1,0 +1,85 @@
+// Messages of the API as the client reads them: they mean what they mean to the generated code.
+
+import assert from 'node:assert/strict';
+import { type DescMessage, fromBinary } from '@bufbuild/protobuf';
+import * as messages from '../../../src/client/messages.ts';
+import { decode, encode, type Message, type Shape } from '../../../src/client/wire.ts';
+import * as common from '../../../src/gen/joblet/common_pb.ts';
+import * as jobs from '../../../src/gen/joblet/jobs_pb.ts';
+import * as monitoring from '../../../src/gen/joblet/monitoring_pb.ts';
+import { orRefused, target } from '../target.ts';
+
+const generated: Readonly<Record<string, unknown>> = { ...common, ...jobs, ...monitoring };
+const shapes = Object.entries(messages) as [string, Shape][];
+
+function shapeAt(byte: number): [string, Shape] {
+  return shapes[byte % shapes.length] as [string, Shape];
+}
+
+function seedOf(name: string, message: object): Buffer {
+  const at = shapes.findIndex(([known]) => known === name);
+  return Buffer.concat([Buffer.from([at]), encode(shapeAt(at)[1], message)]);
+}
+
+const uuid = '0f8fad5b-d9cb-469f-a165-70867728950e';
+
+export default target({
+  seeds: [
+    seedOf('RunJobRequest', {
+      command: 'make',
+      args: ['', '-j'],
+      maxCpu: -1,
+      environment: { A: '1', B: '' },
+      uploads: [{ path: 'a', content: Buffer.from([1, 2]), mode: 0o755 }],
+      timeoutMs: 5n,
+      stdin: true,
+    }),
+    seedOf('GetJobStatusResponse', {
+      uuid,
+      exitCode: -1,
+      gpuIndices: [0, 1, 300],
+      environment: { __proto__x: 'y' },
+      timeoutMs: 2n ** 62n,
+    }),
+    ...shapes.map(([name]) => seedOf(name, {})),
+  ],
+  words: [
+    '\n\u0001a',
+    '\u0012\u0000',
+    '__proto__',
+    'constructor',
+    '\x08\x01',
+    '\xff\xff\xff\xff\x0f',
+  ],
+  run(input) {
+    const [name, shape] = shapeAt(input[0] ?? 0);
+    const bytes = input.subarray(1);
+    const message: Record<string, unknown> | undefined = orRefused(
+      () => decode(shape, bytes),
+      'unavailable',
+    );
+    if (message === undefined) return;
+    assert.deepEqual(Object.keys(message), Object.keys(shape));
+    const written = encode(shape, message as Message<Shape>);
+    assert.deepEqual(encode(shape, decode(shape, written)), written);
+    const theirs = readGenerated(name, bytes);
+    if (theirs === undefined) return;
+    for (const key of Object.keys(shape)) {
+      const mine: unknown = message[key];
+      if (typeof mine === 'string' || typeof mine === 'number' || typeof mine === 'bigint') {
+        assert.equal(mine, theirs[key], `${name}.${key}`);
+      }
+    }
+  },
+});
+
+function readGenerated(name: string, bytes: Buffer): Record<string, unknown> | undefined {
+  const schema = generated[`${name}Schema`] as DescMessage | undefined;
+  if (schema === undefined) return undefined;
+  try {
+    return fromBinary(schema, bytes) as unknown as Record<string, unknown>;
+  } catch {
+    // It refuses more than we need to, such as strings that are not UTF-8.
+    return undefined;
+  }
+}
