@@ -210,6 +210,13 @@ export interface StartedJob {
 
 type Frame = readonly string[];
 
+/** Somebody who waits for a frame. */
+interface Waiting {
+  matches(frame: Frame): boolean;
+  resolve(frame: Frame): void;
+  reject(error: Error): void;
+}
+
 export class LauncherProcess {
   readonly child: ChildProcess;
   readonly ready: Promise<Frame>;
@@ -217,7 +224,8 @@ export class LauncherProcess {
   readonly stderr: Promise<string>;
   readonly exited: Promise<number | null>;
   readonly #heard: Frame[] = [];
-  readonly #waiting: { matches(frame: Frame): boolean; resolve(frame: Frame): void }[] = [];
+  readonly #waiting: Waiting[] = [];
+  #stopping = false;
 
   /** `lockFile` is where launchers take turns. */
   constructor(wrap: readonly string[], lockFile: string) {
@@ -235,6 +243,7 @@ export class LauncherProcess {
     });
     // A launcher that ends on a bad frame resets what we still send.
     this.socket.on('error', () => {});
+    this.socket.on('close', () => void this.#giveUp());
     this.ready = this.frame('ready');
   }
 
@@ -248,7 +257,11 @@ export class LauncherProcess {
     const at = this.#heard.findIndex(matches);
     const [found] = at < 0 ? [] : this.#heard.splice(at, 1);
     if (found !== undefined) return Promise.resolve(found);
-    return new Promise((resolve) => this.#waiting.push({ matches, resolve }));
+    const { promise, resolve, reject } = Promise.withResolvers<Frame>();
+    this.#waiting.push({ matches, resolve, reject });
+    // Whoever waits hears of it; nobody has to wait.
+    promise.catch(() => {});
+    return promise;
   }
 
   send(strings: readonly string[]): void {
@@ -260,12 +273,9 @@ export class LauncherProcess {
     this.send(['launch', ...plan]);
     const frame = await this.frame(['started', 'failed'], id);
     if (frame[0] === 'failed') throw new LaunchFailed(frame.slice(2));
-    return {
-      id,
-      keeperPid: Number(frame[2]),
-      initPid: Number(frame[3]),
-      ended: this.frame('ended', id).then((end) => parsePairs(end.slice(2))),
-    };
+    const ended = this.frame('ended', id).then((end) => parsePairs(end.slice(2)));
+    ended.catch(() => {});
+    return { id, keeperPid: Number(frame[2]), initPid: Number(frame[3]), ended };
   }
 
   /** Resolves with [step, object, errno] of a launch that must fail. */
@@ -290,8 +300,16 @@ export class LauncherProcess {
   }
 
   async stop(): Promise<void> {
+    this.#stopping = true;
     this.socket.destroy();
     await this.exited;
+  }
+
+  /** Nothing more comes: a launcher that a sanitizer ended says why. */
+  async #giveUp(): Promise<void> {
+    if (this.#stopping) return;
+    const error = new Error(`the launcher is gone: ${await this.stderr}`);
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
   }
 
   #hear(frame: Frame): void {
