@@ -53,7 +53,11 @@ export const targets: Readonly<Record<string, Row>> = {
     load: () => import('./targets/identity.ts'),
   },
   'job-request': {
-    sources: ['src/daemon/rpc/job-spec.ts', 'src/daemon/jobs/plan.ts'],
+    sources: [
+      'src/daemon/rpc/job-spec.ts',
+      'src/daemon/rpc/field-count.ts',
+      'src/daemon/jobs/plan.ts',
+    ],
     load: () => import('./targets/job-request.ts'),
   },
   'kernel-texts': {

@@ -21,6 +21,7 @@ import { JobletError } from '../../shared/errors.ts';
 import type { Identity } from '../jobs/job.ts';
 import { type AdmittedCall, admittedCall } from './admitted-call.ts';
 import { CanceledCall, type RpcStatus, statusOf } from './errors.ts';
+import { hasTooManyFields, MAX_FIELDS } from './field-count.ts';
 
 /** A call as its handler sees it. */
 export interface Call {
@@ -336,6 +337,10 @@ function readerOf(method: DescMethod): (bytes: Buffer) => Read {
 }
 
 function parse({ input }: DescMethod, bytes: Buffer): AnyMessage | JobletError {
+  if (hasTooManyFields(input, bytes)) {
+    const text = `the request has more than ${MAX_FIELDS} fields; send files by UploadFiles`;
+    return new JobletError('exhausted', text);
+  }
   try {
     return fromBinary(input, bytes, readOptions);
   } catch (cause) {

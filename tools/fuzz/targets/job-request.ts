@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { makePlan } from '../../../src/daemon/jobs/plan.ts';
 import { formatFrame, MAX_FRAME_BYTES } from '../../../src/daemon/linux/frames.ts';
+import { countFields } from '../../../src/daemon/rpc/field-count.ts';
 import { type JobPolicy, toJobSpec } from '../../../src/daemon/rpc/job-spec.ts';
 import { type RunJobRequest, RunJobRequestSchema } from '../../../src/gen/joblet/jobs_pb.ts';
 import { orRefused, target } from '../target.ts';
@@ -115,8 +116,14 @@ export default target({
     'isolated',
   ],
   run(input) {
+    const fields = countFields(RunJobRequestSchema, input, input.length);
+    assert.ok(fields <= input.length);
     const request = read(input);
     if (request === undefined) return;
+    const { args, uploads, allow, environment } = request;
+    const parts = [args, uploads, allow, Object.keys(environment)];
+    // Those that say again what was said are counted too.
+    assert.ok(fields >= parts.reduce((sum, list) => sum + list.length, 0));
     const spec = orRefused(() => toJobSpec(request, host, policy, nowMs), 'invalid');
     if (spec === undefined) return;
     const { limits } = spec;
