@@ -1,7 +1,7 @@
 // Messages of the API as the client reads them: they mean what they mean to the generated code.
 
 import assert from 'node:assert/strict';
-import { type DescMessage, fromBinary } from '@bufbuild/protobuf';
+import { type DescMessage, fromBinary, toBinary } from '@bufbuild/protobuf';
 import * as messages from '../../../src/client/messages.ts';
 import { decode, encode, type Message, type Shape } from '../../../src/client/wire.ts';
 import * as common from '../../../src/gen/joblet/common_pb.ts';
@@ -63,21 +63,34 @@ export default target({
     const written = encode(shape, message as Message<Shape>);
     assert.deepEqual(encode(shape, decode(shape, written)), written);
     const theirs = readGenerated(name, bytes);
-    if (theirs === undefined) return;
-    for (const key of Object.keys(shape)) {
-      const mine: unknown = message[key];
-      if (typeof mine === 'string' || typeof mine === 'number' || typeof mine === 'bigint') {
-        assert.equal(mine, theirs[key], `${name}.${key}`);
-      }
-    }
+    if (theirs !== undefined) requireSame(name, shape, theirs);
   },
 });
 
-function readGenerated(name: string, bytes: Buffer): Record<string, unknown> | undefined {
+/** What the generated code writes is read here as it is read there. */
+function requireSame(name: string, shape: Shape, theirs: Generated): void {
+  const mine: Record<string, unknown> = decode(shape, theirs.bytes);
+  for (const [key, value] of Object.entries(mine)) {
+    if (typeof value === 'object' || value === undefined) continue;
+    assert.equal(value, theirs.message[key], `${name}.${key}`);
+  }
+}
+
+interface Generated {
+  readonly message: Readonly<Record<string, unknown>>;
+  /** The message as the generated code writes it. */
+  readonly bytes: Uint8Array;
+}
+
+function readGenerated(name: string, bytes: Buffer): Generated | undefined {
   const schema = generated[`${name}Schema`] as DescMessage | undefined;
   if (schema === undefined) return undefined;
   try {
-    return fromBinary(schema, bytes) as unknown as Record<string, unknown>;
+    const message = fromBinary(schema, bytes);
+    return {
+      message: message as unknown as Record<string, unknown>,
+      bytes: toBinary(schema, message),
+    };
   } catch {
     // It refuses more than we need to, such as strings that are not UTF-8.
     return undefined;
