@@ -11,7 +11,7 @@ import { type RunJobRequest, RunJobRequestSchema } from '../../../src/gen/joblet
 import { orRefused, target } from '../target.ts';
 
 const MB = 1024 ** 2;
-const host = { cores: 4, memoryBytes: 4096 * MB };
+const host = { cores: 4, memoryBytes: 4096 * MB, disks: 1 };
 const nowMs = Date.parse('2030-01-31T12:00:00Z');
 
 const policy: JobPolicy = {
