@@ -133,9 +133,12 @@ nodes:
     return takeSnapshot(this.pid, this.cgroupName, this.directory);
   }
 
-  /** Starts it, also again on what an earlier life left. Resolves when it answers calls. */
-  async restart(): Promise<void> {
-    const child = this.#spawn();
+  /**
+   * Starts it, also again on what an earlier life left, and from another build where `main` names one.
+   * Resolves when it answers calls.
+   */
+  async restart(main = MAIN): Promise<void> {
+    const child = this.#spawn(main);
     this.#child = child;
     const listening = Promise.withResolvers<number>();
     if (child.stdout === null) throw new Error('the daemon has no output');
@@ -165,7 +168,7 @@ nodes:
 
   /** Tries to start another daemon with the same configuration. */
   async second(): Promise<{ readonly code: number | null; readonly output: string }> {
-    const child = this.#spawn();
+    const child = this.#spawn(MAIN);
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on('data', (text) => {
@@ -204,8 +207,8 @@ nodes:
     }
   }
 
-  #spawn(): ChildProcess {
-    const child = spawn(process.execPath, [MAIN, 'serve', '--config', this.#configFile], {
+  #spawn(main: string): ChildProcess {
+    const child = spawn(process.execPath, [main, 'serve', '--config', this.#configFile], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env['PATH'] ?? '' },
     });
@@ -225,9 +228,14 @@ nodes:
   }
 }
 
-/** Starts a daemon of its own. Whoever starts it stops it. */
-export async function startDaemon(settings: Settings = {}): Promise<Daemon> {
-  const directory = mkdtempSync(path.join(tmpdir(), 'joblet-'));
+/**
+ * Starts a daemon of its own, or one on what an earlier one left in a directory. Whoever starts it
+ * stops it.
+ */
+export async function startDaemon(
+  settings: Settings = {},
+  directory = mkdtempSync(path.join(tmpdir(), 'joblet-')),
+): Promise<Daemon> {
   const now = Date.now();
   const authority = await makeAuthority(now);
   const [server, viewer, developer, operator, admin] = await Promise.all([

@@ -8,7 +8,7 @@ import { spec } from 'node:test/reporters';
 import { ROOT } from './steps.ts';
 
 /** Tests that measure, or fill the machine: nothing else runs beside them. */
-const ALONE = ['limits', 'load', 'vm'] as const;
+const ALONE = ['limits', 'load', 'power-cut', 'vm'] as const;
 
 /** Test files at once otherwise; more than there are cores would only make them wait for each other. */
 const CONCURRENCY = 2;

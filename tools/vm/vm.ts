@@ -32,34 +32,77 @@ export function cannotEmulate(): string | undefined {
   return 'there is no qemu-system-x86_64; ./dev vm installs it';
 }
 
-/** Runs a command in a guest with the repository at its usual path. The answer is its exit code. */
+/** `./dev vm`: runs a command in a guest to its end. The answer is its exit code. */
 export async function vm(args: readonly string[]): Promise<number> {
+  const given = args[0] === '--' ? args.slice(1) : args;
+  const guest = await startGuest(given.length > 0 ? given : DEFAULT_COMMAND, {
+    stdout: process.stdout,
+    stderr: process.stderr,
+  });
+  const end = () => guest.cutPower();
+  process.once('SIGINT', end).once('SIGTERM', end);
+  const code = await guest.code;
+  process.off('SIGINT', end).off('SIGTERM', end);
+  return code;
+}
+
+export interface Guest {
+  /** Exit code of the command; 125 when the guest did not run it to its end. */
+  readonly code: Promise<number>;
+  /** Ends it as a machine ends whose power fails: at once, and with whatever its disk has by then. */
+  cutPower(): void;
+}
+
+/** What a guest is given beside its command. */
+export interface Surroundings {
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  /** An image that is its third disk, and keeps what is written to it. */
+  readonly disk?: string;
+}
+
+/** Starts a command in a guest with the repository at its usual path. */
+export async function startGuest(
+  command: readonly string[],
+  surroundings: Surroundings,
+): Promise<Guest> {
   const problem = cannotEmulate();
   if (problem !== undefined) throw new Error(problem);
-  const given = args[0] === '--' ? args.slice(1) : args;
-  const command = given.length > 0 ? given : DEFAULT_COMMAND;
   const home = path.join(ROOT, '.vm');
   mkdirSync(home, { recursive: true });
   const kernel = fetchKernel(home);
   const system = systemDisk(home, kernel);
   const directory = mkdtempSync(path.join(home, 'run-'));
+  const remove = () => rmSync(directory, { recursive: true });
   try {
     const node = path.dirname(process.execPath);
     const script = `PATH=${quote(node)}:$PATH exec ${command.map(quote).join(' ')}\n`;
-    return await boot(directory, kernel, [system, sourceDisk(directory, script)]);
-  } finally {
-    rmSync(directory, { recursive: true });
+    const disks = [system, sourceDisk(directory, script)];
+    const { code, cutPower } = await boot(directory, kernel, disks, surroundings);
+    return { code: code.finally(remove), cutPower };
+  } catch (error) {
+    remove();
+    throw error;
   }
 }
 
 /** What the guest writes comes out here; each is a serial port of its own in the guest. */
 const PORTS = ['stdout', 'stderr', 'status'] as const;
 
-async function boot(directory: string, kernel: Kernel, disks: readonly string[]): Promise<number> {
+async function boot(
+  directory: string,
+  kernel: Kernel,
+  disks: readonly string[],
+  { stdout, stderr, disk }: Surroundings,
+): Promise<Guest> {
   const firstRoot = path.join(directory, 'initramfs');
   const console = path.join(directory, 'console');
   writeInitramfs(firstRoot, kernel);
   const parameters = `console=ttyS0 panic=-1 cgroup_no_v1=all psi=1 repository=${ROOT}`;
+  const drive = (file: string, more: string) => [
+    '-drive',
+    `file=${file},format=raw,if=virtio${more}`,
+  ];
   const machine = [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-accel', 'tcg,thread=multi', '-cpu', 'max'],
@@ -67,27 +110,28 @@ async function boot(directory: string, kernel: Kernel, disks: readonly string[])
     ...['-kernel', kernel.image, '-initrd', firstRoot, '-append', parameters],
     ...['-serial', `file:${console}`],
     // What the guest writes goes to temporary files: guests may share a disk, and none changes it.
-    ...disks.flatMap((file) => ['-drive', `file=${file},format=raw,if=virtio,snapshot=on`]),
+    ...disks.flatMap((file) => drive(file, ',snapshot=on')),
+    ...(disk === undefined ? [] : drive(disk, '')),
     ...['-device', 'virtio-serial'],
     ...PORTS.flatMap((name, index) => [
       ...['-chardev', `socket,id=${name},path=${path.join(directory, name)}`],
       ...['-device', `virtserialport,chardev=${name},nr=${index + 1}`],
     ]),
   ];
-  const sinks = { stdout: process.stdout, stderr: process.stderr, status: new PassThrough() };
+  const sinks = { stdout, stderr, status: new PassThrough() };
   const relays = await Promise.all(
     PORTS.map((name) => relay(path.join(directory, name), sinks[name])),
   );
   const guest = spawn('qemu-system-x86_64', machine, { stdio: ['ignore', 'inherit', 'inherit'] });
-  const end = () => guest.kill();
-  process.once('SIGINT', end).once('SIGTERM', end);
-  await once(guest, 'close');
-  process.off('SIGINT', end).off('SIGTERM', end);
-  await Promise.all(relays.map((server) => once(server.close(), 'close')));
-  const status = String(sinks.status.read() ?? '').trim();
-  if (/^\d+$/.test(status)) return Number(status);
-  process.stderr.write(`${readFileSync(console, 'utf8')}\ndev: the guest ended without a status\n`);
-  return NO_STATUS;
+  const read = async () => {
+    await once(guest, 'close');
+    await Promise.all(relays.map((server) => once(server.close(), 'close')));
+    const status = String(sinks.status.read() ?? '').trim();
+    if (/^\d+$/.test(status)) return Number(status);
+    stderr.write(`${readFileSync(console, 'utf8')}\ndev: the guest ended without a status\n`);
+    return NO_STATUS;
+  };
+  return { code: read(), cutPower: () => void guest.kill('SIGKILL') };
 }
 
 /** A socket that passes on what comes; `sink` stays open. It closes when its connections have ended. */
