@@ -586,25 +586,25 @@ export class Jobs {
     active.followed = true;
     const here = active.bootId === bootId;
     const link = here ? await KeeperLink.connect(addressOf(id)) : undefined;
-    if (link === undefined) {
-      if (!here || status === 'RUNNING' || logs.exists(id)) {
-        return this.#afterKeeper(active, undefined, undefined);
-      }
-      if (active.launches >= MAX_LAUNCHES) {
-        return this.#refuse(active, 'keeper', 'joblet-launch', 'EPIPE');
-      }
-      active.followed = false;
-      try {
-        await resources.release(id, true);
-      } catch (error) {
-        return this.#refuse(active, 'resources', messageOf(error), 'EBUSY');
-      }
-      return this.#start(active);
+    const startedAtMs = await link?.started;
+    if (startedAtMs !== undefined) {
+      void link?.ended.then((end) => this.#afterKeeper(active, end, link));
+      return status === 'RUNNING' ? active.job : this.#began(active, startedAtMs);
     }
-    const startedAtMs = await link.started;
-    const over = link.ended.then((end) => this.#afterKeeper(active, end, link));
-    if (startedAtMs === undefined) return over;
-    return status === 'RUNNING' ? active.job : this.#began(active, startedAtMs);
+    // There is none, or it went away again.
+    if (!here || status === 'RUNNING' || logs.exists(id)) {
+      return this.#afterKeeper(active, undefined, undefined);
+    }
+    if (active.launches >= MAX_LAUNCHES) {
+      return this.#refuse(active, 'keeper', 'joblet-launch', 'EPIPE');
+    }
+    active.followed = false;
+    try {
+      await resources.release(id, true);
+    } catch (error) {
+      return this.#refuse(active, 'resources', messageOf(error), 'EBUSY');
+    }
+    return this.#start(active);
   }
 
   /** Ends a job that has not been started; answers whether it was one. */
