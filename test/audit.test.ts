@@ -2,10 +2,12 @@
 // and with which result, and whoever touches the records is found out.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { type Connection, connect } from '../src/client/connection.ts';
 import type { AuditEntry, AuditWish } from '../src/client/messages.ts';
@@ -27,6 +29,9 @@ import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { finish, printed, shell, start } from './job-calls.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
+/** How often a daemon is killed amid changes; a campaign sets more. */
+const ROUNDS = Number(process.env['JOBLET_CRASH_ROUNDS'] ?? 3);
+
 const skip = cannotRun();
 
 let daemon: Daemon;
@@ -233,6 +238,7 @@ test('ten thousand refused calls leave a few records, and none is forgotten', {
     }
     // What has been counted is written at the end of its time, or of the daemon.
     await own.end();
+    assert.equal(own.log().match(/call refused/g)?.length, 2);
     await own.restart();
     const told = await records({ who: 'test-viewer', actions: ['call.refused'] }, own);
     assert.deepEqual(
@@ -295,7 +301,7 @@ test('everything wrong with a query is said at once', { skip }, async () => {
   });
 });
 
-test('rnx audit shows, filters, follows and verifies', { skip }, async () => {
+test('rnx audit shows, filters and verifies', { skip }, async () => {
   const { job } = await finish(daemon.as('developer'), { command: '/bin/true' });
   const shown = rnx('admin', 'audit', '--job', job.uuid.slice(0, 8));
   assert.equal(shown.status, 0, shown.stderr);
@@ -341,17 +347,33 @@ test('rnx audit shows, filters, follows and verifies', { skip }, async () => {
   assert.match(rnx('admin', 'audit', '--since', 'soonish').stderr, /--since: "soonish" is no time/);
 });
 
+test('rnx audit follows until Ctrl-C', { skip }, async () => {
+  const child = spawn(
+    process.execPath,
+    [path.join(ROOT, 'src/cli/main.ts'), 'audit', '--follow', '--limit', '1', '--json'],
+    { env: { RNX_CONFIG: daemon.nodesFile('admin') } },
+  );
+  const closed = once(child, 'close');
+  const { jobUuid } = await daemon.as('developer').unary(runJob, { command: '/bin/true' });
+  for await (const line of createInterface(child.stdout)) {
+    const record = JSON.parse(line);
+    if (record.job_uuid === jobUuid && record.action === 'job.ended') break;
+  }
+  child.kill('SIGINT');
+  assert.deepEqual(await closed, [130, null]);
+});
+
 test('a daemon killed amid changes leaves a sound log, and no acknowledged change without its record', {
   skip,
 }, async () => {
   const own = await startDaemon();
   try {
-    for (let round = 0; round < 3; round += 1) {
+    for (let round = 0; round < ROUNDS; round += 1) {
       const acknowledged: string[] = [];
       const enough = Promise.withResolvers<void>();
       const tell = (change: string) => {
         acknowledged.push(change);
-        if (acknowledged.length === 100) enough.resolve();
+        if (acknowledged.length === 20 + ((round * 37) % 150)) enough.resolve();
       };
       const load = Promise.allSettled(
         Array.from({ length: 10 }, () => churn(own.as('developer'), tell)),

@@ -12,7 +12,7 @@ import type { Session } from './session.ts';
 
 const DEADLINE_MS = 60_000;
 
-/** A million records take ten seconds. */
+/** A million records take twelve seconds. */
 const VERIFY_DEADLINE_MS = 30 * 60_000;
 
 const DEFAULT_RECORDS = 100;

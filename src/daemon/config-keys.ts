@@ -356,7 +356,7 @@ export const sections = {
     maxRecords: key(
       integer(1000, 100_000_000),
       1_000_000,
-      'Records of the audit log that are kept, about 400 bytes each; the oldest go first',
+      'Records of the audit log that are kept, about 250 bytes each; the oldest go first',
     ),
     maxAge: key(
       duration(0),

@@ -22,7 +22,7 @@ export interface AuditBounds {
 const ANCHOR_MS = 1000;
 
 /** Records looked at in one turn of the event loop, by SQLite alone: a few milliseconds. */
-const SLICE = 20_000;
+const SLICE = 5000;
 
 /** Records that a follower is given at once. */
 const FOLLOW_RECORDS = 500;

@@ -52,18 +52,19 @@ const BIG_REQUESTS = 2;
 /** Makes the API of a node. */
 export function createRpc(all: RpcParts): Rpc {
   const { jobs, logs, uploads, postures, audit, disks, config, log } = all;
-  const refusals = new Refusals((entry) => audit.recordSoon(entry));
+  // One line for each record, not for each call: a flood would fill this log as well.
+  const refusals = new Refusals((entry) => {
+    audit.recordSoon(entry);
+    const { method, who, detail, count } = entry;
+    log.warn('call refused', { method, peer: who?.peer, who: who?.name, why: detail, count });
+  });
   const note = (refusal: Refusal | undefined) => refusal && refusals.note(refusal);
   const server = new GrpcServer(credentialsOf(config), limitsOf(config), {
     journal: (record) => {
       writeRecord(log, record);
       note(refusedInside(record));
     },
-    onRefused: (refused) => {
-      const { path, peer, caller, error } = refused;
-      log.warn('call refused', { method: path, peer, who: caller?.name, why: error.message });
-      note(refusedBeforehand(refused));
-    },
+    onRefused: (refused) => note(refusedBeforehand(refused)),
   });
   const parts: JobParts = {
     jobs,
