@@ -83,6 +83,9 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
   state->methods.xWrite = write_summed;
   // No page may be seen but through a read.
   state->methods.iVersion = 2;
+  // What is made from nothing has them from its first page on, which need not be written first.
+  sqlite3_int64 size;
+  state->sums = state->below->xFileSize(file, &size) == SQLITE_OK && size == 0;
   file->pMethods = &state->methods;
   return SQLITE_OK;
 }

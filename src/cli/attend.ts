@@ -38,6 +38,7 @@ const unexplained: readonly string[] = [
   'CANCELED',
   'KEEPER_LOST',
   'NODE_RESTART',
+  'STATE_RESTORED',
 ];
 
 /** Stays until the job ends; resolves to the exit code that stands for it. */

@@ -1,11 +1,12 @@
 // The composition root: the only place that knows all parts of the daemon. Parts are started in the
 // order written here and stopped in reverse.
 
-import { writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { JobletError } from '../shared/errors.ts';
 import { Audit } from './audit/audit.ts';
 import type { Config } from './config.ts';
+import { listenControl } from './control.ts';
 import { Bells } from './jobs/bells.ts';
 import { systemClock } from './jobs/due.ts';
 import { IdRanges } from './jobs/id-ranges.ts';
@@ -26,6 +27,7 @@ import { LAUNCH_BINARY } from './linux/launch-binary.ts';
 import { Launcher } from './linux/launcher.ts';
 import type { Log } from './log.ts';
 import { createRpc } from './rpc/server.ts';
+import { restoredFile } from './store/backup.ts';
 import { Db } from './store/db.ts';
 import { assertTogether, makeWritable } from './store/directories.ts';
 import { tellOwner } from './store/owner.ts';
@@ -153,10 +155,20 @@ async function start(
   });
   await launcher.start();
   stops.push(() => launcher.stop());
+  const restored = restoredFile(config.state.path);
+  if (existsSync(restored)) {
+    await jobs.endStrangers();
+    rmSync(restored);
+  }
   await jobs.recover();
   stops.push(() => jobs.stopWatching());
 
   const postures = new Postures(store, cgroups, disks, addressOf);
+  const copyTo = async (file: string) => {
+    await db.copyTo(file);
+    log.info('the state was copied', { file });
+  };
+  stops.push(await listenControl(config.run.directory, (question) => copyTo(question.copyTo)));
   const rpc = createRpc({ jobs, logs, uploads, postures, audit, disks, config, log });
   stops.push(() => rpc.stop());
   const port = await rpc.listen();

@@ -50,7 +50,7 @@ export type Outcome =
     };
 
 /** Why nobody knows the exit code of a job that did run. */
-export type LostReason = 'KEEPER_LOST' | 'NODE_RESTART';
+export type LostReason = 'KEEPER_LOST' | 'NODE_RESTART' | 'STATE_RESTORED';
 
 export interface OutcomeView {
   readonly status: JobStatus;
@@ -84,6 +84,13 @@ const hostSteps: ReadonlySet<string> = new Set([
   'sys',
   'tmpfs',
 ]);
+
+const lostBecause = {
+  KEEPER_LOST: 'the process that watched the job was killed, so the job was ended',
+  NODE_RESTART: 'the machine restarted while the job ran',
+  STATE_RESTORED:
+    'the state was restored from a backup that was made before the job ended; what became of it is not known',
+} as const satisfies Record<LostReason, string>;
 
 /** What clients see of an end. */
 export function viewOutcome(outcome: Outcome): OutcomeView {
@@ -134,10 +141,7 @@ export function viewOutcome(outcome: Outcome): OutcomeView {
         status: 'FAILED',
         exitCode: NO_EXIT_CODE,
         reason: outcome.why,
-        message:
-          outcome.why === 'NODE_RESTART'
-            ? 'the machine restarted while the job ran'
-            : 'the process that watched the job was killed, so the job was ended',
+        message: lostBecause[outcome.why],
       };
     case 'not-started':
       return {

@@ -8,7 +8,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { JobletError, messageOf } from '../../shared/errors.ts';
-import { isFinal, type Outcome, viewOutcome } from '../../shared/job-state.ts';
+import { isFinal, type LostReason, type Outcome, viewOutcome } from '../../shared/job-state.ts';
 import type { Action } from '../audit/record.ts';
 import { type CgroupLayout, cgroupPlan, describeLimits } from '../linux/cgroup.ts';
 import type { End } from '../linux/end-record.ts';
@@ -17,6 +17,7 @@ import { KeeperLink } from '../linux/keeper.ts';
 import type { KeeperAddress } from '../linux/keeper-address.ts';
 import type { Launched, LaunchPort } from '../linux/launcher.ts';
 import type { Log } from '../log.ts';
+import { RESTORED_BOOT } from '../store/backup.ts';
 import type { Bells } from './bells.ts';
 import { type Clock, Due } from './due.ts';
 import type { Identity, Job, JobSpec } from './job.ts';
@@ -95,6 +96,12 @@ function waitingOf({
   queuedAtMs,
 }: Pick<Job, 'id' | 'queuedAtMs'> & { spec: Pick<JobSpec, 'priority' | 'limits'> }): Waiting {
   return { id, queuedAtMs, priority: spec.priority, limits: spec.limits };
+}
+
+/** Why nobody knows the end of a job that ran in one boot, in another. */
+function lostReason(ranIn: string, now: string): LostReason {
+  if (ranIn === RESTORED_BOOT) return 'STATE_RESTORED';
+  return ranIn === now ? 'KEEPER_LOST' : 'NODE_RESTART';
 }
 
 /** A job is handed over again only if it certainly never ran; what kills the launcher may do it twice. */
@@ -362,6 +369,22 @@ export class Jobs {
     this.#startNext();
   }
 
+  /** Ends jobs that run though the state does not know them: it was restored from before they came. */
+  async endStrangers(): Promise<void> {
+    const { store, logs, resources, addressOf, log } = this.#parts;
+    for (const id of await logs.ids()) {
+      if (store.find(id) !== undefined) continue;
+      const link = await KeeperLink.connect(addressOf(id));
+      if (link === undefined) continue;
+      log.warn('a job runs that the restored state does not know; it is ended', { jobId: id });
+      link.stop(0);
+      await link.ended;
+      link.seen();
+      link.close();
+      await resources.release(id, true);
+    }
+  }
+
   /** Records nothing more; jobs run on, and the next daemon learns what became of them. */
   stopWatching(): void {
     this.#stopped = true;
@@ -584,7 +607,8 @@ export class Jobs {
     const { bootId, addressOf, logs, resources } = this.#parts;
     const { id, status } = active.job;
     active.followed = true;
-    const here = active.bootId === bootId;
+    // One of a restored state may run still.
+    const here = active.bootId === bootId || active.bootId === RESTORED_BOOT;
     const link = here ? await KeeperLink.connect(addressOf(id)) : undefined;
     const startedAtMs = await link?.started;
     if (startedAtMs !== undefined) {
@@ -771,7 +795,7 @@ export class Jobs {
     if (!active.settled && active.job.status === 'INITIALIZING' && end && end.startedAtMs > 0) {
       this.#change(active, { status: 'RUNNING', startedAtMs: end.startedAtMs });
     }
-    const why = active.bootId === bootId ? 'KEEPER_LOST' : 'NODE_RESTART';
+    const why = lostReason(active.bootId, bootId);
     const outcome: Outcome = end === undefined ? { how: 'lost', why } : outcomeOf(end, spec);
     const job = await this.#settle(active, outcome, end, true);
     link?.seen();

@@ -172,6 +172,12 @@ export class Logs {
     }
   }
 
+  /** Ids of the jobs that have logs. */
+  async ids(): Promise<string[]> {
+    const names = await readdir(this.#directory);
+    return names.filter((name) => /^[0-9a-f-]{36}$/.test(name));
+  }
+
   /** Records from the segment that holds `start` on, following the job when asked to. */
   async *#records(
     id: string,

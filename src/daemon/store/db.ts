@@ -43,7 +43,7 @@ const SOON_MS = 100;
 const SOON_MOST = 10_000;
 
 /** Where in a database file its header says how many bytes of a page are left for checksums. */
-const RESERVED_AT = 20;
+export const SUMS_AT = 20;
 
 /**
  * The WAL has this size from the start. SQLite moves it into the database at half of that, so when
@@ -95,8 +95,11 @@ export class Db {
   /** A flush failed: the kernel may have dropped what it could not write, and says so only once. */
   #isUnsure = false;
 
-  /** Opens or creates `<directory>/joblet.db`, checks it, and brings its schema up to date. */
-  constructor(directory: string, events: DbEvents = {}) {
+  /**
+   * Opens or creates `<directory>/joblet.db`, checks it, and brings its schema up to date, unless it is
+   * wanted as it is.
+   */
+  constructor(directory: string, events: DbEvents = {}, schema: 'newest' | 'as it is' = 'newest') {
     this.#file = databaseFile(directory);
     this.#events = events;
     usePageSums();
@@ -110,7 +113,7 @@ export class Db {
       );
       if (!hasSums) this.#sumPages();
       this.#check();
-      this.#migrate();
+      if (schema === 'newest') this.#migrate();
       this.#begin = this.#db.prepare('BEGIN IMMEDIATE');
       this.#commit = this.#db.prepare('COMMIT');
       this.#walFd = openSync(`${this.#file}-wal`, 'r+');
@@ -350,8 +353,13 @@ export function databaseFile(directory: string): string {
 }
 
 /** Stands beside the database while the newest records are in its WAL. */
-function inUseFile(directory: string): string {
+export function inUseFile(directory: string): string {
   return `${databaseFile(directory)}-in-use`;
+}
+
+/** The newest schema that this version knows. */
+export function knownSchema(): number {
+  return migrations().length;
 }
 
 /** Names of the migrations in their order. */
@@ -369,11 +377,11 @@ function migrations(): string[] {
  * it behind this.
  */
 function makeFile(file: string): boolean {
-  const head = Buffer.alloc(RESERVED_AT + 1);
+  const head = Buffer.alloc(SUMS_AT + 1);
   const fd = openSync(file, constants.O_CREAT | constants.O_RDWR, 0o600);
   const length = readSync(fd, head, 0, head.length, 0);
   closeSync(fd);
-  return length < head.length || head[RESERVED_AT] === SUM_BYTES;
+  return length < head.length || head[SUMS_AT] === SUM_BYTES;
 }
 
 /** Refuses what SQLite would pass over in silence: a WAL that is gone, or is damaged in its middle. */

@@ -6,8 +6,8 @@ import { JobletError } from '../../shared/errors.ts';
 import { databaseFile } from './db.ts';
 import { faultOf, tryWriting } from './faults.ts';
 
-/** Files of a state directory that are never there without a database. */
-const REMAINS = ['joblet.db-wal', 'joblet.db-in-use', 'keeper-secret'];
+/** The database of a state directory, and files that are never there without one. */
+const REMAINS = ['joblet.db', 'joblet.db-wal', 'keeper-secret'];
 
 /** Makes a directory, or finds it, and sees that it can be written. A full disk is no reason not to start. */
 export function makeWritable(directory: string): void {
@@ -37,7 +37,7 @@ export function assertTogether(state: string, logs: string): void {
   }
   const what = existsSync(database) ? 'is empty' : 'is missing';
   const jobs = existsSync(logs) ? readdirSync(logs).filter(isJobId).length : 0;
-  const remains = REMAINS.map((name) => path.join(state, name)).filter((file) => sizeOf(file) > 0);
+  const remains = remainsOf(state);
   if (jobs === 0 && remains.length === 0) return;
   const found = [...remains, ...(jobs > 0 ? [`the logs of ${jobs} jobs in ${logs}`] : [])];
   throw new JobletError(
@@ -47,6 +47,11 @@ export function assertTogether(state: string, logs: string): void {
       ' to start empty, move away what is there',
     { about: database },
   );
+}
+
+/** Files that say that there is, or was, a state in a directory. */
+export function remainsOf(state: string): string[] {
+  return REMAINS.map((name) => path.join(state, name)).filter((file) => sizeOf(file) > 0);
 }
 
 /** 0 for what is not there. */

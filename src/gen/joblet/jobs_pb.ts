@@ -196,7 +196,7 @@ export type Job = Message<"joblet.Job"> & {
 
   /**
    * Why it ended, as a word for programs: EXITED, SIGNALED, OOM_KILLED, TIMEOUT, STOPPED, CANCELED,
-   * NOT_STARTED, KEEPER_LOST or NODE_RESTART. Empty while it has not.
+   * NOT_STARTED, KEEPER_LOST, NODE_RESTART or STATE_RESTORED. Empty while it has not.
    *
    * @generated from field: string reason = 100;
    */
