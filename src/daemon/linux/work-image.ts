@@ -77,7 +77,8 @@ export async function removeWorkImage(directory: string, id: string): Promise<vo
   const image = path.join(directory, `${id}.img`);
   // Lazily: what still has a file open there, or a mount namespace that is on its way out, keeps nobody
   // waiting, and loses the image when it goes.
-  await run('umount', ['-q', '-l', target]).catch((error: { code?: number; stderr?: string }) => {
+  const english = { env: { ...process.env, LC_ALL: 'C' } };
+  await run('umount', ['-l', target], english).catch((error: { stderr?: string }) => {
     if (!/not mounted|no mount point|not found/.test(error.stderr ?? '')) throw error;
   });
   await rm(target, { recursive: true, force: true });
