@@ -111,6 +111,14 @@ Logs: 1
   ]);
 });
 
+test('of a file that is wrong in every line the first hundred problems are named, and soon', () => {
+  const lines = Array.from({ length: 3_000 }, (_, at) => `k${at}: 1`);
+  const cpu = process.cpuUsage();
+  assert.equal(problemsOf(lines.join('\n')).length, 100);
+  const { user, system } = process.cpuUsage(cpu);
+  assert.ok((user + system) / 1e6 < 10, `${(user + system) / 1e6} s`);
+});
+
 test('values that cannot both hold are refused', () => {
   const [bounds, ids, ...more] = problemsOf(
     'joblet: { minCpuLimit: 50, maxCpuLimit: 20, idRangeFirst: 2000000000, idRanges: 10000 }',

@@ -32,6 +32,8 @@ export const searchPaths = [
 
 const VERSION = 3;
 const MAX_FILE_BYTES = 1024 ** 2;
+/** Problems that are named; nobody mends more at once. */
+const MAX_PROBLEMS = 100;
 
 /**
  * Reads and checks a configuration, with certificates from `certs/` beside it where it holds none.
@@ -86,6 +88,8 @@ function parseValues(text: string, file: string, environment: Environment): Valu
   const tree = toTree(root);
   const fromEnvironment = applyOverrides(tree, environment, problems);
   const report: Report = (at, part, message) => {
+    // To find the place of each takes as long as the file is.
+    if (problems.length >= MAX_PROBLEMS) return;
     const field = fromEnvironment.get(at.slice(0, 2).join('.')) ?? placeOf(at, part);
     problems.push({ field, message: `${at.join('.')}: ${message}` });
   };
