@@ -20,7 +20,7 @@ import { JobStore } from './jobs/store.ts';
 import { Uploads } from './jobs/uploads.ts';
 import { readBootId } from './linux/boot.ts';
 import { listDisks, openCgroups } from './linux/cgroup.ts';
-import { readConditions, requireConditions } from './linux/host-conditions.ts';
+import { readConditions, requireConditions, requireRights } from './linux/host-conditions.ts';
 import { hostRoot } from './linux/host-root.ts';
 import { keeperAddresses } from './linux/keeper-address.ts';
 import { LAUNCH_BINARY } from './linux/launch-binary.ts';
@@ -72,6 +72,8 @@ async function start(
       `job execution requires Linux server (current: ${process.platform})`,
     );
   }
+  const conditions = readConditions();
+  requireRights(conditions);
   const work = path.join(config.run.directory, 'work');
   assertTogether(config.state.path, config.logs.directory);
   for (const directory of [config.state.path, config.logs.directory, work]) makeWritable(directory);
@@ -94,7 +96,7 @@ async function start(
   await audit.start(`version ${version.version}, pid ${process.pid}`);
   const store = new JobStore(db, audit);
   const cgroups = openCgroups(config.cgroup.baseDir);
-  requireConditions(readConditions(), cgroups);
+  requireConditions(conditions, cgroups);
   const disks = listDisks();
   const uploads = new Uploads(config.uploads.directory, config.uploads);
   const addressOf = keeperAddresses(config.state.path);

@@ -525,9 +525,9 @@ function judgePlace({ path, fileSystem, options, freeBytes, freeFiles }: Place):
 }
 
 const files: readonly Check[] = [
-  place('state', 'the state', 'What is known of jobs would be lost, damaged, or find no room.'),
-  place('logs', 'the logs', 'Output of jobs would be lost, or find no room and leave gaps.'),
-  place('work', 'files that jobs bring along', 'Uploads would find no room.'),
+  place('state', 'the state', 'What is known of jobs could get lost, or find no room.'),
+  place('logs', 'the logs', 'Output of jobs could get lost, or find no room and leave gaps.'),
+  place('work', 'files that jobs bring along', 'Uploads could find no room.'),
   {
     group: 'Files',
     name: 'work directories on disk',

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { JobletError } from '../../shared/errors.ts';
-import { type Conditions, RIGHTS, requireConditions, uncountedMemory } from './host-conditions.ts';
+import {
+  type Conditions,
+  RIGHTS,
+  requireConditions,
+  requireRights,
+  uncountedMemory,
+} from './host-conditions.ts';
 
 const good: Conditions = {
   capabilities: RIGHTS,
@@ -12,6 +18,7 @@ const good: Conditions = {
 
 function refusal(conditions: Partial<Conditions>, swap = true): string {
   try {
+    requireRights({ ...good, ...conditions });
     requireConditions({ ...good, ...conditions }, { swap });
     return '';
   } catch (error) {
@@ -22,12 +29,15 @@ function refusal(conditions: Partial<Conditions>, swap = true): string {
 
 test('a host that would make every job weaker is refused, with everything that is wrong', () => {
   assert.equal(refusal({}), '');
-  assert.match(refusal({ capabilities: RIGHTS.slice(1) }), /lacks CAP_CHOWN;/);
   assert.match(refusal({ commandLine: 'quiet cgroup.memory=nosocket,nokmem' }), /nosocket/);
-  assert.match(refusal({ panicOnOom: 2 }), /vm\.panic_on_oom/);
-  const both = refusal({ capabilities: [], hasSwap: true }, false);
-  assert.match(both, /CAP_SYS_ADMIN/);
+  const both = refusal({ panicOnOom: 2, hasSwap: true }, false);
+  assert.match(both, /vm\.panic_on_oom/);
   assert.match(both, /swapoff -a/);
+});
+
+test('a daemon without the rights of root says so, and which it lacks when it has others', () => {
+  assert.match(refusal({ capabilities: RIGHTS.slice(1) }), /lacks CAP_CHOWN, without/);
+  assert.match(refusal({ capabilities: [] }), /lacks the rights of root, .* run it as root/);
 });
 
 test('swap that is counted, and no swap at all, are both well', () => {

@@ -61,17 +61,24 @@ export function uncountedMemory({
   return /\bcgroup\.memory=\S*\bno(?:kmem|socket)\b/.exec(commandLine)?.[0];
 }
 
-/** Throws when something that is promised to jobs would not be kept here, with all there is to say. */
+/** Throws when root's rights are not there, before anything is made with them. */
+export function requireRights(conditions: Conditions): void {
+  const rights = lackingRights(conditions);
+  if (rights.length === 0) return;
+  const lacking = rights.length === RIGHTS.length ? 'the rights of root' : rights.join(', ');
+  throw new JobletError(
+    'unsupported',
+    `the daemon lacks ${lacking}, without which jobs could not be started, or not be ended; run it as root of the host with all capabilities (joblet doctor says more)`,
+  );
+}
+
+/** Throws when limits of every job would not be kept here, with all there is to say. */
 export function requireConditions(
   conditions: Conditions,
   { swap }: Pick<CgroupLayout, 'swap'>,
 ): void {
-  const rights = lackingRights(conditions);
   const uncounted = uncountedMemory(conditions);
   const problems = [
-    ...(rights.length > 0
-      ? [`the daemon lacks ${rights.join(', ')}; run it as root of the host with all capabilities`]
-      : []),
     ...(conditions.hasSwap && !swap
       ? [
           'there is swap that the kernel does not count, so a job could take more than its memory limit; boot with swapaccount=1, or swapoff -a',
