@@ -16,6 +16,7 @@
 enum {
   PATH_ROOM = 4096,
   EMPTY_WAIT_MS = 5000, // a directory whose processes are dead is empty long before
+  LEFT_LIMIT_BYTES = 4 << 20, // the kernel's own small change, which it gives back when it likes
 };
 
 static const char *join(char path[PATH_ROOM], const char *directory, const char *file) {
@@ -52,7 +53,14 @@ const struct cgroup *cgroup_of_birth(const struct plan *plan) {
   return NULL;
 }
 
-bool cgroup_make(const struct cgroup *cgroup) {
+static bool remove_empty(const struct plan *plan, const char *directory);
+
+bool cgroup_make(const struct plan *plan, const struct cgroup *cgroup) {
+  if (plan->cgroup_life == CGROUPS_KEPT_AS_IS) return true;
+  if (plan->cgroup_life == CGROUPS_KEPT_ANEW && !remove_empty(plan, cgroup->path)) {
+    report("cgroup", cgroup->path, errno);
+    return false;
+  }
   // One that is there already is somebody's: its limits and processes are not ours to take over.
   if (mkdir(cgroup->path, 0755) == 0) return true;
   report("cgroup", cgroup->path, errno);
@@ -60,6 +68,7 @@ bool cgroup_make(const struct cgroup *cgroup) {
 }
 
 bool cgroup_set_all(const struct plan *plan) {
+  if (plan->cgroup_life == CGROUPS_KEPT_AS_IS) return true;
   char path[PATH_ROOM];
   for (unsigned i = 0; i < plan->cgroup_set_count; i++) {
     const struct cgroup_set *set = &plan->cgroup_sets[i];
@@ -100,7 +109,10 @@ int cgroup_watch_memory(const struct plan *plan) {
   return event;
 }
 
+static bool killed;
+
 void cgroup_kill(const struct plan *plan) {
+  killed = true;
   char path[PATH_ROOM];
   const struct cgroup *birth = cgroup_of_birth(plan);
   // Kernels before 5.14 lack the file; process 1's death ends the job there.
@@ -127,11 +139,16 @@ static bool wait_until_empty(const struct plan *plan) {
   return empty;
 }
 
+// False with errno when it is still there.
+static bool remove_empty(const struct plan *plan, const char *directory) {
+  if (rmdir(directory) == 0 || errno == ENOENT) return true;
+  return errno == EBUSY && wait_until_empty(plan) && rmdir(directory) == 0;
+}
+
 void cgroup_remove(const struct plan *plan, unsigned made) {
+  if (plan->cgroup_life != CGROUPS_OWN) return;
   for (unsigned i = plan->cgroup_count; i-- > 0;) {
-    if (!(made >> i & 1)) continue;
-    if (rmdir(plan->cgroups[i].path) == 0 || errno != EBUSY) continue;
-    if (wait_until_empty(plan)) rmdir(plan->cgroups[i].path);
+    if (made >> i & 1) remove_empty(plan, plan->cgroups[i].path);
   }
 }
 
@@ -155,8 +172,27 @@ static uint64_t read_keyed(const struct counter *counter, const char *file, cons
   return 0;
 }
 
+static uint64_t read_cpu_usec(const struct plan *plan) {
+  if (plan->cpu.version == 1) return read_number(&plan->cpu, "cpuacct.usage") / 1000;
+  if (plan->cpu.version == 2) return read_keyed(&plan->cpu, "cpu.stat", "usage_usec");
+  return 0;
+}
+
+static uint64_t cpu_usec_before;
+
+void cgroup_start_counting(const struct plan *plan) {
+  if (plan->cgroup_life != CGROUPS_KEPT_AS_IS) return;
+  cpu_usec_before = read_cpu_usec(plan);
+  static const char *const peaks[] = {"memory.max_usage_in_bytes", "memory.memsw.max_usage_in_bytes"};
+  char path[PATH_ROOM];
+  // Where the kernel does not count swap, the second is not there.
+  for (unsigned i = 0; plan->memory.version == 1 && i < LENGTH(peaks); i++) {
+    write_file(AT_FDCWD, join(path, plan->memory.path, peaks[i]), "0");
+  }
+}
+
 struct usage cgroup_usage(const struct plan *plan) {
-  struct usage usage = {0};
+  struct usage usage = {.cpu_usec = read_cpu_usec(plan) - cpu_usec_before};
   if (plan->memory.version == 1) {
     usage.oom_kills = read_keyed(&plan->memory, "memory.oom_control", "oom_kill");
     // memsw counts swap too, and is at least as high wherever it exists.
@@ -168,10 +204,14 @@ struct usage cgroup_usage(const struct plan *plan) {
     usage.oom_kills = read_keyed(&plan->memory, "memory.events", "oom_kill");
     usage.memory_peak_bytes = read_number(&plan->memory, "memory.peak");
   }
-  if (plan->cpu.version == 1) {
-    usage.cpu_usec = read_number(&plan->cpu, "cpuacct.usage") / 1000;
-  } else if (plan->cpu.version == 2) {
-    usage.cpu_usec = read_keyed(&plan->cpu, "cpu.stat", "usage_usec");
-  }
   return usage;
+}
+
+bool cgroup_is_as_new(const struct plan *plan, const struct usage *usage) {
+  if (plan->cgroup_life == CGROUPS_OWN) return false;
+  // A directory that cgroup.kill was written to remembers it: the kernel compares a count of kills
+  // that the parent of a new process brings along, and kills whatever is born into it later.
+  if (killed || usage->oom_kills > 0) return false;
+  return plan->memory.version != 1 ||
+         read_number(&plan->memory, "memory.usage_in_bytes") <= LEFT_LIMIT_BYTES;
 }

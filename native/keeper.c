@@ -262,6 +262,7 @@ static void describe_end(struct frame *frame, int status, uint64_t ended_ns) {
   if (keeper.cause != NULL) frame_pair(frame, "cause", keeper.cause);
   frame_pair_number(frame, "oom-kills", usage.oom_kills);
   frame_pair_number(frame, "memory-peak", usage.memory_peak_bytes);
+  if (cgroup_is_as_new(keeper.plan, &usage)) frame_pair(frame, "cgroups", "as-new");
   frame_pair_number(frame, "cpu-usec", usage.cpu_usec);
   frame_pair_number(frame, "started-ns", keeper.started_ns);
   frame_pair_number(frame, "ended-ns", ended_ns);

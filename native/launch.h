@@ -155,6 +155,10 @@ struct cgroup {
   char *path;
 };
 
+// What becomes of the directories: made for this job and removed after it; or kept from job to job,
+// then either as an earlier job with the very same limits left them, or to be made anew.
+enum cgroup_life { CGROUPS_OWN, CGROUPS_KEPT_AS_IS, CGROUPS_KEPT_ANEW };
+
 struct cgroup_set {
   const struct cgroup *cgroup;
   char *file;
@@ -182,6 +186,7 @@ struct plan {
   bool no_init;
   struct cgroup cgroups[CGROUP_LIMIT];
   unsigned cgroup_count;
+  enum cgroup_life cgroup_life;
   struct counter memory;
   struct counter cpu;
 
@@ -266,10 +271,12 @@ int net_loopback_up(void);
 
 // The directory that a process can be born into, or NULL.
 const struct cgroup *cgroup_of_birth(const struct plan *plan);
-// Makes one directory. False after a report.
-bool cgroup_make(const struct cgroup *cgroup);
+// Makes one directory, as the plan has it. False after a report.
+bool cgroup_make(const struct plan *plan, const struct cgroup *cgroup);
 // Writes the limits in the plan's order. False after a report.
 bool cgroup_set_all(const struct plan *plan);
+// Begins to count from here what earlier jobs in the same directories have counted up.
+void cgroup_start_counting(const struct plan *plan);
 // Moves this process into the v1 directories. For process 1: ends it on failure.
 void cgroup_join(const struct plan *plan);
 // A descriptor that becomes readable when a v1 job runs out of memory; -1 when there is nothing to
@@ -277,7 +284,7 @@ void cgroup_join(const struct plan *plan);
 int cgroup_watch_memory(const struct plan *plan);
 // Kills everything in the job, where the kernel has one write for that.
 void cgroup_kill(const struct plan *plan);
-// Removes the directories whose bit is set in `made`, the last first.
+// Removes the directories whose bit is set in `made`, the last first, unless they are kept.
 void cgroup_remove(const struct plan *plan, unsigned made);
 
 struct usage {
@@ -288,6 +295,8 @@ struct usage {
 
 // What the kernel counted; 0 where the plan names no counter.
 struct usage cgroup_usage(const struct plan *plan);
+// Whether the next job finds kept directories as if nobody had been in them.
+bool cgroup_is_as_new(const struct plan *plan, const struct usage *usage);
 
 // ---- mount.c -----------------------------------------------------------------------------------
 // MOUNT_ATTR_* and O_PATH are the kernel's. Each returns -1 with errno unless it says otherwise.

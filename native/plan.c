@@ -180,6 +180,15 @@ static const char *take_cgroup_set(struct plan *plan, const struct option *optio
   return "not a file of a cgroup of this plan";
 }
 
+static const char *take_cgroups_kept(struct plan *plan, const struct option *option,
+                                     struct operand *operands) {
+  (void)option;
+  if (strcmp(operands[0].text, "as-is") == 0) plan->cgroup_life = CGROUPS_KEPT_AS_IS;
+  else if (strcmp(operands[0].text, "anew") == 0) plan->cgroup_life = CGROUPS_KEPT_ANEW;
+  else return "not one of: as-is, anew";
+  return NULL;
+}
+
 static const char *take_counter(struct plan *plan, const struct option *option,
                                 struct operand *operands) {
   struct counter *counter = (struct counter *)(void *)((char *)plan + option->field);
@@ -291,6 +300,7 @@ static const struct option options[] = {
     {.name = "copy-in", .operands = "pp", OP(OP_COPY_IN)},
     {.name = "cgroup", .operands = "wp", .take = take_cgroup},
     {.name = "cgroup-set", .operands = "pt", .take = take_cgroup_set},
+    {.name = "cgroups-kept", .operands = "w", .take = take_cgroups_kept},
     {.name = "memory-events",
      .operands = "wp",
      .take = take_counter,

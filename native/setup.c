@@ -114,7 +114,7 @@ static bool make_cgroups(bool of_birth) {
   for (unsigned i = 0; i < keeper.plan->cgroup_count; i++) {
     const struct cgroup *cgroup = &keeper.plan->cgroups[i];
     if ((cgroup->kind != CGROUP_V1) != of_birth) continue;
-    if (!cgroup_make(cgroup)) return false;
+    if (!cgroup_make(keeper.plan, cgroup)) return false;
     keeper.cgroups_made |= 1u << i;
   }
   return true;
@@ -137,6 +137,7 @@ bool setup_job(void) {
   if (!open_ids() || !make_cgroups(true) || !start_inside()) return false;
   // From here on process 1 works at the same time, and waits where it needs what is made here.
   if (!make_cgroups(false) || !cgroup_set_all(keeper.plan)) return false;
+  cgroup_start_counting(keeper.plan);
   announce_stage(STAGE_CGROUPS);
   keeper.memory = cgroup_watch_memory(keeper.plan);
   if (keeper.memory == -2 || !setup_log() || !listen_for_clients()) return false;

@@ -21,10 +21,11 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Connection } from '../src/client/connection.ts';
 import type { JobRequest } from '../src/client/messages.ts';
-import { sendJobInput, stopJob } from '../src/client/methods.ts';
+import { getJobStatus, sendJobInput, stopJob } from '../src/client/methods.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { ended, finish, printed, shell, start } from './job-calls.ts';
 import { buildProbe, cannotBuildProbes } from './probe-build.ts';
+import { processesBelow } from './snapshot.ts';
 import { upload } from './upload-parts.ts';
 
 const skip = cannotRun();
@@ -175,14 +176,11 @@ async function runProbe(name: Probe, run: Run = {}): Promise<string> {
 }
 
 /** Host ids of the processes of a running job, init first. */
-function hostPids(uuid: string): number[] {
-  const trees = [
-    '/sys/fs/cgroup',
-    ...readdirSync('/sys/fs/cgroup').map((each) => `/sys/fs/cgroup/${each}`),
-  ];
-  const files = trees.map((tree) => `${tree}/${daemon.cgroupName}/job-${uuid}/cgroup.procs`);
-  const pids = files.flatMap((file) => readIfThere(file).split('\n')).filter((text) => text !== '');
-  return [...new Set(pids.map(Number))].toSorted((a, b) => a - b);
+async function hostPids(uuid: string): Promise<number[]> {
+  const { posture } = await api.unary(getJobStatus, { uuid, posture: true });
+  const init = posture?.kernel?.pid;
+  assert.ok(init, 'the job does not run');
+  return [init, ...processesBelow(init).keys()];
 }
 
 function statusOnHost(pid: number): Map<string, string> {
@@ -298,9 +296,9 @@ describe('a running job, seen from the host (S2-31, S4-61)', { skip }, () => {
   }
 
   test('every process of it is nobody, may do nothing, and is filtered', async () => {
-    await whileRunning([sleep, { ...sleep, noInit: true }], (uuids) => {
+    await whileRunning([sleep, { ...sleep, noInit: true }], async (uuids) => {
       for (const [at, uuid] of uuids.entries()) {
-        const pids = hostPids(uuid);
+        const pids = await hostPids(uuid);
         assert.equal(pids.length, at === 0 ? 2 : 1, 'init and the command, or the command alone');
         for (const pid of pids) {
           const status = statusOnHost(pid);
@@ -322,8 +320,9 @@ describe('a running job, seen from the host (S2-31, S4-61)', { skip }, () => {
   });
 
   test('no two running jobs share an id or a namespace', async () => {
-    await whileRunning(Array(5).fill(sleep), (uuids) => {
-      const inits = uuids.map((uuid) => hostPids(uuid)[0] ?? -1);
+    await whileRunning(Array(5).fill(sleep), async (uuids) => {
+      const pids = await Promise.all(uuids.map(hostPids));
+      const inits = pids.map(([init]) => init ?? -1);
       const firsts = inits.map((pid) => idsOnHost(pid).first).toSorted((a, b) => a - b);
       for (const [at, first] of firsts.slice(1).entries()) {
         assert.ok(first - (firsts[at] ?? 0) >= 65_536, `${firsts}`);

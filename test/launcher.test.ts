@@ -18,7 +18,7 @@ import {
 } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { clearCgroups } from '../src/daemon/linux/cgroup.ts';
+import { cgroupNameOf, clearCgroups } from '../src/daemon/linux/cgroup.ts';
 import { formatFrame } from '../src/daemon/linux/frames.ts';
 import {
   FIRST_ID,
@@ -655,7 +655,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
         );
         assert.equal(gone[2], '9');
         await untilDead(job.initPid);
-        await clearCgroups(world.cgroups, job.id);
+        await clearCgroups(world.cgroups, cgroupNameOf(job.id));
         assert.deepEqual(world.snapshot().cgroups, []);
       });
     }

@@ -19,6 +19,7 @@ import { text } from 'node:stream/consumers';
 import {
   type CgroupLayout,
   type CgroupLimits,
+  cgroupNameOf,
   cgroupPlan,
   openCgroups,
 } from '../src/daemon/linux/cgroup.ts';
@@ -134,7 +135,7 @@ export class World {
       ...['socket', socketOf(id)],
       ...['timeout', String(wishes.timeoutMs ?? 0), 'grace', String(wishes.graceMs ?? 100)],
       ...['ids', String(wishes.ids ?? FIRST_ID), 'net', 'pool', 'hostname', 'a-job'],
-      ...cgroupPlan(this.cgroups, id, limits, [], wishes.noInit !== true),
+      ...cgroupPlan(this.cgroups, cgroupNameOf(id), limits, [], wishes.noInit !== true),
       ...[
         'root-key',
         `${root.key}${(wishes.root ?? []).join('').replace(/[^\w]/g, '').slice(0, 90)}`,

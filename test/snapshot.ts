@@ -13,7 +13,10 @@ import {
 import path from 'node:path';
 
 export interface Snapshot {
-  /** Directories below the daemon's cgroup base, in every hierarchy. */
+  /**
+   * Directories below the daemon's cgroup base, in every hierarchy, without those that go from job to
+   * job and that no process is in.
+   */
   readonly cgroups: readonly string[];
   /** Mount points that name the daemon's directory, and loop devices that stand on its files. */
   readonly mounts: readonly string[];
@@ -32,7 +35,7 @@ const CGROUPS = '/sys/fs/cgroup';
 export function takeSnapshot(pid: number, cgroupName: string, directory: string): Snapshot {
   const below = descendants(pid);
   return {
-    cgroups: cgroupBases(cgroupName).flatMap(directoriesBelow).toSorted(),
+    cgroups: cgroupBases(cgroupName).flatMap(directoriesBelow).filter(isHeld).toSorted(),
     mounts: [...mountsOf(directory), ...loopsOf(directory)].toSorted(),
     processes: below.map(nameOf).toSorted(),
     files: readdirSync(directory, { recursive: true, encoding: 'utf8' }).toSorted(),
@@ -44,6 +47,11 @@ export function takeSnapshot(pid: number, cgroupName: string, directory: string)
 /** The living processes below one, by pid, with their names. */
 export function processesBelow(pid: number): ReadonlyMap<number, string> {
   return new Map(descendants(pid).map((each) => [each, nameOf(each)]));
+}
+
+function isHeld(directory: string): boolean {
+  if (!/^ids-\d+$/.test(path.basename(directory))) return true;
+  return readFileSync(path.join(directory, 'cgroup.procs'), 'utf8') !== '';
 }
 
 /** Kills what is left in the cgroups of a daemon's jobs and waits until it is dead. */

@@ -20,6 +20,7 @@ import { JobStore } from './jobs/store.ts';
 import { Uploads } from './jobs/uploads.ts';
 import { readBootId } from './linux/boot.ts';
 import { listDisks, openCgroups } from './linux/cgroup.ts';
+import { CgroupSlots } from './linux/cgroup-slots.ts';
 import { readConditions, requireConditions, requireRights } from './linux/host-conditions.ts';
 import { hostRoot } from './linux/host-root.ts';
 import { keeperAddresses } from './linux/keeper-address.ts';
@@ -40,6 +41,9 @@ const UPLOAD_IN_MEMORY_BYTES = 16 * 1024 * 1024;
 /** Room that the disks of the state and of the logs must have for another job. */
 const STATE_ROOM_BYTES = 1024 * 1024;
 const LOG_ROOM_BYTES = 256 * 1024;
+
+/** Id ranges that keep their cgroups: enough for the jobs that come and go at the same time. */
+const CGROUPS_KEPT = 16;
 
 export interface Node {
   readonly port: number;
@@ -95,8 +99,11 @@ async function start(
   stops.push(() => audit.stop());
   await audit.start(`version ${version.version}, pid ${process.pid}`);
   const store = new JobStore(db, audit);
-  const cgroups = openCgroups(config.cgroup.baseDir);
-  requireConditions(conditions, cgroups);
+  const idRanges = new IdRanges(config.joblet.idRangeFirst, config.joblet.idRanges);
+  const layout = openCgroups(config.cgroup.baseDir);
+  requireConditions(conditions, layout);
+  const cgroups = new CgroupSlots(layout, idRanges.lowest(CGROUPS_KEPT));
+  stops.push(() => cgroups.close());
   const disks = listDisks();
   const uploads = new Uploads(config.uploads.directory, config.uploads);
   const addressOf = keeperAddresses(config.state.path);
@@ -128,17 +135,11 @@ async function start(
       version: version.version,
     },
     store,
-    resources: new Resources(
-      new IdRanges(config.joblet.idRangeFirst, config.joblet.idRanges),
-      uploads,
-      cgroups,
-      work,
-      {
-        defaultBytes: config.filesystem.workBytes,
-        roomBytes: WORK_ROOM_BYTES,
-        inMemoryBytes: UPLOAD_IN_MEMORY_BYTES,
-      },
-    ),
+    resources: new Resources(idRanges, uploads, cgroups, work, {
+      defaultBytes: config.filesystem.workBytes,
+      roomBytes: WORK_ROOM_BYTES,
+      inMemoryBytes: UPLOAD_IN_MEMORY_BYTES,
+    }),
     uploads,
     room: new Room([
       { directory: config.state.path, leastBytes: STATE_ROOM_BYTES },
@@ -147,7 +148,7 @@ async function start(
     logs,
     bells,
     launcher,
-    cgroups,
+    cgroups: layout,
     disks,
     root: hostRoot(config.filesystem.allowedMounts),
     addressOf,
@@ -157,6 +158,8 @@ async function start(
   });
   await launcher.start();
   stops.push(() => launcher.stop());
+  // Not before the launcher has its turn: until then keepers of an earlier one may be making theirs.
+  cgroups.open();
   const restored = restoredFile(config.state.path);
   if (existsSync(restored)) {
     await jobs.endStrangers();
@@ -165,7 +168,7 @@ async function start(
   await jobs.recover();
   stops.push(() => jobs.stopWatching());
 
-  const postures = new Postures(store, cgroups, disks, addressOf);
+  const postures = new Postures(store, layout, disks, addressOf);
   const copyTo = async (file: string) => {
     await db.copyTo(file);
     log.info('the state was copied', { file });

@@ -11,7 +11,7 @@ import type { StoredSpec } from '../jobs/job.ts';
 import { hostnameOf, makePlan } from '../jobs/plan.ts';
 import { postureOf } from '../jobs/posture.ts';
 import { type KernelView, lookAtKernel } from '../jobs/postures.ts';
-import { type CgroupLayout, cgroupPlan, clearCgroups } from '../linux/cgroup.ts';
+import { type CgroupLayout, cgroupNameOf, cgroupPlan, clearCgroups } from '../linux/cgroup.ts';
 import type { End } from '../linux/end-record.ts';
 import { hostRoot } from '../linux/host-root.ts';
 import { readOutput } from '../linux/job-output.ts';
@@ -104,7 +104,7 @@ export async function selfCheck(wanted: SelfCheckWanted): Promise<Promised[]> {
   } catch (error) {
     return [{ name: 'a job starts', state: 'missing', found: messageOf(error) }];
   } finally {
-    await clearCgroups(wanted.cgroups, id);
+    await clearCgroups(wanted.cgroups, cgroupNameOf(id));
     if (home !== '') rmSync(home, { recursive: true, force: true });
   }
 }
@@ -158,7 +158,7 @@ function planOf({ id, spec, wanted, tools, logs, keeper, identity }: Attempt) {
     root: hostRoot(wanted.mounts),
     work: { ...SIZES.work, copyFrom: tools },
     idRange: wanted.firstId,
-    cgroups: cgroupPlan(wanted.cgroups, id, spec.limits, wanted.disks, spec.init),
+    cgroups: cgroupsOf({ id, spec, wanted }),
     logDirectory: logs,
     logSegmentBytes: MB,
     logQuotaBytes: 0,
@@ -175,12 +175,15 @@ function look({ id, spec, wanted }: Attempt, initPid: number, keeperPid: number)
     ...SIZES,
     firstId: wanted.firstId,
     readOnly: wanted.mounts,
-    cgroups: wanted.cgroups,
+    cgroups: { ...wanted.cgroups, name: cgroupNameOf(id) },
     startedBy: '',
   };
   const posture = postureOf({ spec }, sandbox);
-  const { cgroups, disks } = wanted;
-  return lookAtKernel({ id, spec }, posture, cgroups, disks, initPid, keeperPid);
+  return lookAtKernel(posture, cgroupsOf({ id, spec, wanted }), initPid, keeperPid);
+}
+
+function cgroupsOf({ id, spec, wanted }: Pick<Attempt, 'id' | 'spec' | 'wanted'>): string[] {
+  return cgroupPlan(wanted.cgroups, cgroupNameOf(id), spec.limits, wanted.disks, spec.init);
 }
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, setLevel() {} };

@@ -32,17 +32,30 @@ export class IdRanges {
       );
     }
     this.#taken.add(index);
-    return this.#first + index * IDS_PER_RANGE;
+    return this.#at(index);
+  }
+
+  /** The first host ids of the ranges that are taken first. */
+  lowest(count: number): number[] {
+    return Array.from({ length: Math.min(count, this.#count) }, (_, index) => this.#at(index));
   }
 
   /** Marks the range of a job that an earlier daemon started. */
   retake(first: number): void {
-    this.#taken.add((first - this.#first) / IDS_PER_RANGE);
+    this.#taken.add(this.#indexOf(first));
   }
 
   /** Gives a range back; doing it twice does no harm. */
   release(first: number): void {
-    const index = (first - this.#first) / IDS_PER_RANGE;
+    const index = this.#indexOf(first);
     if (this.#taken.delete(index) && index < this.#fresh) this.#free.push(index);
+  }
+
+  #at(index: number): number {
+    return this.#first + index * IDS_PER_RANGE;
+  }
+
+  #indexOf(first: number): number {
+    return (first - this.#first) / IDS_PER_RANGE;
   }
 }

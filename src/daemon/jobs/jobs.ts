@@ -10,7 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { JobletError, messageOf } from '../../shared/errors.ts';
 import { isFinal, type LostReason, type Outcome, viewOutcome } from '../../shared/job-state.ts';
 import type { Action } from '../audit/record.ts';
-import { type CgroupLayout, cgroupPlan, describeLimits } from '../linux/cgroup.ts';
+import { type CgroupLayout, describeLimits } from '../linux/cgroup.ts';
 import type { End } from '../linux/end-record.ts';
 import type { Root } from '../linux/host-root.ts';
 import { KeeperLink } from '../linux/keeper.ts';
@@ -381,7 +381,7 @@ export class Jobs {
       await link.ended;
       link.seen();
       link.close();
-      await resources.release(id, true);
+      await resources.release(id, active.idRange, undefined, true);
     }
   }
 
@@ -536,7 +536,11 @@ export class Jobs {
       work: resources.planWork(job.spec.limits, staged),
       tmpBytes: config.tmpBytes,
       shmBytes: config.shmBytes,
-      cgroups: { kind: cgroups.kind, swap: cgroups.swap },
+      cgroups: {
+        kind: cgroups.kind,
+        swap: cgroups.swap,
+        name: resources.cgroupNameOf(job.id, idRange),
+      },
       startedBy: config.version,
     };
   }
@@ -564,7 +568,7 @@ export class Jobs {
         root: this.#parts.root,
         work,
         idRange: active.idRange ?? 0,
-        cgroups: cgroupPlan(this.#parts.cgroups, id, spec.limits, disks, spec.init),
+        cgroups: resources.takeCgroups(id, active.idRange ?? 0, spec, disks),
         logDirectory: logs.directoryOf(id),
         logSegmentBytes: config.logSegmentBytes,
         logQuotaBytes: config.logQuotaBytes,
@@ -624,7 +628,7 @@ export class Jobs {
     }
     active.followed = false;
     try {
-      await resources.release(id, true);
+      await resources.release(id, active.idRange, undefined, true);
     } catch (error) {
       return this.#refuse(active, 'resources', messageOf(error), 'EBUSY');
     }
@@ -686,7 +690,7 @@ export class Jobs {
       this.#active.delete(id);
     };
     try {
-      await resources.release(id, orphaned);
+      await resources.release(id, active.idRange, end, orphaned);
       await record();
     } catch (error) {
       const why = messageOf(error);

@@ -12,7 +12,7 @@ const sandbox: Sandbox = {
   work: { kind: 'memory', bytes: MB },
   tmpBytes: 2 * MB,
   shmBytes: 2 * MB,
-  cgroups: { kind: 'v2', swap: true },
+  cgroups: { kind: 'v2', swap: true, name: 'job-x' },
   startedBy: '1.0.0',
 };
 

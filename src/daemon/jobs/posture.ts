@@ -17,7 +17,10 @@ export interface Sandbox {
   readonly work: WorkPlace;
   readonly tmpBytes: number;
   readonly shmBytes: number;
-  readonly cgroups: Pick<CgroupLayout, 'kind' | 'swap'>;
+  readonly cgroups: Pick<CgroupLayout, 'kind' | 'swap'> & {
+    /** Of its directories. */
+    readonly name: string;
+  };
   /** The version of the daemon. */
   readonly startedBy: string;
 }

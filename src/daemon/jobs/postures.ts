@@ -46,40 +46,45 @@ export class Postures {
     const sandbox = this.#store.sandboxOf(job.id);
     if (sandbox === undefined) return undefined;
     const posture = postureOf(job, sandbox);
+    const runs = job.status === 'RUNNING';
     return {
       posture,
-      kernel: job.status === 'RUNNING' ? await this.#look(job, posture) : undefined,
+      kernel: runs ? await this.#look(job, posture, sandbox.cgroups.name) : undefined,
     };
   }
 
-  async #look(job: Job, posture: Posture): Promise<KernelView | undefined> {
+  async #look(job: Job, posture: Posture, cgroupName: string): Promise<KernelView | undefined> {
     // The keeper knows which process is the job's, also when an earlier daemon started it.
     const link = await KeeperLink.connect(this.#addressOf(job.id));
     if (link === undefined) return undefined;
     try {
       const { keeperPid, initPid } = link.state;
-      return lookAtKernel(job, posture, this.#cgroups, this.#disks, initPid, keeperPid);
+      const limits = cgroupPlan(
+        this.#cgroups,
+        cgroupName,
+        job.spec.limits,
+        this.#disks,
+        job.spec.init,
+      );
+      return lookAtKernel(posture, limits, initPid, keeperPid);
     } finally {
       link.close();
     }
   }
 }
 
-/** Holds a running job against its posture and its limits. Undefined when it has just ended. */
+/** Holds a running job against its posture and what its launch plan said of cgroups. Undefined when it has just ended. */
 export function lookAtKernel(
-  job: Pick<Job, 'id' | 'spec'>,
   posture: Posture,
-  cgroups: CgroupLayout,
-  disks: readonly string[],
+  cgroups: readonly string[],
   initPid: number,
   keeperPid: number,
 ): KernelView | undefined {
   const process = readJobProcess(initPid, keeperPid);
   if (process === undefined) return undefined;
-  const { id, spec } = job;
   const compared = comparePosture(posture, process);
   try {
-    const limits = readBackLimits(cgroupPlan(cgroups, id, spec.limits, disks, spec.init), initPid);
+    const limits = readBackLimits(cgroups, initPid);
     return {
       pid: initPid,
       confirmed: compared.confirmed,

@@ -2,10 +2,11 @@
 // id and can be released twice, so that a failed start, an end, a deletion and the recovery after a
 // crash all clear up by the same walk.
 
-import { type CgroupLayout, clearCgroups } from '../linux/cgroup.ts';
+import type { CgroupSlots } from '../linux/cgroup-slots.ts';
+import type { End } from '../linux/end-record.ts';
 import { makeWorkImage, removeWorkImage } from '../linux/work-image.ts';
 import type { IdRanges } from './id-ranges.ts';
-import type { Limits } from './job.ts';
+import type { Limits, StoredSpec } from './job.ts';
 import type { WorkPlace, WorkSource } from './plan.ts';
 import type { Staged, Uploads } from './uploads.ts';
 
@@ -21,7 +22,7 @@ export interface WorkLimits {
 export class Resources {
   readonly #idRanges: IdRanges;
   readonly #uploads: Uploads;
-  readonly #cgroups: CgroupLayout;
+  readonly #cgroups: CgroupSlots;
   readonly #workDirectory: string;
   readonly #workLimits: WorkLimits;
   /** Jobs with a work image: most have none, and then pay nothing. */
@@ -31,7 +32,7 @@ export class Resources {
   constructor(
     idRanges: IdRanges,
     uploads: Uploads,
-    cgroups: CgroupLayout,
+    cgroups: CgroupSlots,
     workDirectory: string,
     workLimits: WorkLimits,
   ) {
@@ -60,6 +61,16 @@ export class Resources {
     return { kind: isBig ? 'disk' : 'memory', bytes };
   }
 
+  /** The name of its directories. */
+  cgroupNameOf(id: string, idRange: number | undefined): string {
+    return this.#cgroups.nameOf(id, idRange);
+  }
+
+  /** The part of the launch plan that puts the job into its cgroups, with its limits on `disks`. */
+  takeCgroups(id: string, idRange: number, spec: StoredSpec, disks: readonly string[]): string[] {
+    return this.#cgroups.take(id, idRange, spec.limits, disks, spec.init);
+  }
+
   /** Makes the job's work directory, or says how the launcher is to make it. */
   async takeWork(id: string, limits: Limits, staged: Staged | undefined): Promise<WorkSource> {
     const { kind, bytes } = this.planWork(limits, staged);
@@ -68,7 +79,7 @@ export class Resources {
     this.#onDisk.add(id);
     // v1 controllers do not count what the kernel writes back later to the job that wrote it, so a
     // job with an I/O limit writes at once there.
-    const synchronous = this.#cgroups.kind === 'v1' && limits.ioBps > 0;
+    const synchronous = this.#cgroups.layout.kind === 'v1' && limits.ioBps > 0;
     const image = await makeWorkImage(
       this.#workDirectory,
       id,
@@ -87,11 +98,16 @@ export class Resources {
   /**
    * Releases what the kernel holds for a job. It comes before the row says that the job has ended: an
    * open row is all that brings the next daemon here, should this one be killed on the way.
-   * `orphaned` says that nobody cleared up behind the job's keeper, or that it is not known what the
-   * job held.
+   * `end` is what the keeper said; `orphaned` says that nobody cleared up behind the keeper, or that
+   * it is not known what the job held.
    */
-  async release(id: string, orphaned: boolean): Promise<void> {
-    if (orphaned) await clearCgroups(this.#cgroups, id);
+  async release(
+    id: string,
+    idRange: number | undefined,
+    end: End | undefined,
+    orphaned: boolean,
+  ): Promise<void> {
+    await this.#cgroups.release(id, idRange, end, orphaned);
     if (orphaned || this.#onDisk.delete(id)) await removeWorkImage(this.#workDirectory, id);
   }
 

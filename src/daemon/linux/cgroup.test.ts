@@ -35,7 +35,7 @@ function values(plan: readonly string[]): Record<string, string> {
 }
 
 test('on cgroup v2 every limit becomes a value in the one directory of the job', () => {
-  const plan = cgroupPlan(v2, 'x', limits, ['8:0'], true);
+  const plan = cgroupPlan(v2, 'job-x', limits, ['8:0'], true);
   assert.deepEqual(plan.slice(0, 3), ['cgroup', 'v2', '/cg/j/job-x']);
   assert.deepEqual(values(plan), {
     '/cg/j/job-x/memory.max': '67108864',
@@ -48,11 +48,11 @@ test('on cgroup v2 every limit becomes a value in the one directory of the job',
 });
 
 test('on v1 controllers a shared mount is one directory, and what no limit needs is left out', () => {
-  const plan = cgroupPlan(v1, 'x', none, ['8:0'], false);
+  const plan = cgroupPlan(v1, 'job-x', none, ['8:0'], false);
   const directories = plan.flatMap((word, at) => (word === 'cgroup' ? [plan[at + 2]] : []));
   assert.deepEqual(directories, ['/m/j/job-x', '/c/j/job-x', '/u/j/job-x']);
   assert.deepEqual(values(plan), {});
-  const limited = values(cgroupPlan(v1, 'x', limits, ['8:0'], false));
+  const limited = values(cgroupPlan(v1, 'job-x', limits, ['8:0'], false));
   assert.equal(limited['/m/j/job-x/memory.limit_in_bytes'], '67108864');
   assert.equal(limited['/m/j/job-x/memory.kmem.tcp.limit_in_bytes'], '8388608');
   assert.equal(limited['/c/j/job-x/cpu.cfs_quota_us'], '50000');
@@ -62,8 +62,8 @@ test('on v1 controllers a shared mount is one directory, and what no limit needs
 });
 
 test('clearing up looks in every directory that a job can have had', () => {
-  assert.deepEqual(cgroupDirectories(v2, 'x'), ['/cg/j/job-x']);
-  assert.equal(cgroupDirectories(v1, 'x').length, 5);
+  assert.deepEqual(cgroupDirectories(v2, 'job-x'), ['/cg/j/job-x']);
+  assert.equal(cgroupDirectories(v1, 'job-x').length, 5);
 });
 
 test('what is in force is told with what keeps it', () => {

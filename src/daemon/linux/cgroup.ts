@@ -257,19 +257,23 @@ export function listDisks(): string[] {
   );
 }
 
+/** The directory of one job alone. */
+export function cgroupNameOf(id: string): string {
+  return `job-${id}`;
+}
+
 /**
- * The part of a launch plan that puts a job into its cgroups with its limits. `processes` counts
- * the job's own; its init is let in on top.
+ * The part of a launch plan that puts a job into its cgroups, of this name, with its limits.
+ * `processes` counts the job's own; its init is let in on top.
  */
 export function cgroupPlan(
   layout: CgroupLayout,
-  id: string,
+  name: string,
   limits: CgroupLimits,
   disks: readonly string[],
   hasInit: boolean,
 ): string[] {
   const plan: string[] = [];
-  const name = `job-${id}`;
   const set = (directory: string, file: string, value: string) =>
     plan.push('cgroup-set', path.join(directory, file), value);
   const pids = String(limits.processes + (hasInit ? 1 : 0));
@@ -336,20 +340,20 @@ export function cgroupPlan(
   return plan;
 }
 
-/** Every directory that a job may have had, for clearing up after a keeper that was killed. */
-export function cgroupDirectories(layout: CgroupLayout, id: string): string[] {
+/** The directories of one name in every tree. */
+export function cgroupDirectories(layout: CgroupLayout, name: string): string[] {
   const bases =
     layout.kind === 'v2' ? [layout.base] : [...Object.values(layout.base), layout.unified];
-  return [...new Set(bases)].map((base) => path.join(base, `job-${id}`));
+  return [...new Set(bases)].map((base) => path.join(base, name));
 }
 
 /**
- * Kills what still runs in a job's cgroups, waits until it is dead, and removes them: what the keeper
- * does at an end, for a keeper that can not do it any more.
+ * Kills what still runs in the cgroups of this name, waits until it is dead, and removes them: what
+ * the keeper does at an end, for a keeper that can not do it any more.
  */
-export async function clearCgroups(layout: CgroupLayout, id: string): Promise<void> {
-  const directories = cgroupDirectories(layout, id);
-  const tree = path.join(layout.kind === 'v2' ? layout.base : layout.unified, `job-${id}`);
+export async function clearCgroups(layout: CgroupLayout, name: string): Promise<void> {
+  const directories = cgroupDirectories(layout, name);
+  const tree = path.join(layout.kind === 'v2' ? layout.base : layout.unified, name);
   if (existsSync(tree)) {
     writeFileSync(path.join(tree, 'cgroup.kill'), '1');
     await emptied(path.join(tree, 'cgroup.events'));

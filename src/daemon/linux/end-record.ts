@@ -15,6 +15,8 @@ export interface End {
   readonly cause: '' | 'stop' | 'timeout';
   readonly oomKills: number;
   readonly memoryPeakBytes: number;
+  /** The next job finds cgroups that are kept as if nobody had been in them. */
+  readonly cgroupsAsNew: boolean;
   readonly cpuUsec: number;
   readonly startedAtMs: number;
   readonly endedAtMs: number;
@@ -42,6 +44,7 @@ export function parseEnd(pairs: ReadonlyMap<string, string>): End | undefined {
     cause: cause === 'stop' || cause === 'timeout' ? cause : '',
     oomKills: number('oom-kills'),
     memoryPeakBytes: number('memory-peak'),
+    cgroupsAsNew: pairs.get('cgroups') === 'as-new',
     cpuUsec: number('cpu-usec'),
     startedAtMs: nsToMs(pairs.get('started-ns') ?? '0'),
     endedAtMs: nsToMs(pairs.get('ended-ns') ?? '0'),

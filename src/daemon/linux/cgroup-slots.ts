@@ -1,0 +1,96 @@
+// Cgroup directories that go from job to job (docs/decisions/0016-cgroups-used-again.md). On v1 a job
+// needs one in each of five trees, and making and removing them costs more than all of its mounts.
+// So the first few id ranges keep theirs: which job is in them is told by the range that it holds.
+
+import { mkdirSync, rmdirSync } from 'node:fs';
+import {
+  type CgroupLayout,
+  type CgroupLimits,
+  cgroupDirectories,
+  cgroupNameOf,
+  cgroupPlan,
+  clearCgroups,
+} from './cgroup.ts';
+import type { End } from './end-record.ts';
+
+export class CgroupSlots {
+  readonly layout: CgroupLayout;
+  /** First ids of the ranges that keep their directories, and the limits that these were left with. */
+  readonly #kept: Map<number, string>;
+
+  /** `ranges` are the first ids of the ranges that are to keep their directories; v1 hosts only. */
+  constructor(layout: CgroupLayout, ranges: readonly number[]) {
+    this.layout = layout;
+    this.#kept = new Map(layout.kind === 'v1' ? ranges.map((first) => [first, '']) : []);
+  }
+
+  /** Makes them all at once, so that what is on the host does not depend on how many jobs there were. */
+  open(): void {
+    for (const first of this.#kept.keys()) this.#make(first);
+  }
+
+  /** The name of a job's directories. */
+  nameOf(id: string, idRange: number | undefined): string {
+    const isKept = idRange !== undefined && this.#kept.has(idRange);
+    return isKept ? slotNameOf(idRange) : cgroupNameOf(id);
+  }
+
+  /** The part of a launch plan that puts a job into its cgroups, with its limits. */
+  take(
+    id: string,
+    idRange: number,
+    limits: CgroupLimits,
+    disks: readonly string[],
+    hasInit: boolean,
+  ): string[] {
+    const plan = cgroupPlan(this.layout, this.nameOf(id, idRange), limits, disks, hasInit);
+    const left = this.#kept.get(idRange);
+    if (left === undefined) return plan;
+    const wanted = plan.join('\n');
+    this.#kept.set(idRange, wanted);
+    return ['cgroups-kept', left === wanted ? 'as-is' : 'anew', ...plan];
+  }
+
+  /**
+   * After a job. Without an `end` it was not started, or it is not known what became of it; what is
+   * `orphaned` has to be cleared up here.
+   */
+  async release(
+    id: string,
+    idRange: number | undefined,
+    end: End | undefined,
+    orphaned: boolean,
+  ): Promise<void> {
+    if (orphaned) {
+      await clearCgroups(this.layout, cgroupNameOf(id));
+      if (idRange !== undefined) await clearCgroups(this.layout, slotNameOf(idRange));
+    }
+    if (idRange === undefined || !this.#kept.has(idRange)) return;
+    if (orphaned) this.#make(idRange);
+    if (orphaned || end?.cgroupsAsNew !== true) this.#kept.set(idRange, '');
+  }
+
+  /** Removes what no job is in. */
+  close(): void {
+    for (const first of this.#kept.keys()) {
+      for (const directory of cgroupDirectories(this.layout, slotNameOf(first))) {
+        try {
+          rmdirSync(directory);
+        } catch (error) {
+          const { code } = error as NodeJS.ErrnoException;
+          if (code !== 'EBUSY' && code !== 'ENOENT') throw error;
+        }
+      }
+    }
+  }
+
+  #make(first: number): void {
+    for (const directory of cgroupDirectories(this.layout, slotNameOf(first))) {
+      mkdirSync(directory, { recursive: true });
+    }
+  }
+}
+
+function slotNameOf(firstId: number): string {
+  return `ids-${firstId}`;
+}
