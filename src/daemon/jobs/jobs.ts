@@ -381,7 +381,7 @@ export class Jobs {
       await link.ended;
       link.seen();
       link.close();
-      await resources.release(id, active.idRange, undefined, true);
+      await resources.release(id, undefined, undefined, true);
     }
   }
 
