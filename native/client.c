@@ -66,6 +66,7 @@ static OWN_FRAME void tell_state(struct client *client) {
   frame_number(&frame, (uint64_t)keeper.pid);
   frame_number(&frame, keeper.started_ns);
   frame_text(&frame, keeper.plan->proof == NULL ? "" : keeper.plan->proof);
+  frame_number(&frame, keeper_timeout_ms());
   tell(client, &frame);
 }
 
@@ -185,10 +186,9 @@ static bool hear_stop(struct client *client, const char *operand) {
 }
 
 static bool hear_deadline(struct client *client, const char *operand) {
-  (void)client;
   uint64_t ms;
   if (!number_of(operand, &ms)) return false;
-  keeper_set_timeout(ms);
+  tell_verb(client, keeper_move_timeout(ms) ? "deadline-set" : "deadline-refused");
   return true;
 }
 

@@ -60,7 +60,7 @@ static void kill_job(void) {
 
 void keeper_end_job(const char *cause, uint64_t grace_ms) {
   if (keeper.phase == ENDED) return;
-  if (keeper.cause == NULL) keeper.cause = cause;
+  if (keeper.cause == NULL && !keeper.out_of_memory) keeper.cause = cause;
   // Whether the command has run by then is known when the report pipe ends.
   if (keeper.phase == STARTING || grace_ms == 0) {
     kill_job();
@@ -71,8 +71,16 @@ void keeper_end_job(const char *cause, uint64_t grace_ms) {
   if (keeper.kill_at_ns == 0 || at < keeper.kill_at_ns) keeper.kill_at_ns = at;
 }
 
-void keeper_set_timeout(uint64_t ms) {
+bool keeper_move_timeout(uint64_t ms) {
+  if (keeper.phase == ENDED || keeper.cause != NULL || keeper.out_of_memory) return false;
   keeper.timeout_at_ns = in_ms(ms);
+  return true;
+}
+
+uint64_t keeper_timeout_ms(void) {
+  if (keeper.timeout_at_ns == 0) return 0;
+  uint64_t now = now_ns(CLOCK_MONOTONIC);
+  return keeper.timeout_at_ns > now ? (keeper.timeout_at_ns - now) / 1000000 + 1 : 1;
 }
 
 static void keep_deadlines(void) {
@@ -222,7 +230,9 @@ static bool watch_job(void) {
   struct pollfd polled[FROM_FIXED + CLIENT_LIMIT];
   for (;;) {
     if (wait_for_anything(polled) < 0 && errno != EINTR) _exit(1);
-    keep_deadlines();
+    // What has ended by itself was neither stopped nor late, however close it was.
+    bool is_over = polled[FROM_PIDFD].revents != 0 && keeper.phase == RUNNING;
+    if (!is_over) keep_deadlines();
     if (polled[FROM_REPORT].revents != 0 && !hear_report()) return false;
     if (polled[FROM_MEMORY].revents != 0) {
       keeper.out_of_memory = true;
@@ -230,6 +240,7 @@ static bool watch_job(void) {
       keeper.memory = -1;
       kill_job();
     }
+    if (is_over) return true;
     for (int which = 0; which < 2; which++) {
       if (polled[FROM_OUT + which].revents != 0) copy_output(which);
     }
@@ -238,7 +249,6 @@ static bool watch_job(void) {
     else if (polled[FROM_IN].revents != 0) input_feed();
     client_serve(polled + FROM_FIXED);
     if (polled[FROM_LISTENER].revents != 0) client_accept(NULL);
-    if (polled[FROM_PIDFD].revents != 0 && keeper.phase == RUNNING) return true;
   }
 }
 
@@ -361,7 +371,7 @@ _Noreturn void keeper_run(struct plan *plan, struct entry *entry, int daemon) {
       .input = -1,  .output = {-1, -1}, .memory = -1, .pidfd = -1, .log = {.dir = -1, .segment = -1},
   };
   client_start();
-  keeper_set_timeout(plan->timeout_ms);
+  keeper_move_timeout(plan->timeout_ms);
   setsid();
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) _exit(1);

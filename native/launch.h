@@ -440,8 +440,10 @@ extern struct keeper keeper;
 _Noreturn void keeper_run(struct plan *plan, struct entry *entry, int daemon);
 // Ends the job for `cause`: SIGTERM, and SIGKILL after the grace; at once when that is 0.
 void keeper_end_job(const char *cause, uint64_t grace_ms);
-// The timeout is now `ms` from now; 0 is none.
-void keeper_set_timeout(uint64_t ms);
+// The timeout is now `ms` from now; 0 is none. False when the job is being ended already.
+bool keeper_move_timeout(uint64_t ms);
+// Milliseconds until the timeout, at least 1; 0 is none.
+uint64_t keeper_timeout_ms(void);
 
 // Makes everything that a job needs and starts process 1. False after a report.
 bool setup_job(void);

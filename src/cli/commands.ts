@@ -12,6 +12,7 @@ const run = async () => (await import('./job-run.ts')).jobRun;
 const log = async () => (await import('./job-log.ts')).jobLog;
 const stop = async () => (await import('./job-stop.ts')).jobStop;
 const cancel = async () => (await import('./job-stop.ts')).jobCancel;
+const extend = async () => (await import('./job-extend.ts')).jobExtend;
 const remove = async () => (await import('./job-delete.ts')).jobDelete;
 const removeAll = async () => (await import('./job-delete.ts')).jobDeleteAll;
 const metrics = async () => (await import('./job-metrics.ts')).jobMetrics;
@@ -28,6 +29,7 @@ export const commands: Readonly<Record<string, Entry>> = {
   },
   'job log': { summary: 'show the output of a job, and follow it', load: log },
   'job stop': { summary: 'end a running job', load: stop },
+  'job extend': { summary: 'move the timeout of a running job', load: extend },
   'job cancel': { summary: 'take a job off the schedule', load: cancel },
   'job delete': { summary: 'delete the record and the output of a job', load: remove },
   'job delete-all': { summary: 'delete all jobs that have ended', load: removeAll },

@@ -3,6 +3,9 @@
 import { type Command, type Flags, globalFlags } from './command.ts';
 import { commands, groups } from './commands.ts';
 
+/** What is beside the names in a list of commands. */
+const LIST_COLUMNS = 60;
+
 /** The flag as one writes it: `-e, --env NAME=VALUE`. */
 function spell(name: string, flags: Flags): string {
   const flag = flags[name];
@@ -70,9 +73,9 @@ export function rootHelp(): string {
     [
       'Commands:',
       ...listed([
-        ...Object.keys(groups).map((group) => {
+        ...Object.keys(groups).flatMap((group) => {
           const names = members(group).map(([name]) => name);
-          return [group, names.join(', ')] as const;
+          return lines(names).map((line, at) => [at === 0 ? group : '', line] as const);
         }),
         ...members(''),
       ]),
@@ -84,4 +87,16 @@ export function rootHelp(): string {
       '  rnx job run --help        what a command can do',
     ],
   ]);
+}
+
+/** Words by commas, on as many lines as they take. */
+function lines(words: readonly string[]): string[] {
+  const found: string[] = [];
+  for (const [at, word] of words.entries()) {
+    const text = at < words.length - 1 ? `${word},` : word;
+    const last = found.at(-1);
+    if (last === undefined || last.length + text.length >= LIST_COLUMNS) found.push(text);
+    else found[found.length - 1] = `${last} ${text}`;
+  }
+  return found;
 }

@@ -113,6 +113,8 @@ export function statusJson(job: JobDetail): object {
     dependencies: job.dependencies,
     workflowUuid: job.workflowUuid,
     timeoutMs: Number(job.timeoutMs),
+    timeoutTime: job.timeoutTime,
+    stoppedBy: job.stoppedBy,
     graceMs: Number(job.graceMs),
     maxProcesses: job.maxProcesses,
     workBytes: Number(job.workBytes),

@@ -20,6 +20,7 @@ export function statusText(job: JobDetail, nowMs: number, out: Output): string {
     `Status: ${statusWord(job.status, out)}`,
     ...labeled({
       Waiting: job.waitsFor,
+      Stopping: job.status === 'RUNNING' && job.stoppedBy !== '' ? `by ${job.stoppedBy}` : '',
       Priority: job.priority === 0 ? '' : String(job.priority),
     }),
   ];
@@ -66,6 +67,14 @@ function duration(ms: bigint): string {
   return ms > 0n ? formatDuration(Number(ms)) : '';
 }
 
+/** How long it may take, and until when while it runs. */
+function timeout({ timeoutMs, timeoutTime, status }: JobDetail): string {
+  const text = duration(timeoutMs);
+  return status === 'RUNNING' && timeoutTime !== ''
+    ? `${text} (until ${localTime(timeoutTime)})`
+    : text;
+}
+
 function scheduling(job: JobDetail, nowMs: number): string[] {
   const aheadMs = Date.parse(job.scheduledTime) - nowMs;
   return [
@@ -100,7 +109,7 @@ function limits(job: JobDetail): string[] {
       'CPU Cores': job.cpuCores,
       'Max Processes': job.maxProcesses > 0 ? String(job.maxProcesses) : '',
       GPUs: job.gpuCount > 0 ? String(job.gpuCount) : '',
-      Timeout: duration(job.timeoutMs),
+      Timeout: timeout(job),
       'Grace Period': duration(job.graceMs),
     }),
     ...(job.limitsInForce.length > 0

@@ -151,6 +151,8 @@ export const GetJobStatusResponse = {
   posture: [160, JobPosture],
   priority: [130, 'int32'],
   jobsAhead: [131, 'int32'],
+  timeoutTime: [132, 'string'],
+  stoppedBy: [133, 'string'],
 } as const satisfies Shape;
 
 export const StopJobRequest = {
@@ -257,6 +259,11 @@ export const QueryJobsResponse = {
 
 export const WaitJobRequest = {
   uuid: [1, 'string'],
+} as const satisfies Shape;
+
+export const ExtendJobRequest = {
+  uuid: [1, 'string'],
+  timeoutMs: [2, 'int64'],
 } as const satisfies Shape;
 
 export const SendJobInputRequest = {

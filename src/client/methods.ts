@@ -30,6 +30,7 @@ export const getJobStatus = method(
   m.GetJobStatusResponse,
 );
 export const waitJob = method('JobService/WaitJob', m.WaitJobRequest, m.GetJobStatusResponse);
+export const extendJob = method('JobService/ExtendJob', m.ExtendJobRequest, m.GetJobStatusResponse);
 export const queryJobs = method('JobService/QueryJobs', m.QueryJobsRequest, m.QueryJobsResponse);
 export const getJobLogs = method('JobService/GetJobLogs', m.GetJobLogsRequest, m.DataChunk);
 export const stopJob = method('JobService/StopJob', m.StopJobRequest, m.StopJobResponse);

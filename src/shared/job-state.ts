@@ -39,7 +39,7 @@ export type Outcome =
   | { readonly how: 'signaled'; readonly signal: number }
   | { readonly how: 'out-of-memory'; readonly limitBytes: number; readonly kills: number }
   | { readonly how: 'timed-out'; readonly timeoutMs: number }
-  | { readonly how: 'stopped' }
+  | { readonly how: 'stopped'; readonly by?: string }
   | { readonly how: 'canceled'; readonly why: string }
   | { readonly how: 'lost'; readonly why: LostReason }
   | {
@@ -128,7 +128,12 @@ export function viewOutcome(outcome: Outcome): OutcomeView {
         message: `the job ran past its timeout of ${formatDuration(outcome.timeoutMs)}`,
       };
     case 'stopped':
-      return { status: 'STOPPED', exitCode: NO_EXIT_CODE, reason: 'STOPPED', message: '' };
+      return {
+        status: 'STOPPED',
+        exitCode: NO_EXIT_CODE,
+        reason: 'STOPPED',
+        message: outcome.by === undefined ? '' : `stopped by ${outcome.by}`,
+      };
     case 'canceled':
       return {
         status: 'CANCELED',

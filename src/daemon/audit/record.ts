@@ -9,6 +9,7 @@ export const actions = [
   'job.starting',
   'job.running',
   'job.stop',
+  'job.extend',
   'job.input',
   'job.ended',
   'job.deleted',

@@ -65,6 +65,14 @@ export interface Usage {
   readonly memoryPeakBytes: number;
 }
 
+/** How long a job may take. */
+export interface Timeout {
+  /** From the request to start. */
+  readonly ms: number;
+  /** When that time is over. */
+  readonly atMs: number;
+}
+
 export interface Job {
   /** UUID version 4. */
   readonly id: string;
@@ -77,6 +85,10 @@ export interface Job {
   readonly startedAtMs: number;
   /** 0 is not yet. */
   readonly endedAtMs: number;
+  /** Undefined as long as its start has not been requested, and when it has none. */
+  readonly timeout: Timeout | undefined;
+  /** Who asked first for its end, while it ran; empty is nobody. */
+  readonly stoppedBy: string;
   readonly outcome: Outcome | undefined;
   readonly usage: Usage | undefined;
   /** Bytes of output kept, and bytes that were dropped (each drop is marked in the log). */

@@ -20,7 +20,7 @@ import type { Log } from '../log.ts';
 import { RESTORED_BOOT } from '../store/backup.ts';
 import type { Bells } from './bells.ts';
 import { type Clock, Due } from './due.ts';
-import type { Identity, Job, JobSpec } from './job.ts';
+import type { Identity, Job, JobSpec, Timeout } from './job.ts';
 import type { Logs } from './logs.ts';
 import { outcomeOf } from './outcome.ts';
 import { makePlan } from './plan.ts';
@@ -71,8 +71,8 @@ interface Active {
   staged: Staged | undefined;
   /** Set when a stop came before the command ran. */
   stopGraceMs: number | undefined;
-  /** The connection to its keeper that stops go by, once there was one. */
-  stops: Promise<KeeperLink | undefined> | undefined;
+  /** The connection to its keeper that stops and the like go by, while there is one. */
+  link: Promise<KeeperLink | undefined> | undefined;
   /** The calls that feed its standard input. */
   readonly inputs: Set<AbortSignal>;
   /** An end that overtook the news of its start. */
@@ -104,6 +104,24 @@ function lostReason(ranIn: string, now: string): LostReason {
   return ranIn === now ? 'KEEPER_LOST' : 'NODE_RESTART';
 }
 
+function rowOf({ job, idRange, bootId }: Active): JobRow {
+  return { job, idRange, bootId };
+}
+
+/** When a job times out whose start is requested now. */
+function timeoutFrom(
+  { timeoutMs }: Pick<JobSpec, 'timeoutMs'>,
+  nowMs: number,
+): Timeout | undefined {
+  return timeoutMs === 0 ? undefined : { ms: timeoutMs, atMs: nowMs + timeoutMs };
+}
+
+/** When a job times out that may run until then. */
+function timeoutUntil({ timeout, startedAtMs }: Job, atMs: number): Timeout {
+  const requestedAtMs = timeout === undefined ? startedAtMs : timeout.atMs - timeout.ms;
+  return { ms: atMs - requestedAtMs, atMs };
+}
+
 /** A job is handed over again only if it certainly never ran; what kills the launcher may do it twice. */
 const MAX_LAUNCHES = 2;
 
@@ -112,6 +130,9 @@ const RECOVERY_MS = 2000;
 
 /** Streams that feed one job at a time: a keeper serves few, and is to hear a stop as well. */
 const MAX_INPUTS = 4;
+
+/** The clocks of a daemon and a keeper differ by less; more says that a timeout was moved. */
+const CLOCKS_DIFFER_MS = 1000;
 
 /** An end that the state could not take yet. */
 interface Unrecorded {
@@ -168,6 +189,8 @@ export class Jobs {
       queuedAtMs,
       startedAtMs: 0,
       endedAtMs: 0,
+      timeout: starts ? timeoutFrom(spec, createdAtMs) : undefined,
+      stoppedBy: '',
       outcome: undefined,
       usage: undefined,
       logBytes: 0,
@@ -246,13 +269,44 @@ export class Jobs {
     if (this.#withdraw(active, `stopped by ${who.name} before it ran`, who))
       return active.over.promise;
     const graceMs = options.force === true ? 0 : (options.graceMs ?? active.job.spec.graceMs);
-    const recorded = this.#act(id, 'job.stop', `grace ${graceMs} ms`, who);
-    // A job is stopped also where nothing can be recorded any more; then the caller hears of that.
-    recorded.catch(() => {});
+    // It has ended by itself, and that is being recorded.
+    if (active.settled) return active.over.promise;
+    if (active.job.stoppedBy === '') active.job = { ...active.job, stoppedBy: who.name };
+    const recorded = this.#mark(active, 'job.stop', `grace ${graceMs} ms`, who);
+    // Recorded first, so that a crash does not lose who it was. A job is stopped also where nothing
+    // can be recorded any more; then the caller hears of that.
+    await recorded.catch(() => {});
     if (active.launched) await this.#stopKeeper(active, graceMs);
     else active.stopGraceMs = graceMs;
     const [job] = await Promise.all([active.over.promise, recorded]);
     return job;
+  }
+
+  /** Lets a running job time out so long from now, instead of when it would have; 0 is never. */
+  async extend(idOrPrefix: string, timeoutMs: number, who: Identity): Promise<Job> {
+    const { store, clock } = this.#parts;
+    const { id, status } = this.get(idOrPrefix);
+    const active = this.#active.get(id);
+    if (active === undefined || status !== 'RUNNING') {
+      throw new JobletError(
+        'wrong-state',
+        `job is not running: ${id} (current status: ${status}); only a running job can be extended`,
+        { about: 'uuid' },
+      );
+    }
+    const link = await this.#linkOf(active);
+    const atMs = clock.now() + timeoutMs;
+    const isMoved = await link?.moveTimeout(timeoutMs);
+    if (isMoved !== true || active.settled) {
+      throw new JobletError('wrong-state', `job is ending already: ${id}`, { about: 'uuid' });
+    }
+    const { job } = active;
+    const timeout = timeoutMs === 0 ? undefined : timeoutUntil(job, atMs);
+    active.job = { ...job, timeout };
+    const words = timeout === undefined ? 'no timeout' : `until ${new Date(atMs).toISOString()}`;
+    await this.#mark(active, 'job.extend', words, who);
+    await store.durable();
+    return active.job;
   }
 
   /** Takes back a job that waits for its time. */
@@ -395,7 +449,7 @@ export class Jobs {
   ended(id: string, end: End): void {
     const active = this.#active.get(id);
     if (active === undefined || this.#stopped) return;
-    if (active.launched) void this.#settle(active, outcomeOf(end, active.job.spec), end, false);
+    if (active.launched) void this.#settle(active, outcomeOf(end, active.job), end, false);
     else active.earlyEnd = end;
   }
 
@@ -458,7 +512,7 @@ export class Jobs {
       bootId: row.bootId,
       staged,
       stopGraceMs: undefined,
-      stops: undefined,
+      link: undefined,
       inputs: new Set(),
       earlyEnd: undefined,
       recorded: Promise.resolve(),
@@ -501,7 +555,8 @@ export class Jobs {
   async #startWaiting(active: Active): Promise<void> {
     const { store, resources, uploads, bootId, clock } = this.#parts;
     const { id, spec } = active.job;
-    active.job = { ...active.job, status: 'INITIALIZING' };
+    const timeout = timeoutFrom(spec, clock.now());
+    active.job = { ...active.job, status: 'INITIALIZING', timeout };
     try {
       await active.recorded;
       // A job that was found again has files that an earlier daemon staged.
@@ -512,14 +567,13 @@ export class Jobs {
       return;
     }
     active.bootId = bootId;
-    const row = { job: active.job, idRange: active.idRange, bootId };
     try {
-      await store.start(row, this.#sandboxOf(active), clock.now());
+      await store.start(rowOf(active), this.#sandboxOf(active), clock.now());
       // It was acknowledged before: after a power cut its row must not say that it still waits.
       await store.durable();
     } catch {
       // It has waited so far, and waits on for the state, in its place.
-      active.job = { ...active.job, status: 'PENDING' };
+      active.job = { ...active.job, status: 'PENDING', timeout: undefined };
       this.#held.add(active);
       return;
     }
@@ -555,9 +609,8 @@ export class Jobs {
 
   /** What the launcher answers; undefined when it, or the keeper, was killed before it could. */
   async #launch(active: Active): Promise<Launched | undefined> {
-    const { id, spec } = active.job;
+    const { id, spec, timeout } = active.job;
     const { config, resources, uploads, launcher, logs, clock } = this.#parts;
-    const requestedAtMs = clock.now();
     active.launches += 1;
     try {
       active.staged ??= await uploads.restage(id, spec.uploads);
@@ -573,8 +626,7 @@ export class Jobs {
         logSegmentBytes: config.logSegmentBytes,
         logQuotaBytes: config.logQuotaBytes,
         keeper: this.#parts.addressOf(id),
-        timeoutMs:
-          spec.timeoutMs === 0 ? 0 : Math.max(1, spec.timeoutMs - (clock.now() - requestedAtMs)),
+        timeoutMs: timeout === undefined ? 0 : Math.max(1, timeout.atMs - clock.now()),
         tmpBytes: config.tmpBytes,
         shmBytes: config.shmBytes,
         identity: randomUUID(),
@@ -592,7 +644,7 @@ export class Jobs {
     this.#parts.bells.start(active.job.id);
     const started = active.job;
     const end = active.earlyEnd;
-    if (end !== undefined) void this.#settle(active, outcomeOf(end, active.job.spec), end, false);
+    if (end !== undefined) void this.#settle(active, outcomeOf(end, active.job), end, false);
     else if (active.stopGraceMs !== undefined) await this.#stopKeeper(active, active.stopGraceMs);
     return started;
   }
@@ -614,6 +666,7 @@ export class Jobs {
     // One of a restored state may run still.
     const here = active.bootId === bootId || active.bootId === RESTORED_BOOT;
     const link = here ? await KeeperLink.connect(addressOf(id)) : undefined;
+    if (link !== undefined) this.#believeTimeout(active, link);
     const startedAtMs = await link?.started;
     if (startedAtMs !== undefined) {
       void link?.ended.then((end) => this.#afterKeeper(active, end, link));
@@ -646,13 +699,32 @@ export class Jobs {
     return true;
   }
 
+  /** The keeper knows best: a timeout may have been moved by a daemon that died before it was recorded. */
+  #believeTimeout(active: Active, { state }: KeeperLink): void {
+    if (state.timeoutLeftMs === 0) return;
+    const { job } = active;
+    const atMs = this.#parts.clock.now() + state.timeoutLeftMs;
+    if (Math.abs(atMs - (job.timeout?.atMs ?? 0)) <= CLOCKS_DIFFER_MS) return;
+    active.job = { ...job, timeout: timeoutUntil(job, atMs) };
+  }
+
   async #stopKeeper(active: Active, graceMs: number): Promise<void> {
-    active.stops ??= KeeperLink.connect(this.#parts.addressOf(active.job.id));
-    const link = await active.stops;
     // No keeper: its end is on the way by the launcher.
-    if (link === undefined) return;
-    link.stop(graceMs);
-    void link.ended.then(() => link.close());
+    (await this.#linkOf(active))?.stop(graceMs);
+  }
+
+  /** The connection to a job's keeper, one for all that is asked of it; undefined when there is none. */
+  #linkOf(active: Active): Promise<KeeperLink | undefined> {
+    if (active.link !== undefined) return active.link;
+    const link = KeeperLink.connect(this.#parts.addressOf(active.job.id));
+    active.link = link;
+    void link.then(async (found) => {
+      await found?.ended;
+      found?.close();
+      // One that was cut off before the end is made anew by whoever needs it next.
+      if (active.link === link) active.link = undefined;
+    });
+    return link;
   }
 
   /** Records an end, once, and tells everybody who waits for it. */
@@ -746,8 +818,7 @@ export class Jobs {
   #change(active: Active, change: Partial<Job>): void {
     const { store, clock } = this.#parts;
     active.job = { ...active.job, ...change };
-    const row = { job: active.job, idRange: active.idRange, bootId: active.bootId };
-    store.changeSoon(row, clock.now());
+    store.changeSoon(rowOf(active), clock.now());
     this.#say(active.job);
   }
 
@@ -763,6 +834,12 @@ export class Jobs {
     }
     await store.durable();
     await Promise.all(ids.map((id) => logs.remove(id)));
+  }
+
+  /** Records an act that changed the row. */
+  #mark(active: Active, action: Action, detail: string, who: Identity): Promise<void> {
+    const { store, clock } = this.#parts;
+    return store.mark(rowOf(active), action, detail, clock.now(), who);
   }
 
   #act(id: string, action: Action, detail: string, who: Identity): Promise<void> {
@@ -787,7 +864,7 @@ export class Jobs {
     link: KeeperLink | undefined,
   ): Promise<Job> {
     const { logs, bootId, log } = this.#parts;
-    const { id, spec } = active.job;
+    const { id } = active.job;
     if (this.#stopped) return active.job;
     const found = await logs.findEnd(id).catch((error: unknown) => {
       log.error('the log of a job cannot be read', { jobId: id, error: messageOf(error) });
@@ -800,7 +877,7 @@ export class Jobs {
       this.#change(active, { status: 'RUNNING', startedAtMs: end.startedAtMs });
     }
     const why = lostReason(active.bootId, bootId);
-    const outcome: Outcome = end === undefined ? { how: 'lost', why } : outcomeOf(end, spec);
+    const outcome: Outcome = end === undefined ? { how: 'lost', why } : outcomeOf(end, active.job);
     const job = await this.#settle(active, outcome, end, true);
     link?.seen();
     link?.close();

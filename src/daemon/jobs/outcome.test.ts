@@ -20,7 +20,9 @@ const spec = {
 function seen(...pairs: string[]) {
   const end = parseEnd(parsePairs(pairs));
   assert.ok(end !== undefined);
-  const { status, exitCode, reason } = viewOutcome(outcomeOf(end, spec));
+  const { status, exitCode, reason } = viewOutcome(
+    outcomeOf(end, { spec, timeout: undefined, stoppedBy: '' }),
+  );
   return [status, exitCode, reason];
 }
 

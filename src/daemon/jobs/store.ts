@@ -5,7 +5,7 @@ import { type JobStatus, type Outcome, viewOutcome } from '../../shared/job-stat
 import type { Audit } from '../audit/audit.ts';
 import type { Action } from '../audit/record.ts';
 import type { Db } from '../store/db.ts';
-import type { Identity, Job, StoredSpec, Usage } from './job.ts';
+import type { Identity, Job, StoredSpec, Timeout, Usage } from './job.ts';
 import type { Sandbox } from './posture.ts';
 
 /** What only the node itself needs to know of a job. */
@@ -40,7 +40,7 @@ const changeOf = {
 } as const satisfies Record<JobStatus, Action>;
 
 const COLUMNS = `id, status, spec, secrets, created_at_ms, queued_at_ms, started_at_ms, ended_at_ms,
-  outcome, usage, log_bytes, log_dropped, id_range, boot_id`;
+  timeout, stopped_by, outcome, usage, log_bytes, log_dropped, id_range, boot_id`;
 
 export class JobStore {
   readonly #db: Db;
@@ -59,11 +59,13 @@ export class JobStore {
     this.#db = db;
     this.#audit = audit;
     this.#insert = db.prepare(
-      `INSERT INTO jobs (id, name, status, spec, secrets, created_at_ms, queued_at_ms, start_at_ms, id_range, boot_id, sandbox)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO jobs (id, name, status, spec, secrets, created_at_ms, queued_at_ms, start_at_ms, timeout,
+         id_range, boot_id, sandbox)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#update = db.prepare(
-      `UPDATE jobs SET status = ?, queued_at_ms = ?, started_at_ms = ?, ended_at_ms = ?, outcome = ?, usage = ?,
+      `UPDATE jobs SET status = ?, queued_at_ms = ?, started_at_ms = ?, ended_at_ms = ?,
+         timeout = ?, stopped_by = ?, outcome = ?, usage = ?,
          log_bytes = ?, log_dropped = ?, id_range = ?, boot_id = ? WHERE id = ?`,
     );
     this.#get = db.prepare(`SELECT ${COLUMNS} FROM jobs WHERE id = ?`);
@@ -103,9 +105,10 @@ export class JobStore {
         job.createdAtMs,
         job.queuedAtMs,
         job.spec.startAtMs,
+        jsonOrNull(job.timeout),
         idRange ?? null,
         bootId,
-        sandbox === undefined ? null : JSON.stringify(sandbox),
+        jsonOrNull(sandbox),
       );
     });
   }
@@ -137,6 +140,14 @@ export class JobStore {
   /** Records what somebody did to a job that changes no row. Resolves when it is committed. */
   act(jobId: string, action: Action, detail: string, atMs: number, who: Identity): Promise<void> {
     return this.#audit.record({ atMs, action, jobId, who, result: 'ok', detail });
+  }
+
+  /** The same of an act that changes the row, but not the status. */
+  mark(row: JobRow, action: Action, detail: string, atMs: number, who: Identity): Promise<void> {
+    return this.#db.write(() => {
+      this.#audit.append({ atMs, action, jobId: row.job.id, who, result: 'ok', detail });
+      this.#set(row);
+    });
   }
 
   /** Resolves when it is committed. */
@@ -198,7 +209,8 @@ export class JobStore {
     return this.#db.durable();
   }
 
-  #apply({ job, idRange, bootId }: JobRow, atMs: number, who?: Identity): void {
+  #apply(row: JobRow, atMs: number, who?: Identity): void {
+    const { job } = row;
     this.#audit.append({
       atMs,
       action: changeOf[job.status],
@@ -207,13 +219,19 @@ export class JobStore {
       result: job.status,
       detail: job.outcome === undefined ? '' : wordsOf(job.outcome),
     });
+    this.#set(row);
+  }
+
+  #set({ job, idRange, bootId }: JobRow): void {
     this.#update.run(
       job.status,
       job.queuedAtMs,
       job.startedAtMs,
       job.endedAtMs,
-      job.outcome === undefined ? null : JSON.stringify(job.outcome),
-      job.usage === undefined ? null : JSON.stringify(job.usage),
+      jsonOrNull(job.timeout),
+      job.stoppedBy,
+      jsonOrNull(job.outcome),
+      jsonOrNull(job.usage),
       job.logBytes,
       job.logDroppedBytes,
       idRange ?? null,
@@ -227,6 +245,10 @@ export class JobStore {
 function wordsOf(outcome: Outcome): string {
   const { reason, message } = viewOutcome(outcome);
   return message === '' ? reason : `${reason}: ${message}`;
+}
+
+function jsonOrNull(value: object | undefined): string | null {
+  return value === undefined ? null : JSON.stringify(value);
 }
 
 function fromRow(row: Record<string, unknown>): JobRow {
@@ -246,6 +268,8 @@ function fromRow(row: Record<string, unknown>): JobRow {
       queuedAtMs: number('queued_at_ms'),
       startedAtMs: number('started_at_ms'),
       endedAtMs: number('ended_at_ms'),
+      timeout: json('timeout') as Timeout | undefined,
+      stoppedBy: text('stopped_by'),
       outcome: json('outcome') as Outcome | undefined,
       usage: json('usage') as Usage | undefined,
       logBytes: number('log_bytes'),

@@ -1,5 +1,5 @@
-// A connection to the keeper of one job, over its abstract unix socket: to stop it, to feed it, to hear its
-// bell when there is output. It works the same for jobs started by an earlier daemon.
+// A connection to the keeper of one job, over its abstract unix socket: to stop it, to feed it, to move its
+// timeout, to hear its bell when there is output. It works the same for jobs started by an earlier daemon.
 
 import { createConnection, type Socket } from 'node:net';
 import { JobletError } from '../../shared/errors.ts';
@@ -21,6 +21,8 @@ interface KeeperState {
   readonly keeperPid: number;
   readonly initPid: number;
   readonly startedAtMs: number;
+  /** What is left of its timeout; 0 is none. */
+  readonly timeoutLeftMs: number;
 }
 
 export class KeeperLink {
@@ -33,6 +35,8 @@ export class KeeperLink {
   readonly #socket: Socket;
   #onBell: (position: number) => void = () => {};
   #onInput: (taken: boolean) => void = () => {};
+  /** Whoever waits for a timeout to be moved, in their order. */
+  readonly #onDeadline: ((moved: boolean) => void)[] = [];
 
   private constructor(socket: Socket, state: KeeperState, reader: FrameReader, early: string[][]) {
     this.#socket = socket;
@@ -51,6 +55,8 @@ export class KeeperLink {
       else if (verb === 'bell') this.#onBell(Number(first));
       else if (verb === 'stdin-taken') this.#onInput(true);
       else if (verb === 'stdin-gone') this.#onInput(false);
+      else if (verb === 'deadline-set') this.#onDeadline.shift()?.(true);
+      else if (verb === 'deadline-refused') this.#onDeadline.shift()?.(false);
       else if (verb === 'ended') resolve(parseEnd(parsePairs(rest)));
     };
     early.forEach(take);
@@ -59,6 +65,7 @@ export class KeeperLink {
       started.resolve(undefined);
       resolve(undefined);
       this.#onInput(false);
+      for (const moved of this.#onDeadline.splice(0)) moved(false);
     });
   }
 
@@ -92,6 +99,15 @@ export class KeeperLink {
   /** SIGTERM now, SIGKILL after the grace; 0 kills at once. */
   stop(graceMs: number): void {
     this.#socket.write(formatFrame(['stop', String(graceMs)]));
+  }
+
+  /** Lets the job time out so many milliseconds from now; 0 is never. False when it is ending. */
+  moveTimeout(ms: number): Promise<boolean> {
+    if (this.#socket.destroyed) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      this.#onDeadline.push(resolve);
+      this.#socket.write(formatFrame(['deadline', String(ms)]));
+    });
   }
 
   /** Asks for one call of `bell`, when there is output beyond what the last one named. */
@@ -138,11 +154,12 @@ function framesOf(chunk: Buffer, reader: FrameReader, socket: Socket): string[][
 }
 
 function parseState(frame: readonly string[]): KeeperState {
-  const [, , phase, keeperPid, initPid, startedNs = '0'] = frame;
+  const [, , phase, keeperPid, initPid, startedNs = '0', , timeoutMs = '0'] = frame;
   return {
     phase: phase === 'running' || phase === 'ended' ? phase : 'starting',
     keeperPid: Number(keeperPid),
     initPid: Number(initPid),
     startedAtMs: nsToMs(startedNs),
+    timeoutLeftMs: Number(timeoutMs),
   };
 }

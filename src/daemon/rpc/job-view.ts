@@ -53,7 +53,9 @@ export function toStatus(
     workflowUuid: spec.workflowUuid,
     ...ending(job),
     createdTime: rfc3339(job.createdAtMs),
-    timeoutMs: BigInt(spec.timeoutMs),
+    timeoutMs: BigInt(timeoutMsOf(job)),
+    timeoutTime: rfc3339(job.timeout?.atMs ?? 0),
+    stoppedBy: job.stoppedBy,
     maxProcesses: spec.limits.processes,
     memoryPeakBytes: BigInt(job.usage?.memoryPeakBytes ?? 0),
     cpuUsec: BigInt(job.usage?.cpuUsec ?? 0),
@@ -157,6 +159,11 @@ function shared(job: Job, nodeId: string) {
     secretEnvironment: masked(spec.secretEnvironment),
     nodeId,
   };
+}
+
+/** What it may take; a job that has not started yet may take what it asked for. */
+function timeoutMsOf({ timeout, spec, startedAtMs }: Job): number {
+  return timeout?.ms ?? (startedAtMs === 0 ? spec.timeoutMs : 0);
 }
 
 /** Where a job stands that waits for its turn. */

@@ -60,6 +60,8 @@ const job: Job = {
   queuedAtMs: Date.parse('2030-01-31T12:00:00.123Z'),
   startedAtMs: Date.parse('2030-01-31T12:00:00.125Z'),
   endedAtMs: 0,
+  timeout: { ms: 60_000, atMs: Date.parse('2030-01-31T12:01:00.123Z') },
+  stoppedBy: '',
   outcome: undefined,
   usage: undefined,
   logBytes: 0,

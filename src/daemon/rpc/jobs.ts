@@ -3,6 +3,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { DataChunkSchema } from '../../gen/joblet/common_pb.ts';
 import type {
+  ExtendJobRequest,
   GetJobLogsRequest,
   JobService,
   QueryJobsRequest,
@@ -12,6 +13,7 @@ import type {
 import { invalid, JobletError, type Problem } from '../../shared/errors.ts';
 import { type JobStatus, jobStatuses } from '../../shared/job-state.ts';
 import type { StreamName } from '../../shared/log-record.ts';
+import { formatDuration } from '../../shared/units.ts';
 import type { Job } from '../jobs/job.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { LogQuery, Logs } from '../jobs/logs.ts';
@@ -34,6 +36,7 @@ export interface JobParts {
     | 'query'
     | 'stop'
     | 'cancel'
+    | 'extend'
     | 'delete'
     | 'deleteAll'
     | 'wait'
@@ -55,6 +58,7 @@ const PAGE_LIMIT = 1000;
 const PAGE_DEFAULT = 100;
 const TAIL_LIMIT = 1_000_000;
 const MAX_GRACE_MS = 3_600_000;
+const MAX_TIMEOUT_MS = 365 * 24 * 3_600_000;
 
 /** Streams that a reader may ask for. */
 const readable: readonly StreamName[] = ['stdout', 'stderr'];
@@ -107,6 +111,8 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
       return { uuid: job.id, status: job.status };
     },
 
+    extendJob: async (request, call) => status(await extendJob(parts, request, call)),
+
     deleteJob: async ({ uuid }, { identity }) => {
       const { id } = await jobs.delete(uuid, identity);
       return { uuid: id, success: true, message: `Job ${id} deleted` };
@@ -151,6 +157,27 @@ export async function startJob(
 ): Promise<Job> {
   if (request.priority > 0) demand(identity, raisePriority);
   return jobs.run(toJobSpec(request, host, policy, Date.now()), identity);
+}
+
+/** More time than the operator allows is for operators. */
+const passTimeout: Rule = { role: 'operator', operation: 'extend_job_beyond_limit' };
+
+async function extendJob(
+  { jobs, policy }: Pick<JobParts, 'jobs' | 'policy'>,
+  { uuid, timeoutMs }: ExtendJobRequest,
+  { identity }: Pick<Call, 'identity'>,
+): Promise<Job> {
+  const ms = Number(timeoutMs);
+  if (ms < 0 || ms > MAX_TIMEOUT_MS) {
+    const message = `is from 0 (no timeout) to ${formatDuration(MAX_TIMEOUT_MS)}`;
+    throw invalid([{ field: 'timeout_ms', message }]);
+  }
+  const { startedAtMs } = jobs.get(uuid);
+  const wholeMs = Date.now() - startedAtMs + ms;
+  const most = policy.jobTimeoutMs;
+  const isBeyond = startedAtMs > 0 && most > 0 && (ms === 0 || wholeMs > most);
+  if (isBeyond) demand(identity, passTimeout);
+  return jobs.extend(uuid, ms, identity);
 }
 
 /** The output of a job as a request wants it. When it is followed, its end is the job's end. */

@@ -47,6 +47,7 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
     SendJobInput: ['developer', 'run_job'],
     StopJob: ['developer', 'stop_job'],
     CancelJob: ['developer', 'stop_job'],
+    ExtendJob: ['developer', 'extend_job'],
     DeleteJob: ['developer', 'delete_job'],
     DeleteAllJobs: ['developer', 'delete_job'],
     GetJobStatus: ['viewer', 'get_job'],
