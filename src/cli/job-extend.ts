@@ -12,8 +12,8 @@ export const jobExtend = command({
   usage: 'rnx job extend JOB --timeout=TIME',
   summary: 'Lets a running job time out TIME from now, instead of when it would have.',
   notes: [
-    'JOB is an id or a beginning of one. --timeout=0 takes the timeout away. More than the',
-    'node allows (joblet.jobTimeout) takes an operator.',
+    'JOB is an id or a beginning of one. --timeout=0 takes the timeout away.',
+    'More than the node allows (joblet.jobTimeout) takes an operator.',
   ],
   examples: ['rnx job extend f47ac10b --timeout=10m', 'rnx job extend f47ac10b --timeout=0'],
   flags: {
