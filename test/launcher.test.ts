@@ -677,6 +677,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       keeper.send('watch');
       assert.equal((await keeper.next())[0], 'bell');
       keeper.send('deadline', '1');
+      assert.deepEqual(await keeper.next(), ['deadline-set']);
       assert.equal((await keeper.next())[0], 'ended');
       await keeper.closed;
       const log = world.readLog(id);
