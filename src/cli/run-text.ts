@@ -17,7 +17,8 @@ export interface RunContext {
   readonly secrets: number;
 }
 
-function headline({ status, reason }: JobStarted): string {
+function headline({ status, reason, repeatedRequest }: JobStarted): string {
+  if (repeatedRequest) return 'Job was asked for before with this key:';
   if (reason === 'NOT_STARTED') return 'Job could not be started:';
   if (status === 'SCHEDULED') return 'Job scheduled:';
   return status === 'PENDING' ? 'Job is waiting for its turn:' : 'Job started:';
@@ -87,6 +88,7 @@ export function startedJson(job: JobStarted, context: RunContext): object {
     command: context.command,
     args: context.args,
     status: job.status,
+    ...(job.repeatedRequest ? { repeated_request: true } : {}),
     ...(isFinal(job.status as JobStatus) ? { exit_code: job.exitCode } : {}),
     ...Object.fromEntries(
       Object.entries(optional).filter(([, value]) => value !== '' && value !== 0),

@@ -40,6 +40,7 @@ export const RunJobRequest = {
   uploadId: [106, 'string'],
   graceMs: [107, 'int64'],
   priority: [130, 'int32'],
+  idempotencyKey: [131, 'string'],
 } as const satisfies Shape;
 
 export const RunJobResponse = {
@@ -65,6 +66,7 @@ export const RunJobResponse = {
   networkNote: [107, 'string'],
   waitsFor: [130, 'string'],
   jobsAhead: [131, 'int32'],
+  repeatedRequest: [132, 'bool'],
 } as const satisfies Shape;
 
 export const GetJobStatusRequest = {

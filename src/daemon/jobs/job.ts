@@ -59,6 +59,13 @@ export interface JobSpec {
 /** A JobSpec as it is kept: file contents have gone to the work directory, only their names stay. */
 export type StoredSpec = Omit<JobSpec, 'uploads'> & { readonly uploads: readonly string[] };
 
+/** A caller's own name for a job, so that asking for it again does not make another one. */
+export interface JobKey {
+  readonly text: string;
+  /** What was asked for: a digest for each field of the request, by its name. */
+  readonly digests: Readonly<Record<string, string>>;
+}
+
 /** What the kernel counted, read at the end. */
 export interface Usage {
   readonly cpuUsec: number;

@@ -20,7 +20,8 @@ import type { Log } from '../log.ts';
 import { RESTORED_BOOT } from '../store/backup.ts';
 import type { Bells } from './bells.ts';
 import { type Clock, Due } from './due.ts';
-import type { Identity, Job, JobSpec, Timeout } from './job.ts';
+import type { Identity, Job, JobKey, JobSpec, Timeout } from './job.ts';
+import { Keys } from './keys.ts';
 import type { Logs } from './logs.ts';
 import { outcomeOf } from './outcome.ts';
 import { makePlan } from './plan.ts';
@@ -147,6 +148,7 @@ export class Jobs {
   readonly #parts: JobsParts;
   readonly #active = new Map<string, Active>();
   readonly #queue: Queue;
+  readonly #keys: Keys;
   readonly #due: Due;
   /** Ends that wait for the state to be written again, by job; their logs or keepers hold them. */
   readonly #unrecorded = new Map<string, Unrecorded>();
@@ -158,11 +160,27 @@ export class Jobs {
   constructor(parts: JobsParts) {
     this.#parts = parts;
     this.#queue = new Queue(parts.config.capacity);
+    this.#keys = new Keys((owner, key) => parts.store.findByKey(owner, key));
     this.#due = new Due(parts.clock, (id) => this.#startDue(id));
   }
 
+  /**
+   * Accepts a job that is to be made once, however often it is asked for. Resolves as `run` does, or
+   * with the job that is there already.
+   */
+  async runOnce(
+    key: JobKey,
+    spec: JobSpec,
+    who: Identity,
+  ): Promise<{ readonly job: Job; readonly isNew: boolean }> {
+    const { id, isNew } = await this.#keys.once(key, who, () => this.run(spec, who, key));
+    // What was sent ahead for it once more, nobody will use.
+    if (!isNew) await this.#parts.uploads.drop(spec.uploadId, who);
+    return { job: this.get(id), isNew };
+  }
+
   /** Accepts a job. Resolves when it runs, has ended, or waits for its time or its turn. */
-  async run(spec: JobSpec, who: Identity): Promise<Job> {
+  async run(spec: JobSpec, who: Identity, key?: JobKey): Promise<Job> {
     const { store, uploads, room, clock } = this.#parts;
     this.goOn();
     room.check();
@@ -196,7 +214,7 @@ export class Jobs {
       logBytes: 0,
       logDroppedBytes: 0,
     };
-    const active = await this.#add(job, staged, who);
+    const active = await this.#add(job, staged, who, key);
     // The row is made safe while the sandbox is being made; the answer waits for both.
     const started = starts ? this.#start(active) : active.job;
     try {
@@ -480,7 +498,12 @@ export class Jobs {
   }
 
   /** Writes the row of a new job, or leaves nothing of it. */
-  async #add(job: Job, staged: Staged | undefined, who: Identity): Promise<Active> {
+  async #add(
+    job: Job,
+    staged: Staged | undefined,
+    who: Identity,
+    key: JobKey | undefined,
+  ): Promise<Active> {
     const { store, resources, bootId } = this.#parts;
     const starts = job.status === 'INITIALIZING';
     const idRange = starts ? resources.takeIdRange() : undefined;
@@ -488,7 +511,8 @@ export class Jobs {
     // It is known from now on, so that its place counts for jobs which arrive meanwhile.
     const active = this.#enter(row, staged);
     try {
-      active.recorded = store.add(row, starts ? this.#sandboxOf(active) : undefined, who);
+      const sandbox = starts ? this.#sandboxOf(active) : undefined;
+      active.recorded = store.add(row, sandbox, who, key);
       await active.recorded;
     } catch (cause) {
       this.#active.delete(job.id);

@@ -5,7 +5,8 @@ import { type JobStatus, type Outcome, viewOutcome } from '../../shared/job-stat
 import type { Audit } from '../audit/audit.ts';
 import type { Action } from '../audit/record.ts';
 import type { Db } from '../store/db.ts';
-import type { Identity, Job, StoredSpec, Timeout, Usage } from './job.ts';
+import type { Identity, Job, JobKey, StoredSpec, Timeout, Usage } from './job.ts';
+import type { Keyed } from './keys.ts';
 import type { Sandbox } from './posture.ts';
 
 /** What only the node itself needs to know of a job. */
@@ -49,6 +50,7 @@ export class JobStore {
   readonly #audit: Audit;
   readonly #get;
   readonly #prefix;
+  readonly #byKey;
   readonly #open;
   readonly #delete;
   readonly #setSandbox;
@@ -60,8 +62,8 @@ export class JobStore {
     this.#audit = audit;
     this.#insert = db.prepare(
       `INSERT INTO jobs (id, name, status, spec, secrets, created_at_ms, queued_at_ms, start_at_ms, timeout,
-         id_range, boot_id, sandbox)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         id_range, boot_id, sandbox, key_owner, idempotency_key, request_digests)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#update = db.prepare(
       `UPDATE jobs SET status = ?, queued_at_ms = ?, started_at_ms = ?, ended_at_ms = ?,
@@ -70,6 +72,9 @@ export class JobStore {
     );
     this.#get = db.prepare(`SELECT ${COLUMNS} FROM jobs WHERE id = ?`);
     this.#prefix = db.prepare('SELECT id FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2');
+    this.#byKey = db.prepare(
+      'SELECT id, request_digests FROM jobs WHERE key_owner = ? AND idempotency_key = ?',
+    );
     this.#open = db.prepare(
       `SELECT ${COLUMNS} FROM jobs WHERE ended_at_ms = 0
        ORDER BY rowid`,
@@ -85,6 +90,7 @@ export class JobStore {
     { job, idRange, bootId }: JobRow,
     sandbox: Sandbox | undefined,
     who: Identity,
+    key: JobKey | undefined,
   ): Promise<void> {
     const { secretEnvironment, ...spec } = job.spec;
     return this.#db.write(() => {
@@ -109,6 +115,9 @@ export class JobStore {
         idRange ?? null,
         bootId,
         jsonOrNull(sandbox),
+        key === undefined ? null : who.name,
+        key?.text ?? null,
+        jsonOrNull(key?.digests),
       );
     });
   }
@@ -161,6 +170,13 @@ export class JobStore {
   find(id: string): Job | undefined {
     const row = this.#get.get(id);
     return row === undefined ? undefined : fromRow(row).job;
+  }
+
+  /** The job that a caller gave a key, with what was asked for then. */
+  findByKey(owner: string, key: string): Keyed | undefined {
+    const row = this.#byKey.get(owner, key);
+    if (row === undefined) return undefined;
+    return { id: String(row['id']), digests: JSON.parse(String(row['request_digests'])) };
   }
 
   /** Ids that start with `prefix`: none, the one, or two of several. */

@@ -139,6 +139,13 @@ export class Uploads {
     return { directory, bytes: bytes + writer.bytes, names: [...names, ...writer.names] };
   }
 
+  /** Drops a streamed upload of a client's that it will not use. */
+  async drop(uploadId: string, who: { readonly name: string }): Promise<void> {
+    if (this.#waiting.get(uploadId)?.who !== who.name) return;
+    this.#waiting.delete(uploadId);
+    await rm(path.join(this.#received, uploadId), { recursive: true, force: true });
+  }
+
   /** What an earlier daemon staged for a job that still waits. */
   async restage(jobId: string, names: readonly string[]): Promise<Staged | undefined> {
     if (names.length === 0) return undefined;

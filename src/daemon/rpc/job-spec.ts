@@ -69,6 +69,7 @@ const MAX_WORK_BYTES = 1024 ** 4;
 const WORK = '/work';
 const PATH_BYTES = 1024;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const KEY = /^[!-~]{0,128}$/;
 const RFC3339 = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2})$/i;
 
 /** Networks that exist now. */
@@ -105,6 +106,7 @@ export function toJobSpec(
     allow: readAllow(request.allow, report),
     workflowUuid: '',
   };
+  checkKey(request.idempotencyKey, report);
   checkProgramBytes(spec, report);
   refuseWhatIsNotThere(request, report);
   if (problems.length > 0) throw invalid(problems);
@@ -340,6 +342,11 @@ export function parseRfc3339(text: string): number | undefined {
   if (Number.isNaN(atMs) || Number.isNaN(wall)) return undefined;
   const isReal = new Date(wall).toISOString().startsWith(`${date}T${clock}`);
   return isReal && zone !== '' ? atMs : undefined;
+}
+
+function checkKey(key: string, report: Report): void {
+  if (KEY.test(key)) return;
+  report('idempotency_key', 'is up to 128 printable ASCII characters, without a space');
 }
 
 function readPriority(asked: number, report: Report): number {

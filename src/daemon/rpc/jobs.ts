@@ -26,12 +26,14 @@ import { type Host, type JobPolicy, type JobRequest, toJobSpec } from './job-spe
 import { toJob, toRunResponse, toStatus, toStopResponse } from './job-view.ts';
 import { eachEntry, joinEntries } from './log-chunks.ts';
 import { toPosture } from './posture-view.ts';
+import { digestsOf } from './request-digests.ts';
 import { demand, type Rule } from './roles.ts';
 
 export interface JobParts {
   readonly jobs: Pick<
     Jobs,
     | 'run'
+    | 'runOnce'
     | 'get'
     | 'query'
     | 'stop'
@@ -71,8 +73,9 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
   };
   return {
     runJob: async (request, call) => {
-      const job = await startJob(parts, request, call);
-      return toRunResponse(job, nodeId, jobs.turnOf(job));
+      const { job, isNew } = await startJob(parts, request, call);
+      const response = toRunResponse(job, nodeId, jobs.turnOf(job));
+      return { ...response, repeatedRequest: !isNew };
     },
 
     getJobStatus: async ({ uuid, posture }) => {
@@ -154,9 +157,12 @@ export async function startJob(
   { jobs, host, policy }: Pick<JobParts, 'jobs' | 'host' | 'policy'>,
   request: JobRequest,
   { identity }: Pick<Call, 'identity'>,
-): Promise<Job> {
+): Promise<{ readonly job: Job; readonly isNew: boolean }> {
   if (request.priority > 0) demand(identity, raisePriority);
-  return jobs.run(toJobSpec(request, host, policy, Date.now()), identity);
+  const spec = toJobSpec(request, host, policy, Date.now());
+  const text = request.idempotencyKey;
+  if (text === '') return { job: await jobs.run(spec, identity), isNew: true };
+  return jobs.runOnce({ text, digests: digestsOf(request) }, spec, identity);
 }
 
 /** More time than the operator allows is for operators. */

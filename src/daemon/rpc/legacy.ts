@@ -12,7 +12,7 @@ export function legacyHandlers(parts: JobParts): Handlers<typeof JobletService> 
   return {
     runJob: async ({ command, args, maxCpu, maxMemory, maxIoBps }, call) => {
       const wish = { command, args, maxCpu, maxMemory, maxIoBps };
-      const job = await startJob(parts, create(RunJobRequestSchema, wish), call);
+      const { job } = await startJob(parts, create(RunJobRequestSchema, wish), call);
       // Clients of this API read a start time in every answer.
       const startTime = rfc3339(job.startedAtMs || job.createdAtMs);
       return { ...toLegacyJob(job, nodeId), startTime };
