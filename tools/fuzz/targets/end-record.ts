@@ -42,7 +42,11 @@ export default target({
     for (const value of Object.values(end)) {
       assert.ok(typeof value !== 'number' || (Number.isSafeInteger(value) && value >= 0));
     }
-    const outcome = outcomeOf(end, { limits, timeoutMs: 5 });
+    const outcome = outcomeOf(end, {
+      spec: { limits, timeoutMs: 5 },
+      timeout: undefined,
+      stoppedBy: '',
+    });
     assert.ok(outcome.how !== undefined);
     assert.ok(nsToMs(String(end.startedAtMs)) <= end.startedAtMs);
   },
