@@ -1,4 +1,4 @@
-// Cgroup directories that go from job to job (docs/decisions/0016-cgroups-used-again.md). On v1 a job
+// Cgroup directories that go from job to job (docs/decisions/0022-cgroups-used-again.md). On v1 a job
 // needs one in each of five trees, and making and removing them costs more than all of its mounts.
 // So the first few id ranges keep theirs: which job is in them is told by the range that it holds.
 
