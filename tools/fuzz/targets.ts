@@ -14,6 +14,10 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/daemon/audit/chain.ts'],
     load: () => import('./targets/audit-chain.ts'),
   },
+  backup: {
+    sources: ['src/daemon/store/backup.ts', 'src/daemon/store/faults.ts'],
+    load: () => import('./targets/backup.ts'),
+  },
   'command-line': {
     sources: ['src/cli/command.ts', 'src/cli/interpret.ts', 'src/cli/job-run.ts'],
     load: () => import('./targets/command-line.ts'),
@@ -60,6 +64,10 @@ export const targets: Readonly<Record<string, Row>> = {
     ],
     load: () => import('./targets/job-request.ts'),
   },
+  inspection: {
+    sources: ['src/daemon/doctor/inspection.ts'],
+    load: () => import('./targets/inspection.ts'),
+  },
   'kernel-texts': {
     sources: ['src/daemon/linux/cgroup.ts', 'src/daemon/linux/job-process.ts'],
     load: () => import('./targets/kernel-texts.ts'),
@@ -85,7 +93,7 @@ export const targets: Readonly<Record<string, Row>> = {
     load: () => import('./targets/nodes-file.ts'),
   },
   queries: {
-    sources: ['src/daemon/rpc/jobs.ts'],
+    sources: ['src/daemon/rpc/jobs.ts', 'src/daemon/rpc/audit.ts'],
     load: () => import('./targets/queries.ts'),
   },
   terminal: {
@@ -103,6 +111,10 @@ export const targets: Readonly<Record<string, Row>> = {
   uploads: {
     sources: ['src/daemon/jobs/uploads.ts', 'src/shared/upload-path.ts'],
     load: () => import('./targets/uploads.ts'),
+  },
+  wal: {
+    sources: ['src/daemon/store/wal.ts'],
+    load: () => import('./targets/wal.ts'),
   },
   wire: {
     sources: ['src/client/wire.ts', 'src/client/messages.ts'],

@@ -49,8 +49,12 @@ export function auditHandlers(
     followAudit: async function* ({ filter, after, noFollow }, { signal }) {
       const problems: Problem[] = [];
       const wanted = toFilter(filter, problems);
+      const from = Number(after);
+      if (!Number.isSafeInteger(from) || from < 0) {
+        problems.push({ field: 'after', message: 'is not the number of a record' });
+      }
       if (problems.length > 0) throw invalid(problems);
-      for await (const record of audit.read(wanted, Number(after), !noFollow, signal)) {
+      for await (const record of audit.read(wanted, from, !noFollow, signal)) {
         yield toMessage(record);
       }
     },

@@ -176,6 +176,12 @@ test('a changed bit in the middle of the WAL is damage, not a tail', async (t) =
     assert.notEqual(readWal(bytes).damagedAt, undefined, `byte ${at}`);
     bytes[at] = (bytes[at] ?? 0) ^ 0x10;
   }
+  // Where the header says how big a page is.
+  for (let bit = 0; bit < 32; bit++) {
+    const changed = Buffer.from(bytes);
+    changed.writeUInt32BE((changed.readUInt32BE(8) ^ (1 << bit)) >>> 0, 8);
+    assert.equal(readWal(changed).damagedAt, 0, `bit ${bit} of the size of a page`);
+  }
   flip(wal, 5000);
   assert.throws(() => new Db(crashed), { kind: 'unavailable', message: /damaged/ });
 });

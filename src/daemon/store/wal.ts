@@ -51,9 +51,11 @@ export function readWal(bytes: Buffer): WalState {
   return { ignoredBytes: end - at, damagedAt: goesOn ? at : undefined };
 }
 
+/** What the header says, unless that is what no database has: then the size that ours have. */
 function pageBytes(bytes: Buffer): number {
   const said = bytes.readUInt32BE(8);
-  return said >= 512 && said <= 65_536 ? said : 4096;
+  const isPowerOfTwo = (said & (said - 1)) === 0;
+  return isPowerOfTwo && said >= 512 && said <= 65_536 ? said : 4096;
 }
 
 /** Whether a whole frame stands at `at` whose checksum continues `seed`. */

@@ -9,10 +9,12 @@ import {
   type MessageInitShape,
   toBinary,
 } from '@bufbuild/protobuf';
+import type { AuditFilter } from '../../../src/daemon/audit/table.ts';
 import type { Job } from '../../../src/daemon/jobs/job.ts';
 import type { LogQuery } from '../../../src/daemon/jobs/logs.ts';
 import type { JobQuery } from '../../../src/daemon/jobs/store.ts';
 import type { UploadPart } from '../../../src/daemon/jobs/uploads.ts';
+import { auditHandlers } from '../../../src/daemon/rpc/audit.ts';
 import type { Call } from '../../../src/daemon/rpc/handlers.ts';
 import {
   formatPageToken,
@@ -20,6 +22,11 @@ import {
   jobHandlers,
   parsePageToken,
 } from '../../../src/daemon/rpc/jobs.ts';
+import {
+  FollowAuditRequestSchema,
+  QueryAuditRequestSchema,
+  VerifyAuditRequestSchema,
+} from '../../../src/gen/joblet/audit_pb.ts';
 import {
   GetJobLogsRequestSchema,
   QueryJobsRequestSchema,
@@ -75,6 +82,21 @@ const parts = {
 
 const handlers = jobHandlers(parts);
 
+const audit = auditHandlers({
+  async query({ actions }: AuditFilter, after: number, limit: number) {
+    assert.ok(Number.isSafeInteger(after) && limit >= 1 && limit <= 1001);
+    assert.ok(actions === undefined || actions.every((word) => /^[a-z.]+$/.test(word)));
+    return { records: [], head: 0 };
+  },
+  async *read(_filter: AuditFilter, after: number) {
+    assert.ok(Number.isSafeInteger(after) && after >= 0);
+    yield* [];
+  },
+  async verify() {
+    throw new JobletError('not-found', 'none');
+  },
+} as unknown as Parameters<typeof auditHandlers>[0]);
+
 /** A reader of one kind of request: what it is made of, and who answers it. */
 interface Reader {
   readonly schema: DescMessage;
@@ -96,6 +118,12 @@ const readers: readonly Reader[] = [
     schema: SendJobInputRequestSchema,
     ask: async (message) => handlers.sendJobInput?.(streamOf([message, message]), call),
   },
+  { schema: QueryAuditRequestSchema, ask: async (message) => audit.queryAudit?.(message, call) },
+  {
+    schema: FollowAuditRequestSchema,
+    ask: (message) => collect(audit.followAudit?.(message, call) ?? streamOf([])),
+  },
+  { schema: VerifyAuditRequestSchema, ask: async (message) => audit.verifyAudit?.(message, call) },
 ];
 
 function seed<S extends DescMessage>(at: number, schema: S, wish: MessageInitShape<S>): Buffer {
@@ -120,6 +148,17 @@ export default target({
       part: { case: 'header', value: { path: 'a', size: 5n, mode: 0o644 } },
     }),
     seed(3, UploadFilesRequestSchema, { part: { case: 'data', value: Buffer.from('x') } }),
+    seed(5, QueryAuditRequestSchema, {
+      filter: { since: '2030-01-31T12:00:00Z', actions: ['job.created'], who: 'ann' },
+      pageToken: '12',
+      limit: 5,
+    }),
+    seed(6, FollowAuditRequestSchema, {
+      filter: { jobUuid: id },
+      after: 2n ** 60n,
+      noFollow: true,
+    }),
+    seed(7, VerifyAuditRequestSchema, { expect: `1:${'0'.repeat(64)}` }),
     seed(4, SendJobInputRequestSchema, { uuid: id, data: Buffer.from('x'), end: true }),
   ],
   words: [token, id, 'COMPLETED', 'stdout', 'stderr', 'gap', '.'],
