@@ -3,11 +3,19 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Connection } from '../src/client/connection.ts';
 import {
+  cancelJob,
   deleteAllJobs,
   getJobLogs,
   queryJobs,
@@ -90,9 +98,12 @@ test('on a full state disk jobs end, new ones are refused, and then all goes on'
   const { job, stdout } = await ended(api, uuid);
   assert.equal(job.exitCode, 42);
   assert.equal(stdout, 'ready\nwent on\n');
-  await daemon.kill();
-  // The disk is as full for the next daemon.
-  await daemon.restart();
+  // The disk is as full for the next daemon, and for one behind a clean stop, which takes the WAL away.
+  for (const how of ['kill', 'end'] as const) {
+    await daemon[how]();
+    disk.fill();
+    await daemon.restart();
+  }
   const again = daemon.as('admin');
   assert.equal((await statusOf(again, uuid)).exitCode, 42);
   assert.equal((await again.unary(queryJobs, {})).jobs.length, 1);
@@ -155,6 +166,62 @@ test('a full log disk leaves jobs running, and says what it took', { skip }, asy
   await api.unary(deleteAllJobs, {});
   assert.equal((await finish(api, shell('exit 6'))).job.exitCode, 6);
   assert.deepEqual(daemon.snapshot().processes, before.processes);
+});
+
+test('where the log takes nothing any more, the keeper has the end and the reader is told', {
+  skip,
+}, async (t) => {
+  const { disk, daemon } = await startOn(t, 8, logsOn);
+  const api = daemon.as('admin');
+  const before = daemon.snapshot();
+  // One record of exactly a block, so that there is room behind it for nothing.
+  const script = 'printf %0992d 0; read line; echo lost; exit 42';
+  const uuid = await start(api, shell(script, { stdin: true }));
+  await printed(api, uuid, '000');
+  disk.fill();
+  await letGo(api, uuid);
+  const { job } = await ended(api, uuid);
+  assert.deepEqual([job.exitCode, job.logBytes, job.logDroppedBytes], [42, 992n, 5n]);
+  const gaps: string[] = [];
+  for await (const chunk of api.serverStream(getJobLogs, { uuid, noFollow: true })) {
+    if (chunk.stream === 'gap') gaps.push(`${chunk.droppedBytes} ${chunk.gapReason}`);
+  }
+  assert.deepEqual(gaps, ['5 unmarked']);
+  disk.empty();
+  // The keeper has left by the time that a later one has.
+  await finish(api, shell('true'));
+  assert.deepEqual(daemon.snapshot().processes, before.processes);
+});
+
+test('a job that waits cannot be taken back where nothing can be recorded, and waits on', {
+  skip,
+}, async (t) => {
+  const { disk, daemon } = await startOn(t, 40, stateOn);
+  const api = daemon.as('admin');
+  const schedule = new Date(Date.now() + 3_600_000).toISOString();
+  const uuid = await start(api, { command: '/bin/true', schedule });
+  disk.break();
+  await assert.rejects(api.unary(cancelJob, { uuid }), refused('UNAVAILABLE', /EROFS/));
+  assert.equal((await statusOf(api, uuid)).status, 'SCHEDULED');
+  await daemon.kill();
+  disk.unmount();
+  disk.mount();
+  await daemon.restart();
+  assert.equal((await daemon.as('admin').unary(cancelJob, { uuid })).status, 'CANCELED');
+});
+
+test('uploads that find no room are refused, and leave nothing', { skip }, async (t) => {
+  const uploadsOn = (directory: string) => ({
+    filesystem: { baseDir: path.join(directory, 'jobs') },
+  });
+  const { disk, daemon } = await startOn(t, 4, uploadsOn);
+  const api = daemon.as('admin');
+  const upload = { path: 'big', mode: 0, content: Buffer.alloc(6 << 20) };
+  await assert.rejects(
+    api.unary(runJob, { ...shell('true'), uploads: [upload] }),
+    refused('RESOURCE_EXHAUSTED', /the disk of .* is full \(ENOSPC\); free some space/),
+  );
+  assert.deepEqual(readdirSync(path.join(disk.directory, 'jobs/jobs')), []);
 });
 
 /** A daemon that has run a job, and was killed or stopped. */

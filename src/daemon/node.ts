@@ -31,6 +31,7 @@ import { createRpc } from './rpc/server.ts';
 import { restoredFile } from './store/backup.ts';
 import { Db } from './store/db.ts';
 import { assertTogether, makeWritable } from './store/directories.ts';
+import { faultOf } from './store/faults.ts';
 import { tellOwner } from './store/owner.ts';
 import { version } from './version.ts';
 
@@ -61,7 +62,8 @@ export async function startNode(config: Config, log: Log): Promise<Node> {
     return { port: await start(config, log, stops), stop };
   } catch (error) {
     await stop();
-    throw error;
+    const { path: file } = error as NodeJS.ErrnoException;
+    throw file === undefined ? error : faultOf(error, file);
   }
 }
 
@@ -113,6 +115,7 @@ async function start(
   const logs = new Logs(config.logs.directory, bells, {
     isOver: (id) => jobs.isOver(id),
     keptBytes: (id) => jobs.keptBytes(id),
+    droppedBytes: (id) => jobs.droppedBytes(id),
   });
   const launcher = new Launcher(
     LAUNCH_BINARY,

@@ -266,6 +266,11 @@ export class Jobs {
     return (this.#active.get(id)?.job ?? this.#parts.store.find(id))?.logBytes ?? 0;
   }
 
+  /** How much output of an ended job was dropped. */
+  droppedBytes(id: string): number {
+    return (this.#active.get(id)?.job ?? this.#parts.store.find(id))?.logDroppedBytes ?? 0;
+  }
+
   /** Ends a job: SIGTERM, then after the grace SIGKILL. Resolves with the job as it ended. */
   async stop(
     idOrPrefix: string,
@@ -284,8 +289,8 @@ export class Jobs {
         },
       );
     }
-    if (this.#withdraw(active, `stopped by ${who.name} before it ran`, who))
-      return active.over.promise;
+    const withdrawn = this.#withdraw(active, `stopped by ${who.name} before it ran`, who);
+    if (withdrawn !== undefined) return withdrawn;
     const graceMs = options.force === true ? 0 : (options.graceMs ?? active.job.spec.graceMs);
     // It has ended by itself, and that is being recorded.
     if (active.settled) return active.over.promise;
@@ -331,14 +336,15 @@ export class Jobs {
   async cancel(idOrPrefix: string, who: Identity): Promise<Job> {
     const { id, status } = this.get(idOrPrefix);
     const active = this.#active.get(id);
-    if (active === undefined || !this.#withdraw(active, `canceled by ${who.name}`, who)) {
+    const withdrawn = active && this.#withdraw(active, `canceled by ${who.name}`, who);
+    if (withdrawn === undefined) {
       throw new JobletError(
         'wrong-state',
         `job is not scheduled: ${id} (current status: ${status}); a running job is ended by stop`,
         { about: 'uuid' },
       );
     }
-    return active.over.promise;
+    return withdrawn;
   }
 
   /** Deletes an ended job with its log. */
@@ -712,15 +718,20 @@ export class Jobs {
     return this.#start(active);
   }
 
-  /** Ends a job that has not been started; answers whether it was one. */
-  #withdraw(active: Active, why: string, who: Identity): boolean {
-    const { status, id } = active.job;
-    if (status !== 'PENDING' && status !== 'SCHEDULED') return false;
-    this.#due.remove(id);
+  /** Ends a job that has not been started; undefined when it has. Where that cannot be recorded it waits on. */
+  #withdraw(active: Active, why: string, who: Identity): Promise<Job> | undefined {
+    const { id, spec, status } = active.job;
+    if (status !== 'PENDING' && status !== 'SCHEDULED') return undefined;
     this.#held.delete(active);
+    this.#due.remove(id);
     this.#leaveQueue(id);
-    void this.#settle(active, { how: 'canceled', why }, undefined, false, who);
-    return true;
+    return this.#settle(active, { how: 'canceled', why }, undefined, false, who).catch((error) => {
+      active.settled = false;
+      if (status === 'SCHEDULED') this.#due.add(id, spec.startAtMs);
+      else this.#queue.join(waitingOf(active.job));
+      this.#startNext();
+      throw error;
+    });
   }
 
   /** The keeper knows best: a timeout may have been moved by a daemon that died before it was recorded. */
@@ -789,6 +800,8 @@ export class Jobs {
       await resources.release(id, active.idRange, end, orphaned);
       await record();
     } catch (error) {
+      // Nothing has happened that would have to be kept.
+      if (outcome.how === 'canceled') throw error;
       const why = messageOf(error);
       log.error('the end of a job cannot be recorded yet; it is kept', { jobId: id, why });
       await this.#recordLater(id, record);

@@ -62,7 +62,11 @@ function makeLogs(t: TestContext, kept = 0): { logs: Logs; directory: string } {
   t.after(() => rmSync(directory, { recursive: true }));
   const bells = new Bells((id) => ({ socket: `joblet-no-keeper/${id}`, proof: '' }));
   return {
-    logs: new Logs(directory, bells, { isOver: () => true, keptBytes: () => kept }),
+    logs: new Logs(directory, bells, {
+      isOver: () => true,
+      keptBytes: () => kept,
+      droppedBytes: () => 0,
+    }),
     directory,
   };
 }
@@ -164,7 +168,11 @@ test('a reader who is still reading when the job ends gets the rest, and then th
   const { directory } = makeLogs(t);
   const bells = new Bells((id) => ({ socket: `joblet-no-keeper/${id}`, proof: '' }));
   let over = false;
-  const logs = new Logs(directory, bells, { isOver: () => over, keptBytes: () => 0 });
+  const logs = new Logs(directory, bells, {
+    isOver: () => over,
+    keptBytes: () => 0,
+    droppedBytes: () => 0,
+  });
   write(directory, 'job', [['stdout', 'first']], 1);
   const query: LogQuery = {
     position: 0,

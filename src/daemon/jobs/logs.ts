@@ -43,6 +43,8 @@ export interface LogOwners {
   isOver(id: string): boolean;
   /** How much output the keeper of an ended job has kept. */
   keptBytes(id: string): number;
+  /** How much output of an ended job its keeper could not keep. */
+  droppedBytes(id: string): number;
 }
 
 /** Bytes read from a segment at once. */
@@ -53,6 +55,9 @@ const ASIDE = '.deleted';
 
 /** Why bytes are missing that a keeper had written: the machine went down before the disk had them. */
 const LOST = 'lost';
+
+/** Why bytes are missing where the disk took neither them nor a mark, nor the end of the log. */
+const UNMARKED = 'unmarked';
 
 const nothing = Buffer.alloc(0);
 
@@ -87,10 +92,8 @@ export class Logs {
       if (position > reached) yield gap(timeNs, reached, position - reached, LOST);
       if (stream === 'gap') {
         if (position < start) continue;
-        const pairs = parsePairs(payload.toString('utf8').split('\0').slice(0, -1));
-        const told = parseCount(pairs.get('bytes') ?? '');
-        const droppedBytes = Number.isSafeInteger(told) ? told : 0;
-        yield gap(timeNs, position, droppedBytes, pairs.get('reason') ?? '');
+        const { bytes, reason } = gapOf(payload);
+        yield gap(timeNs, position, bytes, reason);
         continue;
       }
       reached = Math.max(reached, position + length);
@@ -108,6 +111,18 @@ export class Logs {
     if (query.signal.aborted || !this.#jobs.isOver(job.id)) return;
     const missing = this.#jobs.keptBytes(job.id) - reached;
     if (missing > 0) yield gap(lastNs, reached, missing, LOST);
+    const unmarked = this.#jobs.droppedBytes(job.id) - (await this.#markedBytes(job.id));
+    if (unmarked > 0) yield gap(lastNs, reached, unmarked, UNMARKED);
+  }
+
+  /** How much of what was dropped the gaps of a log speak of. */
+  async #markedBytes(id: string): Promise<number> {
+    let bytes = 0;
+    const whole = { follow: false, signal: new AbortController().signal };
+    for await (const { header, payload } of this.#records(id, 0, whole)) {
+      if (header.stream === 'gap') bytes += gapOf(payload).bytes;
+    }
+    return bytes;
   }
 
   /** Whether a keeper has ever begun a log of this job: from then on the command may have run. */
@@ -259,6 +274,12 @@ export class Logs {
     if (next === 0) return end;
     return (next <= query.tailLines ? starts[0] : starts[next % query.tailLines]) ?? 0;
   }
+}
+
+function gapOf(payload: Buffer): { readonly bytes: number; readonly reason: string } {
+  const pairs = parsePairs(payload.toString('utf8').split('\0').slice(0, -1));
+  const told = parseCount(pairs.get('bytes') ?? '');
+  return { bytes: Number.isSafeInteger(told) ? told : 0, reason: pairs.get('reason') ?? '' };
 }
 
 function gap(timeNs: bigint, position: number, droppedBytes: number, reason: string): LogEntry {

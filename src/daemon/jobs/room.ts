@@ -1,8 +1,9 @@
 // Whether there is room on the disks for one more job. It is asked before a job is accepted, so that
 // what is left when they run full goes to the jobs that are there: to their ends and to their output.
 
-import { statfsSync } from 'node:fs';
+import { type StatsFs, statfsSync } from 'node:fs';
 import { JobletError } from '../../shared/errors.ts';
+import { faultOf } from '../store/faults.ts';
 
 export interface Place {
   readonly directory: string;
@@ -22,12 +23,20 @@ export class Room {
   /** Throws `exhausted` when a disk is too full for another job. */
   check(): void {
     for (const { directory, leastBytes } of this.#places) {
-      const { bfree, bsize, files, ffree } = statfsSync(directory);
+      const { bfree, bsize, files, ffree } = look(directory);
       const freeBytes = bfree * bsize;
       if (freeBytes < leastBytes) refuse(directory, `has ${Math.floor(freeBytes / 1024)} kB left`);
       // Some file systems count no files and say 0 to both.
       if (files > 0 && ffree < LEAST_FILES) refuse(directory, `has ${ffree} files left`);
     }
+  }
+}
+
+function look(directory: string): StatsFs {
+  try {
+    return statfsSync(directory);
+  } catch (error) {
+    throw faultOf(error, directory);
   }
 }
 

@@ -11,6 +11,7 @@ import { chmod, type FileHandle, mkdir, open, readdir, rename, rm, stat } from '
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
 import { pathProblem } from '../../shared/upload-path.ts';
+import { faultOf } from '../store/faults.ts';
 import type { Upload } from './job.ts';
 
 export interface UploadLimits {
@@ -94,7 +95,7 @@ export class Uploads {
       await writer.close();
     } catch (error) {
       await writer.discard();
-      throw error;
+      throw faultOf(error, this.#received);
     }
     const { bytes, names } = writer;
     this.#waiting.set(id, { bytes, names, who: who.name, sinceMs: Date.now() });
@@ -134,7 +135,7 @@ export class Uploads {
       await writer.close();
     } catch (error) {
       await writer.discard();
-      throw error;
+      throw faultOf(error, this.#jobs);
     }
     return { directory, bytes: bytes + writer.bytes, names: [...names, ...writer.names] };
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import {
+import fs, {
   cpSync,
   existsSync,
   mkdtempSync,
@@ -9,12 +9,15 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { Db } from './db.ts';
 import { readWal } from './wal.ts';
+
+const original = fs.fdatasync;
 
 function makeDirectory(t: TestContext): string {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'joblet-db-'));
@@ -253,6 +256,32 @@ test('a database without checksums gets them, and loses nothing', (t) => {
   assert.equal(readFileSync(file)[20], 8);
   flip(file, 4096 + 4000);
   assert.throws(() => new Db(directory), { message: /damaged/ });
+});
+
+test('a flush that failed is not believed when it is repeated', async (t) => {
+  const directory = makeDirectory(t);
+  const said: string[] = [];
+  const db = new Db(directory, {
+    failed: (why) => said.push(why),
+    recovered: () => said.push('recovered'),
+  });
+  await fill(db, 3);
+  t.mock.method(fs, 'fdatasync', (_fd: number, done: (error: Error | null) => void) => {
+    fs.fdatasync = original;
+    syncBuiltinESMExports();
+    done(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' }));
+  });
+  syncBuiltinESMExports();
+  await assert.rejects(db.durable(), { kind: 'unavailable', message: /failed \(EIO/ });
+  await db.durable();
+  assert.match(said.join(' | '), /failed \(EIO.*\| recovered$/);
+  // The kernel may have dropped the WAL's pages: everything stands in the database itself by now.
+  const copy = makeDirectory(t);
+  cpSync(path.join(directory, 'joblet.db'), path.join(copy, 'joblet.db'));
+  const opened = new Db(copy);
+  assert.equal(countNotes(opened), 3);
+  opened.close();
+  db.close();
 });
 
 /** Where the frames of a log end; what follows is room. */

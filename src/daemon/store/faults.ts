@@ -46,6 +46,8 @@ export function diskFault(errno: string, cause: unknown, file: string): JobletEr
     case 'ENOSPC':
     case 'EDQUOT':
       return said(`the disk of ${file} is full (${errno}); free some space on it`, 'exhausted');
+    case 'ENOENT':
+      return said(`${file} is gone (ENOENT); mount its disk, or put it back`);
     case 'EROFS':
       return said(`${file} is on a read-only file system (EROFS); mount it read-write`);
     case 'EACCES':

@@ -18,7 +18,11 @@ mkdirSync(logDirectory);
 process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
 
 const nobody = new Bells(() => ({ socket: 'joblet/nobody', proof: '' }));
-const logs = new Logs(directory, nobody, { isOver: () => true, keptBytes: () => 12 });
+const logs = new Logs(directory, nobody, {
+  isOver: () => true,
+  keptBytes: () => 12,
+  droppedBytes: () => 5,
+});
 
 function record(stream: StreamName, position: number, payload: string): Buffer {
   const body = Buffer.from(payload);
