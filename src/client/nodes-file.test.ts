@@ -53,6 +53,15 @@ nodes:
     nodeId: n1
     cert: ${block(pem)}    key: ${block(pem)}    ca: ${block(pem)}`;
 
+test('what is odd in a nodes file is not quoted on the terminal', async (t) => {
+  const warn = t.mock.method(process, 'emitWarning', () => {});
+  await inDirectory({ 'x.yml': `!odd\n? [a]\n: b\n${plain}` }, async () => {
+    const { nodes } = await readNodesFile('x.yml');
+    assert.equal(nodes.length, 1);
+  });
+  assert.equal(warn.mock.callCount(), 0);
+});
+
 test('a node is read from its file, with the certificates as they stand there', async () => {
   await inDirectory({ 'rnx-config.yml': plain }, async () => {
     assert.deepEqual(await resolveNode({}, {}), {

@@ -144,7 +144,8 @@ export async function readNodesFile(file: string): Promise<NodesFile> {
 async function parseAnyYaml(text: string, file: string): Promise<unknown> {
   const { parse } = await import('yaml');
   try {
-    return parse(text);
+    // Its warnings would quote the file, whatever characters are in it.
+    return parse(text, { logLevel: 'error' });
   } catch (error) {
     throw refuse(file, messageOf(error).split('\n')[0] ?? '');
   }

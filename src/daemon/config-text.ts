@@ -15,7 +15,12 @@ export interface ConfigText {
 /** Reads YAML. Throws `invalid` for what is no YAML, with the place of every problem. */
 export function parseConfigText(text: string, file: string): ConfigText {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    // Warnings would go past our log.
+    logLevel: 'error',
+  });
   const placeAt = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return `${file}:${line}:${col}`;
