@@ -23,7 +23,13 @@ export function clientPair(
 export const testLimits: GrpcLimits = {
   maxConnections: 100,
   handshakeMs: 10_000,
+  maxHandshakes: 40,
   maxBodyBytes: 16 * 1024 * 1024,
+  client: {
+    maxConnections: 50,
+    maxCalls: 200,
+    maxBodyBytes: 12 * 1024 * 1024,
+  },
   maxReceiveBytes: 8 * 1024 * 1024,
   maxSendBytes: 8 * 1024 * 1024,
   maxHeaderBytes: 64 * 1024,

@@ -307,6 +307,21 @@ export const sections = {
     ),
     keepAliveTimeout: key(duration(100), 10_000, 'Time it has to answer that'),
     maxConcurrentStreams: key(integer(1, 100_000), 1000, 'Calls at once on one connection'),
+    maxConnectionsPerClient: key(
+      integer(1, 10_000),
+      2000,
+      'Connections of one client certificate; beyond it the one without calls for longest is closed',
+    ),
+    maxCallsPerClient: key(
+      integer(1, 100_000),
+      4000,
+      'Calls at once of one client certificate, over all its connections',
+    ),
+    maxHandshakesPerAddress: key(
+      integer(1, 10_000),
+      2000,
+      'Connections of one address (of an IPv6 network) that are in their handshake; beyond it the oldest is closed',
+    ),
     connectionTimeout: key(
       duration(100, 600_000),
       10_000,

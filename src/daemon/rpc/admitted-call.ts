@@ -10,7 +10,7 @@ import {
 import { JobletError } from '../../shared/errors.ts';
 import type { Identity } from '../jobs/job.ts';
 import type { Admission } from './admission.ts';
-import type { BodyBudget } from './body-budget.ts';
+import type { Client } from './clients.ts';
 import { okStatus, statusOf } from './errors.ts';
 import { identityOf } from './roles.ts';
 
@@ -21,18 +21,14 @@ type AuthContext = ReturnType<ServerInterceptingCallInterface['getAuthContext']>
 /** A request up to this size is always taken: most are smaller, and others must not wait for big ones. */
 const SMALL_BYTES = 64 * 1024;
 
+/** Deflate makes of one byte at most so many. */
+const MOST_INFLATED = 1032;
+
 /** A bigger request of which nothing more arrives for so long is cut off. */
 const STALL_MS = 60_000;
 
 /** What a client may send of a body before it has to have seen our answer: HTTP/2's first window. */
 const WINDOW_BYTES = 64 * 1024;
-
-/** What calls have in common. */
-export interface CallScope {
-  /** Calls that are under way. */
-  readonly open: Set<AdmittedCall>;
-  readonly budget: BodyBudget;
-}
 
 export class AdmittedCall extends ServerInterceptingCall {
   readonly identity: Identity;
@@ -40,16 +36,27 @@ export class AdmittedCall extends ServerInterceptingCall {
   /** Set by a handler that can end the call itself, with what it has to clear away. */
   onStop: ((reason: JobletError) => void) | undefined;
   readonly #next: ServerInterceptingCallInterface;
-  readonly #scope: CallScope;
+  readonly #client: Client;
+  readonly #maxRequestBytes: number;
+  readonly #isCompressed: boolean;
   /** Bytes of its requests that have arrived and that nobody has dealt with. */
   #heldBytes = 0;
   #isRefused = false;
   #stall: NodeJS.Timeout | undefined;
 
-  constructor(next: ServerInterceptingCallInterface, admission: Admission, scope: CallScope) {
+  /** Refuses requests of more than `maxRequestBytes` each. */
+  constructor(
+    next: ServerInterceptingCallInterface,
+    admission: Admission,
+    client: Client,
+    maxRequestBytes: number,
+  ) {
     super(next);
+    limitRequests(next, maxRequestBytes);
+    this.#maxRequestBytes = maxRequestBytes;
     this.#next = next;
-    this.#scope = scope;
+    this.#client = client;
+    this.#isCompressed = isCompressed(next);
     this.admission = admission;
     this.identity = identityOf(admission.caller, admission.serial, next.getPeer());
   }
@@ -71,8 +78,9 @@ export class AdmittedCall extends ServerInterceptingCall {
 
   /** A part of the requests has been dealt with. */
   release(bytes: number): void {
-    this.#heldBytes -= bytes;
-    this.#scope.budget.give(bytes);
+    const given = Math.min(bytes, this.#heldBytes);
+    this.#heldBytes -= given;
+    this.#client.budget.give(given);
   }
 
   /** Cuts the call off, whatever is still on its way to the client. */
@@ -81,19 +89,22 @@ export class AdmittedCall extends ServerInterceptingCall {
   }
 
   override start(listener: Listener): void {
-    this.#scope.open.add(this);
+    const stream = streamOf(this.#next);
+    const session = stream?.session;
+    this.#client.begin(this, session);
     const { onCancel, onReceiveHalfClose } = listener;
     // grpc-js says this at the end of every call, however it ended.
     listener.onCancel = () => {
-      this.#scope.open.delete(this);
+      this.#client.end(this, session);
       onCancel.call(listener);
     };
     listener.onReceiveHalfClose = () => {
       clearTimeout(this.#stall);
-      onReceiveHalfClose.call(listener);
+      // A request that was refused may have arrived whole all the same: it must not be acted upon.
+      if (!this.#isRefused) onReceiveHalfClose.call(listener);
     };
-    const stream = streamOf(this.#next);
-    stream?.on('data', (chunk: Buffer) => this.#receive(chunk.length));
+    // Ahead of grpc-js, which may have to be kept from taking it.
+    stream?.prependListener('data', (chunk: Buffer) => this.#receive(chunk.length));
     stream?.once('close', () => {
       clearTimeout(this.#stall);
       this.release(this.#heldBytes);
@@ -101,8 +112,9 @@ export class AdmittedCall extends ServerInterceptingCall {
     this.#next.start(listener);
   }
 
-  #receive(bytes: number): void {
-    const { budget } = this.#scope;
+  #receive(arrivedBytes: number): void {
+    const { budget } = this.#client;
+    const bytes = this.#isCompressed ? this.#inflated(arrivedBytes) : arrivedBytes;
     this.#heldBytes += bytes;
     budget.take(bytes);
     if (this.#isRefused || this.#heldBytes <= SMALL_BYTES) return;
@@ -110,13 +122,21 @@ export class AdmittedCall extends ServerInterceptingCall {
     this.#stall.refresh();
     if (!budget.isSpent) return;
     this.#isRefused = true;
-    refuse(
-      this.#next,
-      new JobletError(
-        'exhausted',
-        'the daemon is receiving too much at once; try again, or send files by UploadFiles',
-      ),
+    // What is compressed may get a thousand times as big: nothing of it is to be looked at.
+    takeAsItIs(this.#next);
+    const error = new JobletError(
+      'exhausted',
+      'the daemon is receiving too much at once; try again, or send files by UploadFiles',
     );
+    // The handler of a stream is at work already.
+    if (this.onStop !== undefined) this.onStop(error);
+    else refuse(this.#next, error);
+  }
+
+  /** What compressed bytes may become: by then it is too late to refuse them. */
+  #inflated(bytes: number): number {
+    const most = Math.max(0, this.#maxRequestBytes - this.#heldBytes);
+    return Math.min(bytes * MOST_INFLATED, most);
   }
 
   // There is nothing to intercept on the way out: straight on, past the base class.
@@ -161,7 +181,30 @@ export class RefusedCall extends ServerInterceptingCall {
   override start(): void {}
 }
 
-/** grpc-js does not hand out the stream below a call, and offers neither its bytes nor its end. */
+// grpc-js keeps these to itself: the stream below a call, how its requests are compressed, and the limit
+// of their size, which it takes to be the same for every method.
+interface Inside {
+  readonly stream?: Http2Stream;
+  incomingEncoding?: string;
+  maxReceiveMessageSize?: number;
+  readonly decoder?: { maxReadMessageLength: number };
+}
+
 function streamOf(call: ServerInterceptingCallInterface): Http2Stream | undefined {
-  return (call as { readonly stream?: Http2Stream }).stream;
+  return (call as Inside).stream;
+}
+
+function isCompressed(call: ServerInterceptingCallInterface): boolean {
+  return (call as Inside).incomingEncoding !== 'identity';
+}
+
+function takeAsItIs(call: ServerInterceptingCallInterface): void {
+  (call as Inside).incomingEncoding = 'identity';
+}
+
+/** Limits what one request says of its size, and what it has when it is decompressed. */
+function limitRequests(call: ServerInterceptingCallInterface, bytes: number): void {
+  const inside = call as Inside;
+  inside.maxReceiveMessageSize = bytes;
+  if (inside.decoder !== undefined) inside.decoder.maxReadMessageLength = bytes;
 }

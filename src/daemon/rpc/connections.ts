@@ -19,16 +19,25 @@ import {
 import { JobletError } from '../../shared/errors.ts';
 import type { Credentials } from '../credentials.ts';
 import { type Admission, admit, withdrawal } from './admission.ts';
-import { AdmittedCall, type CallScope, RefusedCall, refuse } from './admitted-call.ts';
+import { AdmittedCall, RefusedCall, refuse } from './admitted-call.ts';
 import { BodyBudget } from './body-budget.ts';
+import { Client, type ClientLimits } from './clients.ts';
+import { Handshakes } from './handshakes.ts';
+import { maxRequestBytes } from './request-sizes.ts';
 import { type Caller, refusal } from './roles.ts';
 
 export interface ConnectionLimits {
   readonly maxConnections: number;
   /** A connection that has not proved who it is within this is cut off. */
   readonly handshakeMs: number;
+  /** Connections from one address that have not proved yet who they are. */
+  readonly maxHandshakes: number;
+  /** Bytes of one message, also after it has been decompressed. */
+  readonly maxReceiveBytes: number;
   /** Bytes of requests held at once, over all calls. */
   readonly maxBodyBytes: number;
+  /** What one client may have of all that. */
+  readonly client: ClientLimits;
 }
 
 /** A call that was not let in. */
@@ -47,20 +56,22 @@ export type OnRefused = (refused: RefusedBy) => void;
 const REFUSED_MS = 10_000;
 const REFUSED_AT_ONCE = 64;
 
-/** Injectors that are kept for certificates that come again. */
-const IDLE_ENTRIES = 256;
+/** Clients that are kept for when they come again. */
+const IDLE_CLIENTS = 256;
 
 interface Entry {
+  readonly client: Client;
   readonly injector: ConnectionInjector;
-  connections: number;
 }
 
 export class Connections {
-  readonly #scope: CallScope;
   readonly #grpc: Server;
   readonly #onRefused: OnRefused;
   readonly #tls: TlsServer;
-  readonly #sockets = new Map<TLSSocket, Entry>();
+  readonly #clientLimits: ClientLimits;
+  readonly #budget: BodyBudget;
+  readonly #maxReceiveBytes: number;
+  readonly #sockets = new Set<TLSSocket>();
   /** By certificate, or by the reason of a refusal. */
   readonly #entries = new Map<string, Entry>();
   #credentials: Credentials;
@@ -75,7 +86,9 @@ export class Connections {
     onRefused: OnRefused,
   ) {
     this.#grpc = grpc;
-    this.#scope = { open: new Set(), budget: new BodyBudget(limits.maxBodyBytes) };
+    this.#budget = new BodyBudget(limits.maxBodyBytes);
+    this.#clientLimits = limits.client;
+    this.#maxReceiveBytes = limits.maxReceiveBytes;
     this.#credentials = credentials;
     this.#onRefused = onRefused;
     this.#tls = createServer(
@@ -88,8 +101,13 @@ export class Connections {
         handshakeTimeout: limits.handshakeMs,
         noDelay: true,
       },
-      (socket) => this.#accept(socket),
+      (socket) => {
+        handshakes.end(socket);
+        this.#accept(socket);
+      },
     );
+    const handshakes = new Handshakes(limits.maxHandshakes);
+    this.#tls.prependListener('connection', (socket) => handshakes.begin(socket));
     // Also told of a handshake that takes too long; nobody else closes what has failed.
     this.#tls.on('tlsClientError', (_error, socket) => socket.destroy());
     this.#tls.maxConnections = limits.maxConnections;
@@ -123,7 +141,7 @@ export class Connections {
     const isSameAuthority = credentials.caCert === this.#credentials.caCert;
     this.#credentials = credentials;
     this.#tls.setSecureContext(contextOf(credentials));
-    for (const call of this.#scope.open) {
+    for (const call of this.#calls()) {
       const reason = withdrawal(call.admission, Date.now(), credentials.revoked);
       if (reason !== undefined) call.stop(reason);
     }
@@ -137,7 +155,7 @@ export class Connections {
   stop(reason: JobletError): void {
     this.#stopping = reason;
     this.#tls.close();
-    for (const call of this.#scope.open) call.stop(reason);
+    for (const call of this.#calls()) call.stop(reason);
   }
 
   /** Lets every connection end with its last call. Resolves when all have, or after `ms`. */
@@ -154,7 +172,7 @@ export class Connections {
 
   /** Closes every connection that still stands. */
   destroy(): void {
-    for (const socket of this.#sockets.keys()) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   #accept(socket: TLSSocket): void {
@@ -170,59 +188,68 @@ export class Connections {
       const { authorized, authorizationError } = socket;
       const peer = { authorized, authorizationError, certificate };
       const admission = admit(peer, this.#credentials.revoked);
-      entry = this.#entry(certificate.fingerprint256, this.#gate(admission));
+      entry = this.#entry(certificate.fingerprint256, (client) => this.#gate(admission, client));
+      if (!entry.client.makeRoom()) throw tooManyConnections(admission, this.#clientLimits);
     } catch (error) {
       if (!(error instanceof JobletError) || this.#refusedNow >= REFUSED_AT_ONCE) {
         socket.destroy();
         return;
       }
       const serial = certificate.serialNumber?.toUpperCase() ?? '';
-      entry = this.#entry(`${serial} ${error.message}`, this.#wall(serial, error));
+      entry = this.#entry(`${serial} ${error.message}`, () => this.#wall(serial, error));
       this.#cutOffSoon(socket);
     }
-    this.#sockets.set(socket, entry);
-    entry.connections += 1;
+    this.#sockets.add(socket);
+    entry.client.connect(socket);
     socket.once('close', () => {
       this.#sockets.delete(socket);
-      entry.connections -= 1;
       if (this.#sockets.size === 0) this.#onEmpty();
       this.#forgetIdle();
     });
     entry.injector.injectConnection(socket);
   }
 
-  #entry(key: string, gate: ServerInterceptor): Entry {
+  /** `gateOf` decides on each call of the client. */
+  #entry(key: string, gateOf: (client: Client) => ServerInterceptor): Entry {
     const known = this.#entries.get(key);
     if (known !== undefined) return known;
+    const client = new Client(this.#clientLimits, this.#budget);
     const credentials = experimental.createServerCredentialsWithInterceptors(
       ServerCredentials.createInsecure(),
-      [gate],
+      [gateOf(client)],
     );
-    const injector = this.#grpc.createConnectionInjector(credentials);
-    const entry = { injector, connections: 0 };
+    const entry = { client, injector: this.#grpc.createConnectionInjector(credentials) };
     this.#entries.set(key, entry);
     return entry;
   }
 
+  *#calls(): Generator<AdmittedCall> {
+    for (const { client } of this.#entries.values()) yield* client.calls;
+  }
+
   #forgetIdle(): void {
-    if (this.#entries.size <= IDLE_ENTRIES) return;
-    for (const [key, entry] of this.#entries) {
-      if (entry.connections > 0) continue;
+    if (this.#entries.size <= IDLE_CLIENTS) return;
+    for (const [key, { client, injector }] of this.#entries) {
+      if (client.isConnected) continue;
       this.#entries.delete(key);
-      entry.injector.destroy();
+      injector.destroy();
       return;
     }
   }
 
   /** Decides on each call of a certificate that was let in, before its body is read. */
-  #gate(admission: Admission): ServerInterceptor {
+  #gate(admission: Admission, client: Client): ServerInterceptor {
     const { caller, serial: certificate } = admission;
     return ({ path }, call) => {
       const error =
         this.#stopping ??
         withdrawal(admission, Date.now(), this.#credentials.revoked) ??
-        refusal(caller, path);
-      if (error === undefined) return new AdmittedCall(call, admission, this.#scope);
+        refusal(caller, path) ??
+        (client.hasCallsEnough ? tooManyCalls(admission, this.#clientLimits) : undefined);
+      if (error === undefined) {
+        const bytes = maxRequestBytes(path, this.#maxReceiveBytes);
+        return new AdmittedCall(call, admission, client, bytes);
+      }
       this.#onRefused({ path, peer: call.getPeer(), caller, certificate, error });
       refuse(call, error);
       return new RefusedCall(call);
@@ -247,6 +274,20 @@ export class Connections {
       this.#refusedNow -= 1;
     });
   }
+}
+
+function tooManyConnections({ caller }: Admission, { maxConnections }: ClientLimits): JobletError {
+  return new JobletError(
+    'exhausted',
+    `${caller.name} has ${maxConnections} connections with calls on each of them (grpc.maxConnectionsPerClient); make more calls on each`,
+  );
+}
+
+function tooManyCalls({ caller }: Admission, { maxCalls }: ClientLimits): JobletError {
+  return new JobletError(
+    'exhausted',
+    `${caller.name} has ${maxCalls} calls under way (grpc.maxCallsPerClient); try again when some have ended`,
+  );
 }
 
 function contextOf({ serverCert, serverKey, caCert }: Credentials) {

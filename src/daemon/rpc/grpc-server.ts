@@ -11,8 +11,6 @@ import { Health } from './health.ts';
 import { addReflection } from './reflection.ts';
 
 export interface GrpcLimits extends ConnectionLimits {
-  /** Bytes of one message, also after it has been decompressed. */
-  readonly maxReceiveBytes: number;
   readonly maxSendBytes: number;
   /** Bytes of the headers of one call. */
   readonly maxHeaderBytes: number;

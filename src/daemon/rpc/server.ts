@@ -46,8 +46,9 @@ export interface Rpc {
 /** Connections at once; one holds about 20 kB. */
 const MAX_CONNECTIONS = 10_000;
 
-/** Requests of the biggest size that are held at once. */
-const BIG_REQUESTS = 2;
+/** Requests of the biggest size that are held at once: of all clients, and of one. */
+const BIG_REQUESTS = 3;
+const BIG_REQUESTS_OF_CLIENT = 2;
 
 /** Makes the API of a node. */
 export function createRpc(all: RpcParts): Rpc {
@@ -146,7 +147,13 @@ function limitsOf({ grpc, joblet }: Config): GrpcLimits {
     maxConnections: MAX_CONNECTIONS,
     handshakeMs: grpc.connectionTimeoutMs,
     maxReceiveBytes: grpc.maxRecvBytes,
+    maxHandshakes: grpc.maxHandshakesPerAddress,
     maxBodyBytes: BIG_REQUESTS * grpc.maxRecvBytes,
+    client: {
+      maxConnections: grpc.maxConnectionsPerClient,
+      maxCalls: grpc.maxCallsPerClient,
+      maxBodyBytes: BIG_REQUESTS_OF_CLIENT * grpc.maxRecvBytes,
+    },
     maxSendBytes: grpc.maxSendBytes,
     maxHeaderBytes: grpc.maxHeaderBytes,
     maxConcurrentStreams: grpc.maxConcurrentStreams,
