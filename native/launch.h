@@ -194,6 +194,7 @@ struct plan {
   char *log_dir;
   uint64_t log_segment_bytes;
   uint64_t log_quota_bytes;
+  uint64_t log_reserve_bytes;
   char *socket;
   uint64_t timeout_ms;
   uint32_t ids_first;
@@ -386,6 +387,10 @@ struct log {
   int segment; // open segment, or -1
   uint64_t segment_limit_bytes;
   uint64_t quota_bytes; // 0 is none
+  uint64_t reserve_bytes; // what is left free of the disk
+  uint64_t unchecked_bytes; // written since the last look at that
+  bool is_short;            // what came last was dropped for that
+  uint64_t records;
   uint64_t segment_bytes;
   uint64_t position;      // output bytes kept
   uint64_t dropped_bytes; // output bytes dropped
@@ -394,7 +399,7 @@ struct log {
   bool broken; // a half-written record could not be taken back
 };
 
-void log_start(struct log *log, int dir, uint64_t segment_bytes, uint64_t quota_bytes);
+void log_start(struct log *log, int dir, const struct plan *plan);
 // Appends output as one record, or drops it and marks the gap. Never fails: the job comes first.
 void log_output(struct log *log, enum log_stream stream, const char *bytes, size_t length);
 // Tells what was dropped and not told yet.

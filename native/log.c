@@ -8,9 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+
+enum {
+  ROOM_CHECK = 256 << 10,  // bytes from one look at the free space to the next
+  HEADERS_FREE = 64 << 10, // bytes of headers that the smallest quota lets pass
+};
 
 struct header {
   uint8_t magic[2];
@@ -35,9 +41,10 @@ static uint32_t checksum(const struct header *header) {
   return hash;
 }
 
-void log_start(struct log *log, int dir, uint64_t segment_bytes, uint64_t quota_bytes) {
-  *log = (struct log){.dir = dir, .segment = -1, .segment_limit_bytes = segment_bytes,
-                      .quota_bytes = quota_bytes};
+void log_start(struct log *log, int dir, const struct plan *plan) {
+  *log = (struct log){.dir = dir, .segment = -1, .segment_limit_bytes = plan->log_segment_bytes,
+                      .quota_bytes = plan->log_quota_bytes,
+                      .reserve_bytes = plan->log_reserve_bytes};
 }
 
 static int open_segment(struct log *log) {
@@ -69,12 +76,26 @@ static int append(struct log *log, enum log_stream stream, const char *payload, 
   ssize_t written = writev(log->segment, parts, 2);
   if (written == (ssize_t)(sizeof header + length)) {
     log->segment_bytes += (uint64_t)written;
+    log->records++;
     return 0;
   }
   int error = written < 0 ? errno : ENOSPC;
   if (written > 0 && ftruncate(log->segment, (off_t)log->segment_bytes) != 0) log->broken = true;
   errno = error;
   return -1;
+}
+
+// Whether so much output may be written: the last of a disk is not for logs. Gaps and ends are small
+// and may always.
+static bool leaves_reserve(struct log *log, size_t length) {
+  log->unchecked_bytes += length;
+  if (log->reserve_bytes == 0 || log->unchecked_bytes < ROOM_CHECK) return true;
+  struct statvfs disk;
+  bool leaves = fstatvfs(log->dir, &disk) != 0 ||
+                (uint64_t)disk.f_bavail * disk.f_frsize > log->reserve_bytes;
+  // While there is no room, each record asks again.
+  if (leaves) log->unchecked_bytes = 0;
+  return leaves;
 }
 
 void log_tell_gap(struct log *log) {
@@ -93,11 +114,25 @@ static void drop(struct log *log, const char *reason, size_t length) {
   log->gap_bytes += length;
 }
 
+// Headers of records count for themselves: a job that writes byte by byte takes no more than twice its
+// quota of the disk.
+static uint64_t quota_left(const struct log *log) {
+  bool headers_left =
+      log->records * sizeof(struct header) < log->quota_bytes + HEADERS_FREE;
+  return headers_left ? log->quota_bytes - log->position : 0;
+}
+
 void log_output(struct log *log, enum log_stream stream, const char *bytes, size_t length) {
   size_t kept = length;
-  if (log->quota_bytes > 0 && length > log->quota_bytes - log->position) {
-    kept = log->quota_bytes - log->position;
+  if (log->quota_bytes > 0 && length > quota_left(log)) kept = quota_left(log);
+  if (kept > 0 && !leaves_reserve(log, kept)) {
+    drop(log, errno_name(ENOSPC), length);
+    // Told at once, and then only when there is room again: gaps would fill the disk, too.
+    if (!log->is_short) log_tell_gap(log);
+    log->is_short = true;
+    return;
   }
+  log->is_short = log->is_short && kept == 0;
   // What was dropped before must be told before what comes after it.
   if (kept > 0) log_tell_gap(log);
   if (kept > 0 && log->gap_bytes > 0) {

@@ -272,6 +272,7 @@ static const struct option options[] = {
     {.name = "log-dir", .operands = "p", TEXT(log_dir), .required = true},
     {.name = "log-segment", .operands = "n", NUMBER(log_segment_bytes)},
     {.name = "log-quota", .operands = "n", NUMBER(log_quota_bytes)},
+    {.name = "log-reserve", .operands = "n", NUMBER(log_reserve_bytes)},
     {.name = "proof", .operands = "k", TEXT(proof)},
     {.name = "socket", .operands = "k", TEXT(socket), .required = true},
     {.name = "timeout", .operands = "n", NUMBER(timeout_ms)},

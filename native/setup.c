@@ -29,7 +29,7 @@ bool setup_log(void) {
     report("log-dir", path, errno);
     return false;
   }
-  log_start(&keeper.log, dir, keeper.plan->log_segment_bytes, keeper.plan->log_quota_bytes);
+  log_start(&keeper.log, dir, keeper.plan);
   return true;
 }
 

@@ -13,6 +13,8 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  statfsSync,
+  statSync,
   watch,
   writeFileSync,
 } from 'node:fs';
@@ -600,6 +602,44 @@ describe('joblet-launch', { skip: why ?? false }, () => {
         8,
       );
       for (const [, reason] of gaps) assert.equal(reason, 'reason=quota');
+    });
+
+    test('byte by byte, takes little more than twice its quota of the disk', async () => {
+      const quotaBytes = 64 << 10;
+      const { id, end } = await run(
+        `exec python3 -c 'import os\nfor _ in range(100000): os.write(1, b"x"); os.write(2, b"y")'`,
+        { quotaBytes },
+      );
+      assert.ok(Number(end.get('dropped-bytes')) > 0);
+      const directory = world.logDirectory(id);
+      const sizes = readdirSync(directory).map((name) => statSync(`${directory}/${name}`).size);
+      const bytes = sizes.reduce((sum, each) => sum + each, 0);
+      assert.ok(bytes <= 3 * quotaBytes, `${bytes} bytes of disk`);
+    });
+
+    test('leaves the last of its disk free, and says so once', async () => {
+      const small = await world.start([
+        'unshare',
+        '-m',
+        'sh',
+        '-c',
+        `mount -t tmpfs -o size=4m none ${world.directory}/logs && exec "$@"`,
+        'sh',
+      ]);
+      const { id, plan } = world.plan(['head', '-c', '9000000', '/dev/zero'], {
+        reserveBytes: 2 << 20,
+      });
+      const job = await small.launch({ id, plan });
+      await job.ended;
+      const logs = `/proc/${small.pid}/root${world.directory}/logs`;
+      const { bavail, bsize } = statfsSync(logs);
+      assert.ok(bavail * bsize > 1.5 * (1 << 20), `${bavail * bsize} bytes are free`);
+      const log = readLog(`${logs}/${id}`);
+      assert.ok(log.stdout.length > 1 << 20, `${log.stdout.length} bytes kept`);
+      const gaps = log.records.filter((record) => record.stream === 'gap').map(pairsOf);
+      assert.equal(gaps.length, 2, 'at the first loss, and at the end');
+      for (const [, reason] of gaps) assert.equal(reason, 'reason=ENOSPC');
+      await small.stop();
     });
 
     test('survives a full disk: a gap, no torn record, and the end waits to be seen', async () => {

@@ -79,6 +79,7 @@ export interface Wishes {
   readonly timeoutMs?: number;
   readonly graceMs?: number;
   readonly quotaBytes?: number;
+  readonly reserveBytes?: number;
   readonly segmentBytes?: number;
   readonly logDirectory?: string;
   /** Options put at the end, as they are. */
@@ -132,6 +133,7 @@ export class World {
       ...['id', id, 'log-dir', wishes.logDirectory ?? this.logDirectory(id)],
       ...['log-segment', String(wishes.segmentBytes ?? 8 << 20)],
       ...['log-quota', String(wishes.quotaBytes ?? 0)],
+      ...['log-reserve', String(wishes.reserveBytes ?? 0)],
       ...['socket', socketOf(id)],
       ...['timeout', String(wishes.timeoutMs ?? 0), 'grace', String(wishes.graceMs ?? 100)],
       ...['ids', String(wishes.ids ?? FIRST_ID), 'net', 'pool', 'hostname', 'a-job'],

@@ -223,7 +223,8 @@ test('many big requests that never end are refused, and small ones are served on
   session.destroy();
   await once(session, 'close');
   // What they held is free again.
-  const big = { command: 'true', args: ['x'.repeat(7 * MB)] };
+  const content = Buffer.alloc(7 * MB);
+  const big = { command: 'true', uploads: [{ path: 'x', content }] };
   assert.match(await outcomeOf(callUnary(admin, JobService, 'runJob', big)), /^UNIMPLEMENTED /);
 });
 

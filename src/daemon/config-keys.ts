@@ -264,6 +264,11 @@ export const sections = {
     ),
     tmpBytes: key(size(MB, 64 * GB), 64 * MB, "Size of a job's /tmp"),
     shmBytes: key(size(MB, 64 * GB), 64 * MB, "Size of a job's /dev/shm"),
+    minFreeBytes: key(
+      size(0, 1024 * GB),
+      256 * MB,
+      'Room that logs and uploads leave free on their disks, though no more than a twentieth of each',
+    ),
     allowedMounts: key(
       listOf(absolute),
       [

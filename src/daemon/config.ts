@@ -258,6 +258,7 @@ function toConfig(values: Values, file: string) {
       baseDir: filesystem.baseDir,
       tmpBytes: filesystem.tmpBytes,
       shmBytes: filesystem.shmBytes,
+      minFreeBytes: filesystem.minFreeBytes,
       workBytes: volumes.default_disk_quota_bytes,
       allowedMounts: filesystem.allowedMounts,
     },

@@ -21,6 +21,7 @@ import { Uploads } from './jobs/uploads.ts';
 import { readBootId } from './linux/boot.ts';
 import { listDisks, openCgroups } from './linux/cgroup.ts';
 import { CgroupSlots } from './linux/cgroup-slots.ts';
+import { reserveOf } from './linux/disk.ts';
 import { readConditions, requireConditions, requireRights } from './linux/host-conditions.ts';
 import { hostRoot } from './linux/host-root.ts';
 import { keeperAddresses } from './linux/keeper-address.ts';
@@ -107,7 +108,11 @@ async function start(
   const cgroups = new CgroupSlots(layout, idRanges.lowest(CGROUPS_KEPT));
   stops.push(() => cgroups.close());
   const disks = listDisks();
-  const uploads = new Uploads(config.uploads.directory, config.uploads);
+  const { minFreeBytes } = config.filesystem;
+  const uploads = new Uploads(config.uploads.directory, {
+    ...config.uploads,
+    reserveBytes: reserveOf(config.uploads.directory, minFreeBytes),
+  });
   const addressOf = keeperAddresses(config.state.path);
   const bells = new Bells(addressOf);
   // Reading a log needs to know which jobs are over, and jobs need their logs: the question is asked
@@ -133,6 +138,7 @@ async function start(
       maxWaitingJobs: config.joblet.maxWaitingJobs,
       logSegmentBytes: config.logs.segmentBytes,
       logQuotaBytes: config.logs.quotaBytes,
+      logReserveBytes: reserveOf(config.logs.directory, minFreeBytes),
       tmpBytes: config.filesystem.tmpBytes,
       shmBytes: config.filesystem.shmBytes,
       version: version.version,

@@ -39,6 +39,8 @@ export interface JobsConfig {
   readonly maxWaitingJobs: number;
   readonly logSegmentBytes: number;
   readonly logQuotaBytes: number;
+  /** What logs leave free of their disk. */
+  readonly logReserveBytes: number;
   readonly tmpBytes: number;
   readonly shmBytes: number;
   /** Of this daemon; a job's posture says who started it. */
@@ -655,6 +657,7 @@ export class Jobs {
         logDirectory: logs.directoryOf(id),
         logSegmentBytes: config.logSegmentBytes,
         logQuotaBytes: config.logQuotaBytes,
+        logReserveBytes: config.logReserveBytes,
         keeper: this.#parts.addressOf(id),
         timeoutMs: timeout === undefined ? 0 : Math.max(1, timeout.atMs - clock.now()),
         tmpBytes: config.tmpBytes,

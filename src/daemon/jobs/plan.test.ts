@@ -36,6 +36,7 @@ const facts: PlanFacts = {
   logDirectory: '/logs/id',
   logSegmentBytes: 1,
   logQuotaBytes: 2,
+  logReserveBytes: 3,
   keeper: { socket: 'joblet/s', proof: 'p' },
   timeoutMs: 0,
   tmpBytes: 1 << 20,

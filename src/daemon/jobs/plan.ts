@@ -33,6 +33,7 @@ export interface PlanFacts {
   readonly logDirectory: string;
   readonly logSegmentBytes: number;
   readonly logQuotaBytes: number;
+  readonly logReserveBytes: number;
   readonly keeper: KeeperAddress;
   /** What is left of the timeout now; 0 is none. */
   readonly timeoutMs: number;
@@ -63,6 +64,8 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
     String(facts.logSegmentBytes),
     'log-quota',
     String(facts.logQuotaBytes),
+    'log-reserve',
+    String(facts.logReserveBytes),
     'socket',
     facts.keeper.socket,
     'proof',

@@ -3,14 +3,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import os from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type UploadPart, Uploads } from './uploads.ts';
+import { patiently, type UploadPart, Uploads } from './uploads.ts';
 
 const me = { name: 'me' };
 
-function make(t: TestContext, maxBytes = 1000, maxFiles = 5) {
+function make(t: TestContext, maxBytes = 1000, maxFiles = 5, reserveBytes = 0) {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'joblet-uploads-'));
   t.after(() => rmSync(directory, { recursive: true }));
-  const uploads = new Uploads(directory, { maxBytes, maxFiles });
+  const uploads = new Uploads(directory, { maxBytes, maxFiles, reserveBytes });
   const left = () => readdirSync(directory, { recursive: true }).length - 2;
   return { uploads, left };
 }
@@ -50,6 +50,52 @@ test('only the client that sent an upload may claim it, and only once', async (t
   await assert.rejects(uploads.stage('job', [], id, { name: 'other' }), { kind: 'not-found' });
   await uploads.stage('job', [], id, me);
   await assert.rejects(uploads.stage('job2', [], id, me), { kind: 'not-found' });
+});
+
+/** An upload that says that it has begun, and goes on when it is let. */
+function held() {
+  const begun = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  async function* sent(): AsyncGenerator<UploadPart> {
+    yield file('a', 0);
+    begun.resolve();
+    await go.promise;
+  }
+  return { sent: sent(), begun: begun.promise, go: () => go.resolve() };
+}
+
+test('a client has so many uploads under way or waiting, and leaves room for others', async (t) => {
+  const { uploads, left } = make(t);
+  const own = Array.from({ length: 8 }, held);
+  const received = own.map(({ sent }) => uploads.receive(sent, me));
+  await Promise.all(own.map(({ begun }) => begun));
+  for (let count = 0; count < 8; count += 1) await uploads.receive(parts(file('a', 0)), me);
+  const oneMore = uploads.receive(parts(file('a', 0)), me);
+  await assert.rejects(oneMore, { kind: 'exhausted', message: /16 of them of me/ });
+  await uploads.receive(parts(file('a', 0)), { name: 'other' });
+  for (const { go } of own) go();
+  const [first] = await Promise.all(received);
+  await uploads.stage('job', [], first?.id ?? '', me);
+  await uploads.receive(parts(file('a', 0)), me);
+  // Each is a directory with one file.
+  assert.equal(left(), 2 * 18);
+});
+
+test('an upload of which nothing more comes is given up', async () => {
+  const { sent } = held();
+  const got: UploadPart[] = [];
+  const reading = async () => {
+    for await (const part of patiently(sent, 10)) got.push(part);
+  };
+  await assert.rejects(reading, { kind: 'exhausted', message: /nothing of the upload came/ });
+  assert.equal(got.length, 1);
+});
+
+test('an upload leaves the last of its disk free', async (t) => {
+  const { uploads, left } = make(t, 1000, 5, Number.MAX_SAFE_INTEGER);
+  const sent = parts(file('a', 1), { data: Buffer.from('1') });
+  await assert.rejects(uploads.receive(sent, me), { kind: 'exhausted', message: /minFreeBytes/ });
+  assert.equal(left(), 0);
 });
 
 test('a bad upload is refused and leaves nothing behind', async (t) => {

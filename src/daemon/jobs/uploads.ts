@@ -7,9 +7,20 @@
 
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
-import { chmod, type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import {
+  chmod,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  statfs,
+} from 'node:fs/promises';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
+import { formatBytes } from '../../shared/units.ts';
 import { pathProblem } from '../../shared/upload-path.ts';
 import { faultOf } from '../store/faults.ts';
 import type { Upload } from './job.ts';
@@ -18,6 +29,8 @@ export interface UploadLimits {
   /** Bytes of one upload, all files together. */
   readonly maxBytes: number;
   readonly maxFiles: number;
+  /** What uploads leave free of their disk. */
+  readonly reserveBytes: number;
 }
 
 /** A part of a streamed upload: a header starts a file or folder, data goes to the last header. */
@@ -39,9 +52,18 @@ export interface Staged {
   readonly names: readonly string[];
 }
 
-/** Streamed uploads that may wait for their job at once, and how long each does. */
-const MAX_WAITING = 64;
+/** Streamed uploads that are under way or wait for their job: of all clients, and of one. */
+const MAX_UPLOADS = 64;
+const MAX_UPLOADS_OF_CLIENT = 16;
+
+/** How long an upload waits for its job. */
 const WAITING_MS = 3600 * 1000;
+
+/** An upload of which nothing comes for so long is given up. */
+const STALL_MS = 60_000;
+
+/** Bytes received from one look at the free space to the next. */
+const ROOM_CHECK_BYTES = 4 * 1024 * 1024;
 
 const FILE_MODE = 0o644;
 const DIRECTORY_MODE = 0o755;
@@ -52,15 +74,17 @@ interface Waiting {
   readonly names: readonly string[];
   /** The client that may claim it. */
   readonly who: string;
-  readonly sinceMs: number;
+  readonly expiry: NodeJS.Timeout;
 }
 
 export class Uploads {
   readonly #received: string;
   readonly #jobs: string;
   readonly #limits: UploadLimits;
-  /** Uploads that wait for their job, oldest first. */
+  /** Uploads that wait for their job. */
   readonly #waiting = new Map<string, Waiting>();
+  /** Uploads that are under way, and whose. */
+  readonly #underWay = new Map<string, string>();
 
   constructor(directory: string, limits: UploadLimits) {
     this.#received = path.join(directory, 'received');
@@ -77,18 +101,13 @@ export class Uploads {
     parts: AsyncIterable<UploadPart>,
     who: { readonly name: string },
   ): Promise<{ id: string; files: number; bytes: number }> {
-    await this.#expire();
-    if (this.#waiting.size >= MAX_WAITING) {
-      throw new JobletError(
-        'exhausted',
-        `${MAX_WAITING} uploads wait for their jobs already; start those first, or try again later`,
-      );
-    }
+    this.#checkCount(who.name);
     const id = randomUUID();
     const writer = new TreeWriter(path.join(this.#received, id), this.#limits);
+    this.#underWay.set(id, who.name);
     try {
       await writer.open();
-      for await (const part of parts) {
+      for await (const part of patiently(parts, STALL_MS)) {
         if (part.header !== undefined) await writer.begin(part.header);
         if (part.data !== undefined && part.data.length > 0) await writer.write(part.data);
       }
@@ -96,9 +115,13 @@ export class Uploads {
     } catch (error) {
       await writer.discard();
       throw faultOf(error, this.#received);
+    } finally {
+      this.#underWay.delete(id);
     }
     const { bytes, names } = writer;
-    this.#waiting.set(id, { bytes, names, who: who.name, sinceMs: Date.now() });
+    const expiry = setTimeout(() => void this.#expire(id), WAITING_MS);
+    expiry.unref();
+    this.#waiting.set(id, { bytes, names, who: who.name, expiry });
     return { id, files: names.length, bytes };
   }
 
@@ -121,6 +144,7 @@ export class Uploads {
         });
       }
       this.#waiting.delete(uploadId);
+      clearTimeout(waiting.expiry);
       await rename(path.join(this.#received, uploadId), directory);
       bytes += waiting.bytes;
       names.push(...waiting.names);
@@ -169,14 +193,48 @@ export class Uploads {
     for (const id of await readdir(this.#jobs)) if (!jobIds.has(id)) await this.release(id);
   }
 
-  /** Drops streamed uploads that nobody claimed in time. */
-  async #expire(): Promise<void> {
-    const before = Date.now() - WAITING_MS;
-    for (const [id, waiting] of this.#waiting) {
-      if (waiting.sinceMs > before) return;
-      this.#waiting.delete(id);
-      await rm(path.join(this.#received, id), { recursive: true, force: true });
+  /** Refuses one more upload of a client when there are enough. */
+  #checkCount(who: string): void {
+    const owners = [...this.#underWay.values(), ...this.#waiting.values().map((each) => each.who)];
+    const own = owners.filter((owner) => owner === who).length;
+    if (owners.length < MAX_UPLOADS && own < MAX_UPLOADS_OF_CLIENT) return;
+    throw new JobletError(
+      'exhausted',
+      `${owners.length} uploads wait for their jobs or are under way, ${own} of them of ${who} ` +
+        `(at most ${MAX_UPLOADS}, of one client ${MAX_UPLOADS_OF_CLIENT}); start those jobs first, or try again later`,
+    );
+  }
+
+  /** Drops a streamed upload that nobody claimed in time. */
+  async #expire(id: string): Promise<void> {
+    this.#waiting.delete(id);
+    await rm(path.join(this.#received, id), { recursive: true, force: true });
+  }
+}
+
+/** The same parts; fails when one is not there within `ms`. */
+export async function* patiently<T>(parts: AsyncIterable<T>, ms: number): AsyncGenerator<T> {
+  const iterator = parts[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await within(iterator.next(), ms);
+      if (next.done === true) return;
+      yield next.value;
     }
+  } finally {
+    // Not waited for: what has stalled does not end by being asked to.
+    void iterator.return?.()?.catch(() => {});
+  }
+}
+
+async function within<T>(next: Promise<T>, ms: number): Promise<T> {
+  const stalled = Promise.withResolvers<never>();
+  const text = `nothing of the upload came for ${ms / 1000} seconds; send it again`;
+  const timer = setTimeout(() => stalled.reject(new JobletError('exhausted', text)), ms);
+  try {
+    return await Promise.race([next, stalled.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -189,6 +247,8 @@ class TreeWriter {
   #file: FileHandle | undefined;
   #left = 0;
   #name = '';
+  /** Bytes that may come before the next look at the disk. */
+  #roomBytes = 0;
 
   constructor(root: string, limits: UploadLimits) {
     this.#root = root;
@@ -243,6 +303,8 @@ class TreeWriter {
     }
     this.bytes += data.length;
     this.#left -= data.length;
+    this.#roomBytes -= data.length;
+    if (this.#roomBytes < 0) await this.#checkRoom();
     if (this.bytes > this.#limits.maxBytes) {
       throw new JobletError(
         'exhausted',
@@ -274,6 +336,17 @@ class TreeWriter {
         },
       );
     });
+  }
+
+  async #checkRoom(): Promise<void> {
+    const { bavail, bsize } = await statfs(this.#root);
+    if (bavail * bsize < this.#limits.reserveBytes + ROOM_CHECK_BYTES) {
+      throw new JobletError(
+        'exhausted',
+        `the disk of uploads has ${formatBytes(bavail * bsize)} left, and ${formatBytes(this.#limits.reserveBytes)} stay free (filesystem.minFreeBytes); delete jobs, or make room`,
+      );
+    }
+    this.#roomBytes = ROOM_CHECK_BYTES;
   }
 
   async #finish(): Promise<void> {
