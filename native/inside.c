@@ -47,6 +47,13 @@ static void enter_network(const struct entry *entry) {
   }
 }
 
+// Should the host itself run out of memory, its kernel is to end a job and nothing else. Who has more
+// already may not be let down to this, and need not be.
+static void offer_to_oom_killer(void) {
+  if (write_file(AT_FDCWD, "/proc/self/oom_score_adj", "500") == 0 || errno == EACCES) return;
+  report_and_exit("oom", "oom_score_adj");
+}
+
 // The job's own, not the host's, whose path and device would show.
 static OWN_FRAME int open_null(const struct plan *plan) {
   char path[4200];
@@ -229,6 +236,7 @@ _Noreturn void inside_run(struct plan *plan, const struct entry *entry) {
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, NULL);
 
+  offer_to_oom_killer();
   enter_network(entry);
   if (sethostname(plan->hostname, strlen(plan->hostname)) != 0) {
     report_and_exit("hostname", plan->hostname);

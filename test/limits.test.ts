@@ -2,7 +2,7 @@
 // counts what it got. The same tests run on v1 controllers and on pure v2.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { after, before, test } from 'node:test';
 import type { Connection } from '../src/client/connection.ts';
@@ -224,6 +224,17 @@ test('a fork bomb stays inside: the daemon answers and other jobs run', { skip }
   assert.equal(other.job.status, 'COMPLETED');
   const stopped = await api.unary(stopJob, { uuid: bomb });
   assert.equal(stopped.status, 'STOPPED');
+});
+
+test('all jobs together leave the host processes, and go first when its memory runs out', {
+  skip,
+}, async () => {
+  const files = ['pids/', ''].map((tree) => `/sys/fs/cgroup/${tree}${daemon.cgroupName}/pids.max`);
+  const file = files.find((each) => existsSync(each)) ?? '';
+  const most = Number(readFileSync('/proc/sys/kernel/pid_max', 'utf8'));
+  assert.ok(Number(readFileSync(file, 'utf8')) <= 0.75 * most);
+  const { stdout } = await finish(api, shell('cat /proc/self/oom_score_adj'));
+  assert.equal(stdout, '500\n');
 });
 
 test('a job stays on the cores that it was given', { skip }, async () => {

@@ -121,6 +121,7 @@ function openV1(
   requireKill(unified);
   const swap = readdirSync(base.memory).includes('memory.memsw.limit_in_bytes');
   countSocketBuffers(base.memory);
+  limitAllProcesses(base.pids);
   return { kind: 'v1', base, unified, swap };
 }
 
@@ -202,11 +203,37 @@ function openV2(root: string, relative: string): CgroupLayout {
     }
   }
   requireKill(base);
+  limitAllProcesses(base);
+  if (own === `/${relative}`) preferDaemon(path.join(base, 'daemon'));
   const probe = path.join(base, 'probe');
   mkdirSync(probe, { recursive: true });
   const swap = readdirSync(probe).includes('memory.swap.max');
   rmdirSync(probe);
   return { kind: 'v2', base, swap };
+}
+
+/** Of all processes that the host can have, so many are left to the host and to us. */
+const HOST_SHARE = 1 / 4;
+
+/**
+ * All jobs together leave the host some processes: each within its own limit, they could still use up
+ * all numbers that there are, and then nobody could start anything, not even a shell to end them.
+ */
+function limitAllProcesses(base: string): void {
+  const read = (file: string) => readFileSync(file, 'utf8').trim();
+  const most = Math.min(
+    ...['pid_max', 'threads-max'].map((name) => Number(read(`/proc/sys/kernel/${name}`))),
+  );
+  const wanted = Math.floor(most * (1 - HOST_SHARE));
+  const file = path.join(base, 'pids.max');
+  const current = read(file);
+  // Whoever made the group may have set less.
+  if (current === 'max' || Number(current) > wanted) writeFileSync(file, String(wanted));
+}
+
+/** Beside its jobs in one group, the daemon would get a share like one of them. */
+function preferDaemon(leaf: string): void {
+  writeFileSync(path.join(leaf, 'cpu.weight'), '10000');
 }
 
 function makeDirectory(root: string, relative: string, each?: (directory: string) => void): void {
