@@ -29,6 +29,7 @@ export const testLimits: GrpcLimits = {
     maxConnections: 50,
     maxCalls: 200,
     maxBodyBytes: 12 * 1024 * 1024,
+    maxAnswerBytes: 4 * 1024 * 1024,
   },
   maxReceiveBytes: 8 * 1024 * 1024,
   maxSendBytes: 8 * 1024 * 1024,

@@ -24,6 +24,9 @@ import {
 
 const MB = 1 << 20;
 
+/** Messages that were made for each reader of an endless stream. */
+const produced = new Map<string, number>();
+
 let served: Served;
 let hostile: KeyPair;
 /** Another client, on a connection that stands. */
@@ -36,6 +39,12 @@ before(async () => {
       waitJob: async (_request, { signal }) => {
         await once(signal, 'abort');
         throw signal.reason;
+      },
+      getJobLogs: async function* ({ uuid }) {
+        for (;;) {
+          produced.set(uuid, (produced.get(uuid) ?? 0) + 1);
+          yield { payload: new Uint8Array(64 * 1024) };
+        }
       },
       runJob: async ({ args }) => ({ jobUuid: String(args[0]?.length) }),
       uploadFiles: async (requests) => {
@@ -197,6 +206,38 @@ test('what is compressed counts as what it may become', async () => {
   const big = { command: 'true', args: ['x'.repeat(9 * MB)] };
   assert.match(await outcomeOf(callUnary(gzip, JobService, 'runJob', big)), /^RESOURCE_EXHAUSTED /);
   gzip.close();
+});
+
+test('a client that reads none of many streams holds little of each', async () => {
+  const sessions = Array.from({ length: 4 }, () => session());
+  const read = (from: ClientHttp2Session, uuid: string) => {
+    const stream = call(from, 'GetJobLogs');
+    stream.end(
+      Buffer.concat([prefix(2 + uuid.length), Buffer.from([0x0a, uuid.length]), Buffer.from(uuid)]),
+    );
+    return stream;
+  };
+  const streams = sessions.flatMap((from, at) =>
+    Array.from({ length: 40 }, (_, each) => read(from, `stalled ${at} ${each}`)),
+  );
+  await Promise.all(streams.map((stream) => once(stream, 'response')));
+  // A reader of another client takes its turns with them: what they could get, they have by then.
+  const good = session(await clientPair(['viewer'], 'vera'));
+  const quick = read(good, 'quick');
+  let bytes = 0;
+  for await (const chunk of quick) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > 20 * MB) break;
+  }
+  const made = [...produced].filter(([uuid]) => uuid.startsWith('stalled'));
+  assert.equal(made.length, streams.length);
+  const messages = made.reduce((sum, [, count]) => sum + count, 0);
+  // A window of 64 KiB has left, one message waits, and 4 MiB may wait beside that.
+  assert.ok(
+    messages <= 3 * streams.length + 64,
+    `${messages} messages for ${streams.length} streams`,
+  );
+  for (const each of [...sessions, good]) each.destroy();
 });
 
 test('calls of one client beyond its limit are refused, and others are answered', async () => {

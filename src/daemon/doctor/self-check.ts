@@ -162,6 +162,7 @@ function planOf({ id, spec, wanted, tools, logs, keeper, identity }: Attempt) {
     logDirectory: logs,
     logSegmentBytes: MB,
     logQuotaBytes: 0,
+    logReserveBytes: 0,
     keeper,
     timeoutMs: TIMEOUT_MS,
     tmpBytes: SIZES.tmpBytes,

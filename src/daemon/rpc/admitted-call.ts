@@ -10,6 +10,7 @@ import {
 import { JobletError } from '../../shared/errors.ts';
 import type { Identity } from '../jobs/job.ts';
 import type { Admission } from './admission.ts';
+import type { BodyBudget } from './body-budget.ts';
 import type { Client } from './clients.ts';
 import { okStatus, statusOf } from './errors.ts';
 import { identityOf } from './roles.ts';
@@ -81,6 +82,14 @@ export class AdmittedCall extends ServerInterceptingCall {
     const given = Math.min(bytes, this.#heldBytes);
     this.#heldBytes -= given;
     this.#client.budget.give(given);
+    if (this.#heldBytes > SMALL_BYTES) return;
+    clearTimeout(this.#stall);
+    this.#stall = undefined;
+  }
+
+  /** What of all its client's streams is on the way to it. */
+  get answers(): BodyBudget {
+    return this.#client.answers;
   }
 
   /** Cuts the call off, whatever is still on its way to the client. */

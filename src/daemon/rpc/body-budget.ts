@@ -1,7 +1,8 @@
-// How much of requests the daemon holds at once: what has arrived of a body that is not whole yet, and
-// bodies whose handlers are still at work. Without it a few clients that send big requests and never
-// finish them would fill the memory, each within its own limits. There is one budget over all calls,
-// and one for each client that is a part of it, so that none uses it up alone.
+// How much of bodies the daemon holds at once. Of requests it is what has arrived of one that is not
+// whole yet, and those whose handlers are still at work; of answers, what their client has not taken.
+// Without it a few clients that send big requests and never finish them would fill the memory, each
+// within its own limits. Of requests there is one budget over all calls, and one for each client that
+// is a part of it, so that none uses it up alone.
 
 export class BodyBudget {
   readonly #limitBytes: number;

@@ -12,6 +12,8 @@ export interface ClientLimits {
   readonly maxCalls: number;
   /** Bytes of its requests that are held at once. */
   readonly maxBodyBytes: number;
+  /** Bytes of streams of answers that are on their way to it. */
+  readonly maxAnswerBytes: number;
 }
 
 interface Connection {
@@ -23,6 +25,7 @@ interface Connection {
 
 export class Client {
   readonly budget: BodyBudget;
+  readonly answers: BodyBudget;
   /** Its calls that are under way. */
   readonly calls = new Set<AdmittedCall>();
   readonly #limits: ClientLimits;
@@ -34,6 +37,7 @@ export class Client {
   /** `whole` is the budget of all clients. */
   constructor(limits: ClientLimits, whole: BodyBudget) {
     this.budget = new BodyBudget(limits.maxBodyBytes, whole);
+    this.answers = new BodyBudget(limits.maxAnswerBytes);
     this.#limits = limits;
   }
 

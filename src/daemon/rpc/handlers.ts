@@ -20,6 +20,7 @@ import type {
 import { JobletError } from '../../shared/errors.ts';
 import type { Identity } from '../jobs/job.ts';
 import { type AdmittedCall, admittedCall } from './admitted-call.ts';
+import type { BodyBudget } from './body-budget.ts';
 import { CanceledCall, type RpcStatus, statusOf } from './errors.ts';
 import { hasTooManyFields, MAX_FIELDS } from './field-count.ts';
 
@@ -75,6 +76,8 @@ const FRAME_BYTES = 5;
 
 /** A reader that takes nothing for so long is cut off; it can go on where it was. */
 const STALL_MS = 5 * 60_000;
+/** And so long when its client has too much on the way in all its streams. */
+const CROWDED_STALL_MS = 10_000;
 
 // Requests carry nothing on to anybody, so fields that we do not know need not be kept.
 const readOptions = { readUnknownFields: false } as const;
@@ -173,7 +176,7 @@ function serverStream(route: Route): handleServerStreamingCall<Read, Buffer> {
   return async (grpcCall) => {
     const call = new LiveCall(grpcCall);
     try {
-      const writer = new StreamWriter(grpcCall);
+      const writer = new StreamWriter(grpcCall, call.answers);
       for await (const answer of route.handler(whole(grpcCall.request), call)) {
         await writer.write(bytesOf(route.method, answer));
         if (call.isOver) throw canceled;
@@ -191,32 +194,40 @@ function serverStream(route: Route): handleServerStreamingCall<Read, Buffer> {
 
 /** A reader that is cut off: an answer would only wait behind what it does not take. */
 class StalledReader extends JobletError {
-  constructor() {
-    super('exhausted', `the reader took nothing for ${STALL_MS / 60_000} minutes`);
+  constructor(ms: number) {
+    super('exhausted', `the reader took nothing for ${ms / 1000} seconds`);
   }
 }
 
 /** Waits for the reader when enough is under way to it. */
 class StreamWriter {
   readonly #stream: ServerWritableStream<Read, Buffer>;
+  readonly #answers: BodyBudget;
   #underWayBytes = 0;
   #wake: (() => void) | undefined;
 
-  constructor(stream: ServerWritableStream<Read, Buffer>) {
+  /** `answers` counts what is on the way in all streams of the client. */
+  constructor(stream: ServerWritableStream<Read, Buffer>, answers: BodyBudget) {
     this.#stream = stream;
-    stream.once('cancelled', () => this.#wake?.());
+    this.#answers = answers;
+    stream.once('cancelled', () => {
+      this.#arrived(this.#underWayBytes);
+      this.#wake?.();
+    });
   }
 
   async write(bytes: Buffer): Promise<void> {
     if (this.#stream.cancelled) return;
     this.#underWayBytes += bytes.length;
+    this.#answers.take(bytes.length);
     this.#stream.write(bytes, () => {
-      this.#underWayBytes -= bytes.length;
-      if (this.#underWayBytes <= STREAM_WINDOW_BYTES) this.#wake?.();
+      this.#arrived(bytes.length);
+      if (this.#hasRoom()) this.#wake?.();
     });
-    if (this.#underWayBytes <= STREAM_WINDOW_BYTES) return;
+    if (this.#hasRoom()) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const stalled = setTimeout(() => reject(new StalledReader()), STALL_MS);
+    const ms = this.#answers.isSpent ? CROWDED_STALL_MS : STALL_MS;
+    const stalled = setTimeout(() => reject(new StalledReader(ms)), ms);
     stalled.unref();
     this.#wake = resolve;
     try {
@@ -225,6 +236,18 @@ class StreamWriter {
       clearTimeout(stalled);
       this.#wake = undefined;
     }
+  }
+
+  /** A client with too much on the way gets one message of each stream at a time. */
+  #hasRoom(): boolean {
+    return this.#underWayBytes <= (this.#answers.isSpent ? 0 : STREAM_WINDOW_BYTES);
+  }
+
+  /** Nothing arrives twice: a stream that ends has had all of it. */
+  #arrived(bytes: number): void {
+    const arrived = Math.min(bytes, this.#underWayBytes);
+    this.#underWayBytes -= arrived;
+    this.#answers.give(arrived);
   }
 }
 
@@ -278,6 +301,11 @@ class LiveCall implements Call {
   /** A part of a stream of requests has been dealt with. */
   release(bytes: number): void {
     this.#admitted.release(bytes);
+  }
+
+  /** What of all its client's streams is on the way to it. */
+  get answers(): BodyBudget {
+    return this.#admitted.answers;
   }
 
   /** Cuts the call off. */

@@ -50,6 +50,9 @@ const MAX_CONNECTIONS = 10_000;
 const BIG_REQUESTS = 3;
 const BIG_REQUESTS_OF_CLIENT = 2;
 
+/** Output and other streams on their way to one client, whose readers may be many and slow. */
+const CLIENT_ANSWER_BYTES = 64 * 1024 * 1024;
+
 /** Makes the API of a node. */
 export function createRpc(all: RpcParts): Rpc {
   const { jobs, logs, uploads, postures, audit, disks, config, log } = all;
@@ -153,6 +156,7 @@ function limitsOf({ grpc, joblet }: Config): GrpcLimits {
       maxConnections: grpc.maxConnectionsPerClient,
       maxCalls: grpc.maxCallsPerClient,
       maxBodyBytes: BIG_REQUESTS_OF_CLIENT * grpc.maxRecvBytes,
+      maxAnswerBytes: CLIENT_ANSWER_BYTES,
     },
     maxSendBytes: grpc.maxSendBytes,
     maxHeaderBytes: grpc.maxHeaderBytes,

@@ -44,6 +44,7 @@ const facts = {
   logDirectory: '/logs/x',
   logSegmentBytes: MB,
   logQuotaBytes: 0,
+  logReserveBytes: 0,
   keeper: { socket: 'joblet/x', proof: 'p' },
   timeoutMs: 0,
   tmpBytes: MB,

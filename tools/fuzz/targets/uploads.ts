@@ -10,7 +10,7 @@ import { orRefusedLater, streamOf, target } from '../target.ts';
 
 const directory = mkdtempSync(path.join(tmpdir(), 'joblet-fuzz-uploads-'));
 process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-const limits = { maxBytes: 300, maxFiles: 12 };
+const limits = { maxBytes: 300, maxFiles: 12, reserveBytes: 0 };
 const uploads = new Uploads(directory, limits);
 const ann = { name: 'ann' };
 

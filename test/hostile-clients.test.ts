@@ -1,0 +1,191 @@
+// Clients that stall, flood and go away in the middle of everything, against a real daemon: others are
+// answered, and afterwards the daemon holds no more than before. What one client may have is tested in
+// rpc-clients.test.ts.
+
+import assert from 'node:assert/strict';
+import { type EventEmitter, once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { connect as openTls } from 'node:tls';
+import { type Connection, connect } from '../src/client/connection.ts';
+import type { UploadPart } from '../src/client/messages.ts';
+import {
+  getJobLogs,
+  getJobStatus,
+  getServerVersion,
+  queryJobs,
+  stopJob,
+  uploadFiles,
+} from '../src/client/methods.ts';
+import { cannotRun, type Daemon, startDaemon } from './harness.ts';
+import { ended, finish, output, python, shell, start } from './job-calls.ts';
+
+const skip = cannotRun();
+const MB = 1 << 20;
+
+/** What the daemon may have grown by: buffers and heap that are not collected yet. */
+const MEMORY_SLACK_BYTES = 256 * MB;
+const CALLS = 51;
+const READERS = 50;
+const IDLE_CONNECTIONS = 1000;
+
+let daemon: Daemon;
+let api: Connection;
+let memoryBefore: number;
+let descriptorsBefore: number;
+
+before(async () => {
+  if (skip !== false) return;
+  daemon = await startDaemon({ logs: { quotaBytes: 256 * MB } });
+  api = daemon.as('admin');
+  await assertUnharmed();
+  memoryBefore = residentBytes();
+  descriptorsBefore = descriptors();
+});
+
+afterEach(async (context) => {
+  if (skip !== false) return;
+  await assertUnharmed();
+  const grownBytes = residentBytes() - memoryBefore;
+  const text = `${context.name}: the daemon has grown by ${(grownBytes / MB).toFixed(0)} MB`;
+  assert.ok(grownBytes <= MEMORY_SLACK_BYTES, text);
+  const held = descriptors();
+  assert.ok(held <= descriptorsBefore, `${held} descriptors, ${descriptorsBefore} before`);
+});
+
+after(async () => {
+  await daemon?.stop();
+});
+
+function residentBytes(): number {
+  const text = readFileSync(`/proc/${daemon.pid}/status`, 'utf8');
+  const [, kB] = /^VmRSS:\s+(\d+) kB/m.exec(text) ?? [];
+  return Number(kB) * 1024;
+}
+
+/** What the daemon holds beside what it opens for a moment, as it does to read a log. */
+function descriptors(): number {
+  return readdirSync(`/proc/${daemon.pid}/fd`).length;
+}
+
+/** Calls in every way that reads, and a job. */
+async function assertUnharmed(): Promise<void> {
+  const { job, stdout } = await finish(api, shell('echo well'));
+  assert.equal(stdout, 'well\n');
+  for (let calls = 0; calls < CALLS; calls += 3) {
+    await api.unary(getServerVersion, {});
+    await api.unary(getJobStatus, { uuid: job.uuid });
+    await api.unary(queryJobs, { limit: 10 });
+  }
+}
+
+function closeOf(connection: EventEmitter): Promise<void> {
+  return new Promise((resolve) => connection.once('close', () => resolve()));
+}
+
+/** Resolves when the daemon has noticed that a client is gone: it has no more descriptors than before. */
+async function forgotten(): Promise<void> {
+  while (descriptors() > descriptorsBefore) await api.unary(getServerVersion, {});
+}
+
+test('fifty readers that never read cost neither memory nor the job its time', {
+  skip,
+}, async () => {
+  const endless = await start(api, shell('exec tr "\\0" x < /dev/zero'));
+  const ticking = await start(
+    api,
+    python('import time\nwhile True: time.sleep(0.01); print("tick", flush=True)'),
+  );
+  const hostile = Array.from({ length: READERS }, () => connect(daemon.node('viewer')));
+  await Promise.all(
+    hostile.map((each) =>
+      each.serverStream(getJobLogs, { uuid: endless })[Symbol.asyncIterator]().next(),
+    ),
+  );
+  await assertUnharmed();
+  const ticks = api.serverStream(getJobLogs, { uuid: ticking })[Symbol.asyncIterator]();
+  for (let tick = 0; tick < 10; tick += 1) assert.equal((await ticks.next()).done, false);
+  await ticks.return?.();
+  const grownBytes = residentBytes() - memoryBefore;
+  assert.ok(grownBytes <= MEMORY_SLACK_BYTES, `${grownBytes} bytes more while they stall`);
+  for (const uuid of [endless, ticking]) await api.unary(stopJob, { uuid, force: true });
+  const { job } = await ended(api, ticking);
+  assert.equal(job.status, 'STOPPED');
+  for (const each of hostile) each.close();
+  await forgotten();
+});
+
+test('calls that are taken back leave nothing', { skip }, async () => {
+  const hostile = connect(daemon.node('viewer'));
+  for (let round = 0; round < 20; round += 1) {
+    const calls = Array.from({ length: 100 }, () => {
+      const controller = new AbortController();
+      const call = hostile.unary(queryJobs, { limit: 1000 }, { signal: controller.signal });
+      setImmediate(() => controller.abort());
+      return call;
+    });
+    await Promise.allSettled(calls);
+  }
+  hostile.close();
+  await forgotten();
+});
+
+test('a thousand connections that do nothing leave nothing', { skip }, async () => {
+  const { ca, cert, key } = daemon.node('viewer');
+  const idle = Array.from({ length: IDLE_CONNECTIONS }, () => {
+    const at = { port: daemon.port, host: '127.0.0.1', servername: 'joblet' };
+    const socket = openTls({ ...at, ca, cert, key, ALPNProtocols: ['h2'] });
+    socket.on('error', () => {});
+    return socket;
+  });
+  await Promise.all(idle.map((each) => once(each, 'secureConnect')));
+  await assertUnharmed();
+  const closed = idle.map(closeOf);
+  for (const each of idle) each.destroy();
+  await Promise.all(closed);
+  await forgotten();
+});
+
+test('a log is read from anywhere, however much of it there is and whatever is asked for', {
+  skip,
+}, async () => {
+  const lines = 2_000_000;
+  const { job } = await finish(api, shell(`head -c ${lines} /dev/zero | tr "\\0" "\\n"`));
+  const { uuid } = job;
+  const tails = Array.from({ length: 10 }, () => output(api, { uuid, tailLines: 1_000_000 }));
+  for (const tail of await Promise.all(tails)) assert.equal(tail.length, 1_000_000);
+  assert.equal((await output(api, { uuid, position: BigInt(lines - 1) })).length, 1);
+  for (const position of [BigInt(lines), BigInt(Number.MAX_SAFE_INTEGER)]) {
+    assert.equal((await output(api, { uuid, position })).length, 0);
+  }
+  for (const wrong of [
+    { position: 2n ** 63n },
+    { tailLines: 1_000_001 },
+    { tailLines: 1, position: 1n },
+    { streams: ['x'.repeat(100_000)] },
+  ]) {
+    await assert.rejects(output(api, { uuid, ...wrong }), { kind: 'invalid' });
+  }
+});
+
+test('uploads that stop halfway leave nothing', { skip }, async () => {
+  const hostile = connect(daemon.node('developer'));
+  const sent = Array.from({ length: 10 }, () => {
+    const going = Promise.withResolvers<void>();
+    async function* parts(): AsyncGenerator<UploadPart> {
+      yield { header: { path: 'big', mode: 0, isDirectory: false, size: BigInt(100 * MB) } };
+      yield { data: new Uint8Array(MB) };
+      going.resolve();
+      await new Promise(() => {});
+    }
+    const call = hostile.clientStream(uploadFiles, parts());
+    call.catch(() => {});
+    return going.promise;
+  });
+  await Promise.all(sent);
+  hostile.close();
+  await forgotten();
+  const received = path.join(daemon.directory, 'jobs', 'received');
+  while (readdirSync(received).length > 0) await api.unary(getServerVersion, {});
+});
