@@ -41,8 +41,8 @@ export type CgroupLayout =
 const v1Controllers = ['memory', 'cpu', 'pids', 'blkio', 'cpuset'] as const;
 type V1Controller = (typeof v1Controllers)[number];
 
-/** What a v2 host must offer for our limits. */
-const v2Controllers = ['cpu', 'cpuset', 'io', 'memory', 'pids'] as const;
+/** What a v2 host must offer for our limits; memory first, for it tells a v2 host from the others. */
+const v2Controllers = ['memory', 'cpu', 'cpuset', 'io', 'pids'] as const;
 
 /** Where hosts mount them. */
 export const CGROUP_ROOT = '/sys/fs/cgroup';
@@ -175,8 +175,9 @@ function inheritCpuset(directory: string): void {
 
 function openV2(root: string, relative: string): CgroupLayout {
   const offered = readFileSync(path.join(root, 'cgroup.controllers'), 'utf8').trim().split(' ');
-  for (const controller of v2Controllers)
+  for (const controller of v2Controllers) {
     if (!offered.includes(controller)) throw missing(controller);
+  }
   const base = path.join(root, relative);
   // Processes live in leaves only: if we were started in the base itself, as systemd does with a
   // delegated unit, we step into a leaf before its controllers can be handed on.
