@@ -117,7 +117,12 @@ export class Launcher implements LaunchPort {
       });
     }
     // One that could not be started again is tried again with the next job.
-    if (this.#running === undefined) this.start().catch((error) => this.#cannotStart(error));
+    if (this.#running === undefined) {
+      this.start().catch((error) => {
+        this.#cannotStart(error);
+        this.#settle(id, undefined);
+      });
+    }
     return new Promise((resolve) => {
       this.#pending.set(id, resolve);
       this.#running?.socket.write(frame);
