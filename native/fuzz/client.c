@@ -22,8 +22,13 @@ void keeper_end_job(const char *cause, uint64_t grace_ms) {
   REQUIRE(strcmp(cause, "stop") == 0 && grace_ms <= 1ull << 53);
 }
 
-void keeper_set_timeout(uint64_t ms) {
+bool keeper_move_timeout(uint64_t ms) {
   REQUIRE(ms <= 1ull << 53);
+  return ms % 2 == 0;
+}
+
+uint64_t keeper_timeout_ms(void) {
+  return 0;
 }
 
 static void start(void) {
@@ -67,7 +72,8 @@ static void leave(int *player) {
 }
 
 static bool is_known(const char *verb) {
-  static const char *const known[] = {"state", "bell", "stdin-taken", "stdin-gone", "ended"};
+  static const char *const known[] = {
+      "state", "bell", "stdin-taken", "stdin-gone", "deadline-set", "deadline-refused", "ended"};
   for (unsigned i = 0; i < LENGTH(known); i++) {
     if (strcmp(known[i], verb) == 0) return true;
   }
