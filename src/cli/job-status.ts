@@ -110,6 +110,7 @@ export function statusJson(job: JobDetail): object {
     runtime: job.runtime,
     workDir: job.workDir,
     uploads: job.uploads,
+    uploadCount: job.uploadCount,
     dependencies: job.dependencies,
     workflowUuid: job.workflowUuid,
     timeoutMs: Number(job.timeoutMs),

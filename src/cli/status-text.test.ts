@@ -203,3 +203,8 @@ test('a posture fits on a terminal, and what the kernel does not confirm stands 
   assert.ok(lines.includes('  Kernel, Asked Now Of Process 77: capabilities'));
   assert.ok(lines.includes('  NOT AS IT SHOULD BE: read-only root: \\x1b[31m'));
 });
+
+test('of very many uploads the first are named', () => {
+  const text = statusText({ ...ended, uploadCount: 100 }, 0, fakeOutput({}));
+  assert.match(text, /Uploaded Files:\n {2}script\.py\n {2}\.\.\. and 99 more\n/);
+});

@@ -39,7 +39,7 @@ function sections(job: JobDetail, nowMs: number): readonly Section[] {
     ['Network Configuration', labeled({ Network: job.network, Note: job.networkNote })],
     ['Volumes', job.volumes.map(visible)],
     ['Working Directory', labeled({ Path: job.workDir, Size: size(job.workBytes) })],
-    ['Uploaded Files', job.uploads.map(visible)],
+    ['Uploaded Files', uploaded(job)],
     [
       'Workflow Information',
       labeled({ Workflow: job.workflowUuid, Dependencies: job.dependencies.join(', ') }),
@@ -50,6 +50,11 @@ function sections(job: JobDetail, nowMs: number): readonly Section[] {
     ['Result', isFinal(job.status as JobStatus) ? result(job) : []],
     ['Available Actions', actions(job)],
   ];
+}
+
+function uploaded({ uploads, uploadCount }: JobDetail): string[] {
+  const others = uploadCount - uploads.length;
+  return [...uploads.map(visible), ...(others > 0 ? [`... and ${others} more`] : [])];
 }
 
 /** `Label: value` for each value that is not empty. */

@@ -155,6 +155,7 @@ export const GetJobStatusResponse = {
   jobsAhead: [131, 'int32'],
   timeoutTime: [132, 'string'],
   stoppedBy: [133, 'string'],
+  uploadCount: [170, 'int32'],
 } as const satisfies Shape;
 
 export const StopJobRequest = {

@@ -65,6 +65,7 @@ function specOf({ disks, core }: SelfCheckWanted): StoredSpec {
       workBytes: 0,
     },
     uploads: [],
+    uploadCount: 0,
     uploadId: '',
     startAtMs: 0,
     priority: 0,

@@ -56,8 +56,14 @@ export interface JobSpec {
   readonly workflowUuid: string;
 }
 
-/** A JobSpec as it is kept: file contents have gone to the work directory, only their names stay. */
-export type StoredSpec = Omit<JobSpec, 'uploads'> & { readonly uploads: readonly string[] };
+/**
+ * A JobSpec as it is kept: file contents have gone to the work directory, and only names stay. Every
+ * list of jobs reads them, so they are the first ones of `uploadCount`.
+ */
+export type StoredSpec = Omit<JobSpec, 'uploads'> & {
+  readonly uploads: readonly string[];
+  readonly uploadCount: number;
+};
 
 /** A caller's own name for a job, so that asking for it again does not make another one. */
 export interface JobKey {

@@ -30,7 +30,7 @@ import { type Capacity, Queue, type Turn, type Waiting } from './queue.ts';
 import type { Resources } from './resources.ts';
 import type { Room } from './room.ts';
 import type { JobQuery, JobRow, JobStore } from './store.ts';
-import type { Staged, Uploads } from './uploads.ts';
+import { keptNames, type Staged, type Uploads } from './uploads.ts';
 
 export interface JobsConfig {
   /** What jobs that run at once may hold together. */
@@ -203,7 +203,7 @@ export class Jobs {
     }
     const job: Job = {
       id,
-      spec: { ...spec, uploads: staged?.names ?? [] },
+      spec: { ...spec, ...keptNames(staged?.names ?? []) },
       status: isScheduled ? 'SCHEDULED' : starts ? 'INITIALIZING' : 'PENDING',
       createdAtMs,
       queuedAtMs,

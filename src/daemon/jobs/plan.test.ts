@@ -10,6 +10,7 @@ const spec: StoredSpec = {
   args: [],
   limits: { cpuPercent: 0, memoryBytes: 0, ioBps: 0, cpuCores: '', processes: 0, workBytes: 0 },
   uploads: [],
+  uploadCount: 0,
   uploadId: '',
   startAtMs: 0,
   priority: 0,

@@ -19,7 +19,7 @@ const sandbox: Sandbox = {
 function postureWith(allow: JobSpec['allow']) {
   const limits = { cpuPercent: 50, memoryBytes: 0, ioBps: 0, cpuCores: '', processes: 0 };
   const spec = { allow, limits, init: true } as unknown as JobSpec;
-  return postureOf({ spec: { ...spec, uploads: [] } }, sandbox);
+  return postureOf({ spec: { ...spec, uploads: [], uploadCount: 0 } }, sandbox);
 }
 
 function mount(target: string, options: string, size = '') {

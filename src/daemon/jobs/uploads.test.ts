@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import os from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { patiently, type UploadPart, Uploads } from './uploads.ts';
+import { keptNames, patiently, type UploadPart, Uploads } from './uploads.ts';
 
 const me = { name: 'me' };
 
@@ -120,4 +120,13 @@ test('a bad upload is refused and leaves nothing behind', async (t) => {
     await assert.rejects(uploads.receive(parts(...sent), me), { kind });
     assert.equal(left(), 0);
   }
+});
+
+test('a job remembers the first names of its uploads, and how many there were', () => {
+  assert.deepEqual(keptNames(['a', 'b/c']), { uploads: ['a', 'b/c'], uploadCount: 2 });
+  const many = Array.from({ length: 100_000 }, (_, at) => `folder/${at}`);
+  const { uploads, uploadCount } = keptNames(many);
+  assert.equal(uploadCount, many.length);
+  assert.ok(uploads.length > 1000 && Buffer.byteLength(uploads.join('')) <= 64 * 1024);
+  assert.deepEqual(uploads, many.slice(0, uploads.length));
 });

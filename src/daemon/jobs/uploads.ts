@@ -23,7 +23,7 @@ import { JobletError } from '../../shared/errors.ts';
 import { formatBytes } from '../../shared/units.ts';
 import { pathProblem } from '../../shared/upload-path.ts';
 import { faultOf } from '../store/faults.ts';
-import type { Upload } from './job.ts';
+import type { StoredSpec, Upload } from './job.ts';
 
 export interface UploadLimits {
   /** Bytes of one upload, all files together. */
@@ -50,6 +50,20 @@ export interface Staged {
   readonly bytes: number;
   /** Paths relative to the work directory. */
   readonly names: readonly string[];
+}
+
+/** Names of uploads that are kept with a job, all together. */
+const KEPT_NAMES_BYTES = 64 * 1024;
+
+/** What a job remembers of its uploads. */
+export function keptNames(names: readonly string[]): Pick<StoredSpec, 'uploads' | 'uploadCount'> {
+  let bytes = 0;
+  const end = names.findIndex((name) => {
+    bytes += Buffer.byteLength(name);
+    return bytes > KEPT_NAMES_BYTES;
+  });
+  const uploads = end === -1 ? names : names.slice(0, end);
+  return { uploads, uploadCount: names.length };
 }
 
 /** Streamed uploads that are under way or wait for their job: of all clients, and of one. */

@@ -50,6 +50,7 @@ export function toStatus(
     runtime: spec.runtime,
     workDir: spec.workDir,
     uploads: [...spec.uploads],
+    uploadCount: spec.uploadCount,
     workflowUuid: spec.workflowUuid,
     ...ending(job),
     createdTime: rfc3339(job.createdAtMs),

@@ -39,6 +39,7 @@ const job: Job = {
       workBytes: 0,
     },
     uploads: ['a/b'],
+    uploadCount: 1,
     uploadId: '',
     startAtMs: 0,
     priority: 0,

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { makePlan } from '../../../src/daemon/jobs/plan.ts';
+import { keptNames } from '../../../src/daemon/jobs/uploads.ts';
 import { formatFrame, MAX_FRAME_BYTES } from '../../../src/daemon/linux/frames.ts';
 import { countFields } from '../../../src/daemon/rpc/field-count.ts';
 import { type JobPolicy, toJobSpec } from '../../../src/daemon/rpc/job-spec.ts';
@@ -136,7 +137,7 @@ export default target({
     assert.ok(spec.timeoutMs >= 0 && spec.timeoutMs <= policy.jobTimeoutMs && spec.graceMs >= 0);
     assert.ok(`${spec.workDir}/`.startsWith('/work/') && !/\/\.\.?(\/|$)/.test(spec.workDir));
     assert.ok(spec.uploads.every(({ mode }) => mode <= 0o777));
-    const plan = makePlan({ ...spec, uploads: spec.uploads.map((one) => one.path) }, facts);
+    const plan = makePlan({ ...spec, ...keptNames(spec.uploads.map((one) => one.path)) }, facts);
     assert.ok(plan.every((text) => !text.includes('\0')));
     assert.ok(formatFrame(['launch', ...plan]).length <= MAX_FRAME_BYTES);
     // What the user chose stands behind everything that makes the sandbox.
