@@ -95,6 +95,9 @@ test('instances stand side by side, and down leaves nothing of a running job', {
 
 test('rnx runs in the directory of its caller', { skip }, async (t) => {
   const home = makeHome(t);
+  const early = await dev(home, ['rnx', 'job', 'list']);
+  assert.equal(early.code, 1);
+  assert.match(early.stderr, /no daemon in .*; \.\/dev up starts one/);
   await dev(home, ['up']);
   const cwd = path.join(ROOT, 'examples');
   const args = ['rnx', 'job', 'run', '--follow', '--upload=hello.sh', './hello.sh'];
