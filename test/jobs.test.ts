@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import type { Connection } from '../src/client/connection.ts';
 import {
@@ -58,6 +59,15 @@ test('a job runs, ends with its exit code and both streams of its output (S4-9, 
   assert.ok(Date.parse(job.createdTime) <= Date.parse(job.startTime));
   assert.ok(Date.parse(job.startTime) <= Date.parse(job.endTime));
   assert.equal(job.logBytes, 8n);
+});
+
+const hostIsNamed = existsSync('/etc/os-release');
+
+test('a program finds out which system it runs on', {
+  skip: skip || (hostIsNamed ? false : 'this host does not say which system it is'),
+}, async () => {
+  const { stdout } = await finish(api, shell('. /etc/os-release; echo "$ID"'));
+  assert.match(stdout, /^[a-z0-9._-]+\n$/);
 });
 
 test('a job that exits with 0 is COMPLETED', { skip }, async () => {

@@ -286,6 +286,7 @@ export const sections = {
         '/etc/ca-certificates',
         '/etc/ld.so.cache',
         '/etc/localtime',
+        '/etc/os-release',
       ],
       'Host paths that a job without a runtime sees, read-only; those that do not exist are left out',
     ),
