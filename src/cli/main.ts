@@ -53,13 +53,10 @@ async function report(error: unknown, json: boolean, out: Output, err: Output): 
   const known = error instanceof JobletError;
   const message = known ? error.message : `${messageOf(error)} (this is a bug in rnx)`;
   if (json) {
-    const shown = {
-      kind: known ? error.kind : 'internal',
-      code: codeOf(error),
-      message,
-      details: [],
-    };
-    await out.write(`${JSON.stringify({ error: shown }, undefined, 2)}\n`);
+    // The shape that errors of the API have, and the same under a key that no answer has.
+    const shown = { code: codeOf(error), message, details: [] };
+    const whole = { ...shown, error: { kind: known ? error.kind : 'internal', ...shown } };
+    await out.write(`${JSON.stringify(whole, undefined, 2)}\n`);
   } else {
     await err.write(`Error: ${visible(message)}\n`);
   }
