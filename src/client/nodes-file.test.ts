@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { syncBuiltinESMExports } from 'node:module';
+import os, { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -263,4 +264,18 @@ test('any document is a nodes file or refused as invalid', () => {
       }
     }),
   );
+});
+
+test('a user without a home, as in a container, still has the other places', (t) => {
+  t.mock.method(os, 'homedir', () => {
+    throw new Error('uv_os_homedir returned ENOENT');
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  const paths = searchPaths();
+  assert.equal(paths.length, 4);
+  assert.equal(paths[0], 'rnx-config.yml');
 });

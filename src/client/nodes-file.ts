@@ -60,13 +60,23 @@ const DEFAULT_CA = 'certs/ca-cert.pem';
 
 /** Where a nodes file is looked for when nobody names one; the first that exists is used. */
 export function searchPaths(): string[] {
+  const home = homeDirectory();
   return [
     'rnx-config.yml',
     path.join('config', 'rnx-config.yml'),
-    path.join(homedir(), '.rnx', 'rnx-config.yml'),
+    ...(home === undefined ? [] : [path.join(home, '.rnx', 'rnx-config.yml')]),
     '/etc/joblet/rnx-config.yml',
     '/opt/joblet/config/rnx-config.yml',
   ];
+}
+
+/** In a container a user may have neither HOME nor a line in passwd. */
+function homeDirectory(): string | undefined {
+  try {
+    return homedir();
+  } catch {
+    return undefined;
+  }
 }
 
 /**
