@@ -125,12 +125,17 @@ function requireUntouched(): void {
 const SHORTENINGS = 2000;
 
 /** The finding with as little input as still leads to the same error. */
-export async function shorten(target: Target, finding: Finding): Promise<Finding> {
+export async function shorten(
+  target: Target,
+  finding: Finding,
+  trying: (input: Buffer) => void,
+): Promise<Finding> {
   let best = finding;
   let left = SHORTENINGS;
   for (let size = best.input.length >> 1; size > 0; size >>= 1) {
     for (let at = 0; at < best.input.length && left > 0; left--) {
       const input = Buffer.concat([best.input.subarray(0, at), best.input.subarray(at + size)]);
+      trying(input);
       const found = await execute(target, input);
       if (found !== undefined && isSame(found.error, finding.error)) best = found;
       else at += size;

@@ -47,7 +47,7 @@ if (order.replay) {
 } else {
   const kept = (input: Buffer) => tell({ kind: 'kept', input });
   const finding = await search(target, { ...limits, kept });
-  if (finding !== undefined) tellFound(await shorten(target, finding));
+  if (finding !== undefined) tellFound(await shorten(target, finding, trying));
 }
 coverage.note();
 tell({ kind: 'done', totals: coverage.totals(), missed: coverage.missed() });
