@@ -46,13 +46,25 @@ interface Running {
   ready: boolean;
 }
 
+interface Pending {
+  readonly resolve: (launched: Launched | undefined) => void;
+  /** Who was given the plan; undefined when there was nobody. */
+  readonly by: Running | undefined;
+}
+
+/** How often another launcher is tried at once, when the one before died and the next ones do as well. */
+const MAX_STARTS = 3;
+
 export class Launcher implements LaunchPort {
   readonly #binary: string;
   readonly #lockFile: string;
   readonly #events: LauncherEvents;
   readonly #log: Log;
-  readonly #pending = new Map<string, (launched: Launched | undefined) => void>();
+  readonly #pending = new Map<string, Pending>();
   #running: Running | undefined;
+  /** Dead ones whose keepers may still speak. */
+  readonly #dead: Running[] = [];
+  #isReplacing = false;
   #stopping = false;
 
   /** `lockFile` is where the launchers of this state take turns. */
@@ -116,15 +128,10 @@ export class Launcher implements LaunchPort {
         errno: 'E2BIG',
       });
     }
-    // One that could not be started again is tried again with the next job.
-    if (this.#running === undefined) {
-      this.start().catch((error) => {
-        this.#cannotStart(error);
-        this.#settle(id, undefined);
-      });
-    }
+    // What could not be started again is tried again with the next job.
+    if (this.#running === undefined) void this.#replace();
     return new Promise((resolve) => {
-      this.#pending.set(id, resolve);
+      this.#pending.set(id, { resolve, by: this.#running });
       this.#running?.socket.write(frame);
     });
   }
@@ -173,39 +180,42 @@ export class Launcher implements LaunchPort {
   }
 
   #settle(id: string, launched: Launched | undefined): boolean {
-    const resolve = this.#pending.get(id);
+    const pending = this.#pending.get(id);
     this.#pending.delete(id);
-    resolve?.(launched);
-    return resolve !== undefined;
+    pending?.resolve(launched);
+    return pending !== undefined;
   }
 
   #ended(ended: Running, why: string): void {
     if (this.#running !== ended) return;
     this.#running = undefined;
-    if (this.#stopping) return;
-    const unanswered = [...this.#pending.keys()];
-    const settle = () => {
-      for (const id of unanswered) this.#settle(id, undefined);
-    };
-    if (!ended.ready) {
-      // It has read no plan, and another would fare no better.
-      settle();
-      return;
-    }
+    // One that was never ready has read no plan, and is missed by whoever started it.
+    if (this.#stopping || !ended.ready) return;
     this.#log.error('the launcher died; starting another', { why });
-    const replaced = () => {
-      // Until now its keepers could still speak through the old socket. One that finds it closed says
-      // the end in the log, and to whoever connects.
-      ended.socket.destroy();
-      this.#events.replaced();
-      settle();
-    };
-    this.start()
-      .catch((error) => this.#cannotStart(error))
-      .then(replaced);
+    this.#dead.push(ended);
+    void this.#replace();
   }
 
-  #cannotStart(error: unknown): void {
-    this.#log.error('the launcher cannot be started', { error: messageOf(error) });
+  /** Starts another launcher; once it is ready, whatever the one before had begun is decided. */
+  async #replace(): Promise<void> {
+    if (this.#isReplacing) return;
+    this.#isReplacing = true;
+    for (let starts = 1; starts <= MAX_STARTS && !this.#stopping; starts += 1) {
+      try {
+        await this.start();
+        break;
+      } catch (error) {
+        this.#log.error('the launcher cannot be started', { error: messageOf(error) });
+      }
+    }
+    this.#isReplacing = false;
+    if (this.#stopping) return;
+    // Until now the keepers of the dead could still speak through their sockets. One that finds it
+    // closed says the end in the log, and to whoever connects.
+    for (const { socket } of this.#dead.splice(0)) socket.destroy();
+    this.#events.replaced();
+    for (const [id, { by }] of this.#pending) {
+      if (by === undefined || by !== this.#running) this.#settle(id, undefined);
+    }
   }
 }
