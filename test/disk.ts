@@ -21,7 +21,7 @@ export class Disk {
   /** Where it is mounted. */
   readonly directory: string;
   readonly #home: string;
-  readonly #image: string;
+  #image: string;
 
   constructor(mebibytes: number) {
     this.#home = mkdtempSync(path.join(tmpdir(), 'joblet-disk-'));
@@ -41,6 +41,18 @@ export class Disk {
 
   unmount(): void {
     execFileSync('umount', [this.directory]);
+  }
+
+  /**
+   * Mounts it as after a repair. Processes that are on their way out may hold the broken file system for
+   * a moment yet, so it is a copy that is mounted.
+   */
+  mountAnew(): void {
+    this.unmount();
+    const copy = `${this.#image}-anew`;
+    execFileSync('cp', ['--sparse=always', this.#image, copy]);
+    this.#image = copy;
+    this.mount();
   }
 
   /** Writes until there is no room for one byte more. */
