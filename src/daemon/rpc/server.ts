@@ -19,6 +19,7 @@ import { type Config, loadConfig } from '../config.ts';
 import { type Credentials, describeChange, readRevoked, watchFiles } from '../credentials.ts';
 import type { Log } from '../log.ts';
 import { auditHandlers } from './audit.ts';
+import { FailedCalls } from './failed-calls.ts';
 import { type GrpcLimits, GrpcServer } from './grpc-server.ts';
 import type { CallRecord } from './handlers.ts';
 import type { JobPolicy } from './job-spec.ts';
@@ -62,10 +63,11 @@ export function createRpc(all: RpcParts): Rpc {
     const { method, who, detail, count } = entry;
     log.warn('call refused', { method, peer: who?.peer, who: who?.name, why: detail, count });
   });
+  const failed = new FailedCalls(log);
   const note = (refusal: Refusal | undefined) => refusal && refusals.note(refusal);
   const server = new GrpcServer(credentialsOf(config), limitsOf(config), {
     journal: (record) => {
-      writeRecord(log, record);
+      writeRecord(log, failed, record);
       note(refusedInside(record));
     },
     onRefused: (refused) => note(refusedBeforehand(refused)),
@@ -121,6 +123,7 @@ export function createRpc(all: RpcParts): Rpc {
       for (const watcher of watchers) watcher.close();
       await server.stop();
       refusals.flush();
+      failed.flush();
     },
     reloadCertificates,
   };
@@ -180,12 +183,16 @@ function policyOf({ joblet, network, uploads }: Config): JobPolicy {
 }
 
 /** One line for each call: quiet when it went well, loud when it is our fault. */
-function writeRecord(log: Log, { path, call, status, durationMs }: CallRecord): void {
+function writeRecord(
+  log: Log,
+  failed: FailedCalls,
+  { path, call, status, durationMs }: CallRecord,
+): void {
   const { name, role } = call.identity;
   const fields = { method: path, who: name, role, ms: Math.round(durationMs * 10) / 10 };
   if (status === undefined) log.debug('call', fields);
   else if (status.bug === undefined) {
-    log.info('call failed', { ...fields, peer: call.peer, kind: status.kind, why: status.details });
+    failed.note({ ...fields, peer: call.peer, kind: status.kind, why: status.details });
   } else {
     const { reference, error } = status.bug;
     const stack = error instanceof Error ? error.stack : String(error);

@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FailedCalls } from './failed-calls.ts';
+
+test('a flood of failing calls is a hundred lines a second, and their number', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const lines: string[] = [];
+  const calls = new FailedCalls({
+    info: (message) => lines.push(message),
+    warn: (message, fields) => lines.push(`${message}: ${fields?.['count']}`),
+  });
+  for (let call = 0; call < 1000; call += 1) calls.note({ method: 'x' });
+  assert.equal(lines.length, 100);
+  t.mock.timers.tick(1000);
+  assert.equal(lines.at(-1), 'more calls failed than are written: 900');
+  calls.note({ method: 'x' });
+  t.mock.timers.tick(1000);
+  assert.equal(lines.length, 102);
+  assert.equal(lines.at(-1), 'call failed');
+});
