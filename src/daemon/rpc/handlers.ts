@@ -33,10 +33,22 @@ export interface Call {
   readonly signal: AbortSignal;
 }
 
+/** An answer as it travels, for those that are too long to be made at once. */
+export class Encoded {
+  readonly bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+}
+
 type Handler<M extends Pick<DescMethod, 'methodKind' | 'input' | 'output'>> = M extends {
   methodKind: 'unary';
 }
-  ? (request: MessageShape<M['input']>, call: Call) => Promise<MessageInitShape<M['output']>>
+  ? (
+      request: MessageShape<M['input']>,
+      call: Call,
+    ) => Promise<MessageInitShape<M['output']> | Encoded>
   : M extends { methodKind: 'server_streaming' }
     ? (
         request: MessageShape<M['input']>,
@@ -376,7 +388,11 @@ function parse({ input }: DescMethod, bytes: Buffer): AnyMessage | JobletError {
   }
 }
 
-function bytesOf({ output }: DescMethod, answer: MessageInitShape<typeof output>): Buffer {
+function bytesOf(
+  { output }: DescMethod,
+  answer: MessageInitShape<typeof output> | Encoded,
+): Buffer {
+  if (answer instanceof Encoded) return answer.bytes;
   const bytes = toBinary(output, create(output, answer));
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

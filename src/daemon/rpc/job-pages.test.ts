@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { JobsSchema } from '../../gen/joblet/jobs_pb.ts';
 import type { Job } from '../jobs/job.ts';
 import type { JobQuery } from '../jobs/store.ts';
-import { takePage } from './job-pages.ts';
+import { encodeJobs, takePage } from './job-pages.ts';
 import { toJob } from './job-view.ts';
 
 /** What a gRPC client takes unless it was told otherwise. */
@@ -76,6 +76,47 @@ test('pages follow each other without a gap or a repetition', () => {
     if (!page.more) break;
   }
   assert.deepEqual(seen, all);
+});
+
+const encode = (jobs: readonly Job[]) =>
+  toBinary(JobsSchema, create(JobsSchema, { jobs: jobs.map((job) => toJob(job, '')) }));
+
+test('a long list is one message that holds the newest in their order, made piece by piece', async () => {
+  const all = Array.from({ length: 1200 }, (_, at) => jobWith(1200 - at, ['x']));
+  for (const limit of [1, 250, 251, 1000, 5000]) {
+    const pieces: number[] = [];
+    const { bytes } = await encodeJobs(tableOf(all), limit, (piece) => {
+      pieces.push(piece.length);
+      return encode(piece);
+    });
+    const listed = fromBinary(JobsSchema, bytes).jobs.map(({ uuid }) => uuid);
+    assert.deepEqual(
+      listed,
+      all.slice(0, limit).map(({ id }) => id),
+    );
+    assert.ok(Math.max(...pieces) <= 250, `${pieces}`);
+  }
+});
+
+test('S4-60 a long list fits into the message that every client takes', async () => {
+  for (const args of [['x'.repeat(300_000)], ['x'.repeat(900)]]) {
+    const all = Array.from({ length: 8000 }, (_, at) => jobWith(8000 - at, args));
+    const { bytes } = await encodeJobs(tableOf(all), 10_000, encode);
+    assert.ok(bytes.length < CLIENT_BYTES && bytes.length > CLIENT_BYTES / 3, `${bytes.length}`);
+  }
+});
+
+test('other calls are served while a long list is made', async () => {
+  const all = Array.from({ length: 1000 }, (_, at) => jobWith(1000 - at, ['x']));
+  let turns = 0;
+  const list = encodeJobs(tableOf(all), 1000, (piece) => {
+    setImmediate(() => {
+      turns += 1;
+    });
+    return encode(piece);
+  });
+  await list;
+  assert.equal(turns, 3);
 });
 
 test('a job that is larger than an answer is shown all the same', () => {

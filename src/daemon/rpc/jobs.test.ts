@@ -17,7 +17,7 @@ import type { Outcome } from '../../shared/job-state.ts';
 import type { Job } from '../jobs/job.ts';
 import type { LogQuery } from '../jobs/logs.ts';
 import type { UploadPart } from '../jobs/uploads.ts';
-import type { Call } from './handlers.ts';
+import { type Call, Encoded } from './handlers.ts';
 import { toJob, toLegacyJob, toLegacyStatus, toRunResponse, toStatus } from './job-view.ts';
 import { formatPageToken, type JobParts, jobHandlers, parsePageToken } from './jobs.ts';
 
@@ -149,12 +149,15 @@ test('a query is checked whole, and its pages follow each other', async () => {
     query: ({ limit, beforeMs = Number.POSITIVE_INFINITY }) =>
       all.filter(({ createdAtMs }) => createdAtMs < beforeMs).slice(0, limit),
   });
-  const ask = async (pageToken: string) =>
-    queryJobs?.(create(QueryJobsRequestSchema, { limit: 2, pageToken }), call);
+  const ask = async (pageToken: string) => {
+    const page = await queryJobs?.(create(QueryJobsRequestSchema, { limit: 2, pageToken }), call);
+    assert.ok(page !== undefined && !(page instanceof Encoded));
+    return page;
+  };
   const first = await ask('');
-  assert.equal(first?.jobs?.length, 2);
-  const second = await ask(first?.nextPageToken ?? '');
-  assert.deepEqual([second?.jobs?.length, second?.nextPageToken], [1, '']);
+  assert.equal(first.jobs?.length, 2);
+  const second = await ask(first.nextPageToken ?? '');
+  assert.deepEqual([second.jobs?.length, second.nextPageToken], [1, '']);
   const wrong = { statuses: ['DONE'], limit: 5000, pageToken: 'x' };
   await assert.rejects(
     async () => queryJobs?.(create(QueryJobsRequestSchema, wrong), call),

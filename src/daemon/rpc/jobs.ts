@@ -1,14 +1,15 @@
 // JobService: translates between messages and the jobs of this node, and decides nothing else.
 
-import type { MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import type { DataChunkSchema } from '../../gen/joblet/common_pb.ts';
-import type {
-  ExtendJobRequest,
-  GetJobLogsRequest,
-  JobService,
-  QueryJobsRequest,
-  SendJobInputRequest,
-  UploadFilesRequest,
+import {
+  type ExtendJobRequest,
+  type GetJobLogsRequest,
+  type JobService,
+  JobsSchema,
+  type QueryJobsRequest,
+  type SendJobInputRequest,
+  type UploadFilesRequest,
 } from '../../gen/joblet/jobs_pb.ts';
 import { invalid, JobletError, type Problem } from '../../shared/errors.ts';
 import { type JobStatus, jobStatuses } from '../../shared/job-state.ts';
@@ -21,7 +22,7 @@ import type { Held, Postures } from '../jobs/postures.ts';
 import type { JobQuery } from '../jobs/store.ts';
 import type { UploadPart, Uploads } from '../jobs/uploads.ts';
 import type { Call, Handlers } from './handlers.ts';
-import { takePage } from './job-pages.ts';
+import { encodeJobs, takePage } from './job-pages.ts';
 import { type Host, type JobPolicy, type JobRequest, toJobSpec } from './job-spec.ts';
 import { toJob, toRunResponse, toStatus, toStopResponse } from './job-view.ts';
 import { eachEntry, joinEntries } from './log-chunks.ts';
@@ -54,8 +55,8 @@ export interface JobParts {
   readonly nodeId: string;
 }
 
-/** Jobs in the answer to ListJobs, at most. */
-const LIST_LIMIT = 10_000;
+/** Jobs in the answer to ListJobs, which has no pages, at most: the newest. */
+export const LIST_LIMIT = 10_000;
 const PAGE_LIMIT = 1000;
 const PAGE_DEFAULT = 100;
 const TAIL_LIMIT = 1_000_000;
@@ -86,9 +87,11 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
 
     waitJob: async ({ uuid }, { signal }) => status(await jobs.wait(uuid, signal)),
 
-    listJobs: async () => ({
-      jobs: listedJobs(jobs).map((job) => toJob(job, nodeId, jobs.turnOf(job))),
-    }),
+    listJobs: () =>
+      encodeJobs(jobs, LIST_LIMIT, (piece) => {
+        const views = piece.map((job) => toJob(job, nodeId, jobs.turnOf(job)));
+        return toBinary(JobsSchema, create(JobsSchema, { jobs: views }));
+      }),
 
     queryJobs: async (request) => {
       const page = takePage(jobs, toJobQuery(request));
@@ -146,11 +149,6 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
 
 /** Going before the jobs of others is not for everybody. */
 const raisePriority: Rule = { role: 'operator', operation: 'raise_priority' };
-
-/** The jobs of ListJobs, which has no pages: the newest. */
-export function listedJobs(jobs: Pick<Jobs, 'query'>): readonly Job[] {
-  return takePage(jobs, { limit: LIST_LIMIT }).jobs;
-}
 
 /** Starts a job as a request wants it. */
 export async function startJob(

@@ -1,11 +1,12 @@
 // JobletService, the first API: the same jobs under other field numbers.
 
-import { create } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { GetJobLogsRequestSchema, RunJobRequestSchema } from '../../gen/joblet/jobs_pb.ts';
-import type { JobletService } from '../../gen/joblet/legacy_pb.ts';
+import { type JobletService, JobsLegacySchema } from '../../gen/joblet/legacy_pb.ts';
 import type { Handlers } from './handlers.ts';
+import { encodeJobs } from './job-pages.ts';
 import { rfc3339, toLegacyJob, toLegacyStatus } from './job-view.ts';
-import { type JobParts, listedJobs, readLog, startJob } from './jobs.ts';
+import { type JobParts, LIST_LIMIT, readLog, startJob } from './jobs.ts';
 
 export function legacyHandlers(parts: JobParts): Handlers<typeof JobletService> {
   const { jobs, nodeId } = parts;
@@ -30,9 +31,11 @@ export function legacyHandlers(parts: JobParts): Handlers<typeof JobletService> 
       return { id: stopped, status, endTime, exitCode };
     },
 
-    listJobs: async () => ({
-      jobs: listedJobs(jobs).map((job) => toLegacyJob(job, nodeId)),
-    }),
+    listJobs: () =>
+      encodeJobs(jobs, LIST_LIMIT, (piece) => {
+        const views = piece.map((job) => toLegacyJob(job, nodeId));
+        return toBinary(JobsLegacySchema, create(JobsLegacySchema, { jobs: views }));
+      }),
 
     getJobLogs: ({ id }, call) =>
       readLog(parts, create(GetJobLogsRequestSchema, { uuid: id }), call),
