@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
@@ -89,6 +89,9 @@ test('a state comes back as it was, and jobs that had not ended are told truly',
   assert.equal((await ended(api, waits)).job.exitCode, 9);
   const stranger = await startPatient(daemon);
   await refuse(daemon, /a daemon runs on .*state; stop it first/, 'restore', '--force', backup);
+  // Also where its socket is gone: the lock of the database says it too.
+  rmSync(path.join(daemon.directory, 'run/control.sock'));
+  await refuse(daemon, /already runs on .*state; stop it first/, 'restore', '--force', backup);
   await daemon.end();
   await refuse(
     daemon,

@@ -19,7 +19,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { JobletError } from '../../shared/errors.ts';
 import { databaseFile, inUseFile, knownSchema, SUMS_AT } from './db.ts';
 import { remainsOf } from './directories.ts';
-import { faultOf, foundDamaged } from './faults.ts';
+import { faultOf, foundDamaged, isLocked } from './faults.ts';
 import { SUM_BYTES, usePageSums } from './page-sums.ts';
 
 export interface BackupFacts {
@@ -101,14 +101,13 @@ export function restoreBackup(file: string, directory: string, mayReplace: boole
       { about: directory },
     );
   }
+  const fresh = `${database}-restoring`;
   try {
-    assertUnused(database);
-    const fresh = `${database}-restoring`;
-    rmSync(fresh, { force: true });
     copyFileSync(file, fresh);
     chmodSync(fresh, 0o600);
     markUnfinished(fresh);
     sync(fresh);
+    assertUnused(directory);
     // The old log first: SQLite would take it for the new database's.
     const aside = `${database}-replaced-${new Date().toISOString().replaceAll(/\W/g, '')}`;
     for (const part of ['-wal', '']) {
@@ -120,6 +119,7 @@ export function restoreBackup(file: string, directory: string, mayReplace: boole
     sync(directory);
     return facts;
   } catch (error) {
+    rmSync(fresh, { force: true });
     throw faultOf(error, directory);
   }
 }
@@ -151,17 +151,19 @@ function checkShape(file: string): number {
 }
 
 /** A state that is damaged is used by nobody either. */
-function assertUnused(database: string): void {
+function assertUnused(directory: string): void {
+  const database = databaseFile(directory);
   if (!existsSync(database)) return;
   const db = new DatabaseSync(database);
   try {
     db.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; ROLLBACK;');
   } catch (error) {
-    const fault = faultOf(error, database);
-    if (fault instanceof JobletError && fault.message.includes('already runs')) throw fault;
+    if (isLocked(error)) throw faultOf(error, database);
   } finally {
     db.close();
   }
+  // Closing it has moved its WAL into it.
+  if (!existsSync(`${database}-wal`)) rmSync(inUseFile(directory), { force: true });
 }
 
 /**

@@ -26,6 +26,11 @@ export function faultOf(error: unknown, file: string): unknown {
   return code === undefined ? error : diskFault(code, error, file);
 }
 
+/** Whether another process holds the database. */
+export function isLocked(error: unknown): boolean {
+  return ((error as { errcode?: number }).errcode ?? 0) % 256 === BUSY;
+}
+
 /** A state that is not what was written. */
 export function damaged(file: string, what: string, cause?: unknown): JobletError {
   const message = `the state in ${file} is damaged and cannot be used: ${what}; ${WAY_OUT_OF_DAMAGE}`;
