@@ -66,6 +66,8 @@ async function show(wanted: Wanted, session: Session): Promise<number> {
     session.out.write(
       session.json ? jsonLine(recordJson(record)) : recordLine(record, session.out),
     );
+  const stopped = new AbortController();
+  if (wanted.follow) process.once('SIGINT', () => stopped.abort());
   const most = wanted.limit ?? DEFAULT_RECORDS;
   let after = 0n;
   if (most > 0) {
@@ -74,8 +76,6 @@ async function show(wanted: Wanted, session: Session): Promise<number> {
     if (!wanted.follow) return 0;
     after = newest.head;
   }
-  const stopped = new AbortController();
-  process.once('SIGINT', () => stopped.abort());
   const request = { filter, after, noFollow: !wanted.follow };
   const records = connection.serverStream(followAudit, request, { signal: stopped.signal });
   try {
