@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync 
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
-import { cancelJob, queryJobs, runJob, sendJobInput } from '../src/client/methods.ts';
+import { cancelJob, queryAudit, queryJobs, runJob, sendJobInput } from '../src/client/methods.ts';
 import { usePageSums } from '../src/daemon/store/page-sums.ts';
 import { cannotRun, type Daemon, type Settings, startDaemon } from './harness.ts';
 import { ended, finish, printed, shell, start, statusOf } from './job-calls.ts';
@@ -63,6 +63,12 @@ async function letGo(daemon: Daemon, uuid: string): Promise<void> {
   await daemon.as('admin').clientStream(sendJobInput, [{ uuid, data, end: true }]);
 }
 
+/** What the audit log says of these, the oldest first. */
+async function told(daemon: Daemon, actions: readonly string[]): Promise<string[]> {
+  const { records } = await daemon.as('admin').unary(queryAudit, { filter: { actions } });
+  return records.map(({ action, result, jobUuid }) => `${action} ${result} ${jobUuid}`).reverse();
+}
+
 test('a state comes back as it was, and jobs that had not ended are told truly', {
   skip,
 }, async (t) => {
@@ -80,6 +86,7 @@ test('a state comes back as it was, and jobs that had not ended are told truly',
     /5 jobs, 4 of them not ended; .* MB, schema \d+/,
   );
   assert.equal(statSync(backup).mode & 0o777, 0o600);
+  assert.deepEqual(await told(daemon, ['state.copied']), ['state.copied ok ']);
   assert.deepEqual(
     readdirSync(daemon.directory).filter((name) => name.includes('backup')),
     ['a.backup'],
@@ -121,6 +128,11 @@ test('a state comes back as it was, and jobs that had not ended are told truly',
   const running = [...processesBelow(daemon.pid).values()];
   assert.equal(running.includes('sh'), false, 'the job that the state does not know still runs');
   assert.match(daemon.log(), new RegExp(`restored state does not know; it is ended.*${stranger}`));
+  assert.deepEqual(await told(daemon, ['audit.broken', 'state.restored']), [
+    'audit.broken cut ',
+    'state.restored ok ',
+  ]);
+  assert.ok((await told(daemon, ['job.ended'])).includes(`job.ended STOPPED ${stranger}`));
   // What was replaced is there for whoever wants it back.
   assert.ok(
     readdirSync(path.join(daemon.directory, 'state')).some((name) => /replaced/.test(name)),

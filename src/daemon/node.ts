@@ -171,6 +171,7 @@ async function start(
   cgroups.open();
   const restored = restoredFile(config.state.path);
   if (existsSync(restored)) {
+    await audit.record({ atMs: Date.now(), action: 'state.restored', result: 'ok' });
     await jobs.endStrangers();
     rmSync(restored);
   }
@@ -180,6 +181,7 @@ async function start(
   const postures = new Postures(store, layout, disks, addressOf);
   const copyTo = async (file: string) => {
     await db.copyTo(file);
+    await audit.record({ atMs: Date.now(), action: 'state.copied', result: 'ok', detail: file });
     log.info('the state was copied', { file });
   };
   stops.push(await listenControl(config.run.directory, (question) => copyTo(question.copyTo)));

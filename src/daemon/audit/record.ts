@@ -15,6 +15,8 @@ export const actions = [
   'job.deleted',
   'call.refused',
   'certificates.reload',
+  'state.copied',
+  'state.restored',
   'audit.pruned',
   'audit.broken',
 ] as const;

@@ -451,7 +451,7 @@ export class Jobs {
 
   /** Ends jobs that run though the state does not know them: it was restored from before they came. */
   async endStrangers(): Promise<void> {
-    const { store, logs, resources, addressOf, log } = this.#parts;
+    const { store, logs, resources, addressOf, clock, log } = this.#parts;
     for (const id of await logs.ids()) {
       if (store.find(id) !== undefined) continue;
       const link = await KeeperLink.connect(addressOf(id));
@@ -459,6 +459,7 @@ export class Jobs {
       log.warn('a job runs that the restored state does not know; it is ended', { jobId: id });
       link.stop(0);
       await link.ended;
+      await store.strangerEnded(id, clock.now());
       link.seen();
       link.close();
       await resources.release(id, undefined, undefined, true);

@@ -159,6 +159,12 @@ export class JobStore {
     });
   }
 
+  /** Records the end of a job that has no row. Resolves when it is committed. */
+  strangerEnded(jobId: string, atMs: number): Promise<void> {
+    const detail = 'STATE_RESTORED: it ran, and the restored state does not know it';
+    return this.#audit.record({ atMs, action: 'job.ended', jobId, result: 'STOPPED', detail });
+  }
+
   /** Resolves when it is committed. */
   remove(id: string, atMs: number, who: Identity): Promise<void> {
     return this.#db.write(() => {
