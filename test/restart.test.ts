@@ -104,6 +104,21 @@ test('a clean stop of the daemon leaves its jobs running', { skip }, async () =>
   assert.equal((await ended(api, uuid)).job.exitCode, 9);
 });
 
+test('a daemon that watches jobs of an earlier one stops when it is told to', {
+  skip,
+}, async () => {
+  const api = daemon.as('admin');
+  const uuid = await start(api, shell('echo ready; read line; exit 9', { stdin: true }));
+  await printed(api, uuid, 'ready');
+  await daemon.kill();
+  await daemon.restart();
+  assert.equal((await statusOf(daemon.as('admin'), uuid)).status, 'RUNNING');
+  await daemon.end();
+  await daemon.restart();
+  await daemon.as('admin').clientStream(sendJobInput, [{ uuid, end: true }]);
+  assert.equal((await ended(daemon.as('admin'), uuid)).job.exitCode, 9);
+});
+
 test('a second daemon on the same state is refused', { skip }, async () => {
   const second = await daemon.second();
   assert.notEqual(second.code, 0);

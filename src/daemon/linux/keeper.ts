@@ -40,6 +40,8 @@ export class KeeperLink {
 
   private constructor(socket: Socket, state: KeeperState, reader: FrameReader, early: string[][]) {
     this.#socket = socket;
+    // A daemon that is told to stop does not wait for its jobs.
+    socket.unref();
     this.state = state;
     const started = Promise.withResolvers<number | undefined>();
     this.started = started.promise;

@@ -36,9 +36,9 @@ export type AuditRecord = Message<"joblet.AuditRecord"> & {
 
   /**
    * What happened: `daemon.start`, `daemon.stop`, `job.created`, `job.waiting`, `job.starting`,
-   * `job.running`, `job.stop` (somebody wants it to end), `job.input` (somebody feeds its standard
-   * input), `job.ended`, `job.deleted`, `call.refused`, `certificates.reload`, `state.copied` (a
-   * backup), `state.restored`, `audit.pruned` (the oldest records were taken away) or `audit.broken`
+   * `job.running`, `job.stop` (somebody wants it to end), `job.extend`, `job.input` (somebody feeds its
+   * standard input), `job.ended`, `job.deleted`, `call.refused`, `certificates.reload`, `state.copied`
+   * (a backup), `state.restored`, `audit.pruned` (the oldest records were taken away) or `audit.broken`
    * (the log was not as it was left).
    *
    * @generated from field: string action = 3;
