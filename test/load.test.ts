@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Connection } from '../src/client/connection.ts';
-import { deleteAllJobs, queryJobs } from '../src/client/methods.ts';
+import { deleteAllJobs, queryJobs, stopJob } from '../src/client/methods.ts';
 import { cannotRun, type Daemon, type Snapshot, startDaemon } from './harness.ts';
-import { finish, shell } from './job-calls.ts';
+import { finish, shell, start } from './job-calls.ts';
 
 const IN_A_ROW = 500;
 const AT_ONCE = 200;
@@ -27,6 +27,7 @@ const ENDINGS = [
 /** Jobs that are submitted at once, and how many of them may run at once. */
 const SUBMITTED = 1000;
 const PLACES = 50;
+const IDLE_JOBS = 1000;
 
 const skip = cannotRun();
 
@@ -132,6 +133,26 @@ test('a thousand jobs at once with fifty places: all end right, in their order (
     assert.ok(mostAtOnce(ends.map(({ job }) => job)) <= PLACES);
   } finally {
     await crowded.stop();
+  }
+});
+
+test('a thousand jobs that idle run at once, and one more starts at once', { skip }, async () => {
+  const roomy = await startDaemon({
+    // Behind the ranges of the daemons of other tests.
+    joblet: { maxConcurrentJobs: 0, idRangeFirst: 0x5000_0000, idRanges: IDLE_JOBS + 8 },
+  });
+  try {
+    const client = roomy.as('admin');
+    const idle = { command: '/usr/bin/sleep', args: ['600'] };
+    const uuids = await Promise.all(Array.from({ length: IDLE_JOBS }, () => start(client, idle)));
+    const { jobs } = await client.unary(queryJobs, { statuses: ['RUNNING'], limit: 1000 });
+    assert.deepEqual(jobs.map(({ uuid }) => uuid).toSorted(), uuids.toSorted());
+    assert.equal((await finish(client, shell('exit 7'))).job.exitCode, 7);
+    await Promise.all(uuids.map((uuid) => client.unary(stopJob, { uuid, force: true })));
+    const { cgroups, mounts } = roomy.snapshot();
+    assert.deepEqual({ cgroups, mounts }, { cgroups: [], mounts: [] });
+  } finally {
+    await roomy.stop();
   }
 });
 

@@ -345,6 +345,38 @@ test('S4-13 S4-14 S4-31 a job is stopped once, and a second stop is an error', {
   assert.equal(JSON.parse(forced.out).status, 'STOPPED');
 });
 
+test('the timeout of a running job is moved, and a job that was stopped says by whom', {
+  skip,
+}, async () => {
+  const id = await running();
+  const { code, out } = await rnx('job', 'extend', id.slice(0, 8), '--timeout=10m');
+  assert.equal(code, 0);
+  const until = 'Timeout: \\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d \\(in 10m\\)';
+  assert.match(
+    out,
+    new RegExp(`^Job extended successfully:\nID: ${id}\nStatus: RUNNING\n${until}\n$`),
+  );
+  assert.match((await rnx('job', 'status', id)).out, /Timeout: 10m.* \(until \d{4}-/);
+  const none = JSON.parse((await rnx('job', 'extend', '--timeout=0', '--json', id)).out);
+  assert.deepEqual(none, { uuid: id, status: 'RUNNING', timeout_time: '' });
+  assert.match((await rnx('job', 'extend', id)).err, /^Error: how long may it run\?/);
+  await rnx('job', 'stop', '--force', id);
+  assert.match((await rnx('job', 'status', id)).out, /Message: stopped by test-\w+/);
+});
+
+test('a job that is asked for again with its key is the same job', { skip }, async () => {
+  const run = (...more: string[]) =>
+    rnx('job', 'run', '--idempotency-key=of-rnx', '--priority=-1', ...more);
+  const first = await run('true');
+  const again = await run('true');
+  assert.match(again.out, /^Job was asked for before with this key:\n/);
+  const idOf = (text: string) => /^ID: (\S+)$/m.exec(text)?.[1];
+  assert.equal(idOf(again.out), idOf(first.out));
+  const other = await run('false');
+  assert.deepEqual([other.code, other.out], [1, '']);
+  assert.match(other.err, /belongs to job .* other values of command; take another key/);
+});
+
 test('S4-26 S4-30 a job that is not there is named, and errors are JSON where it is asked for', {
   skip,
 }, async () => {
