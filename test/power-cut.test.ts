@@ -16,7 +16,7 @@ import { cannotRun } from './harness.ts';
 const skip = cannotRun() || (cannotEmulate() ?? false);
 
 /** Booting twice, on a processor that is ten times slower than this one. */
-const TIMEOUT_MS = 8 * 60_000;
+const TIMEOUT_MS = 12 * 60_000;
 const DISK_BYTES = 256 << 20;
 
 /** Jobs that have ended before the power fails, and how much later it does so at most. */
