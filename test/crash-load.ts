@@ -68,10 +68,10 @@ const kinds = {
     printed: (token) =>
       `${createHash('sha256').update(token.padEnd(BIG_UPLOAD_BYTES)).digest('hex')}  -\n`,
   },
-  stopped: { share: 6, script: 'sleep 600', reason: 'STOPPED', exitCode: -1, next: 'stop' },
+  stopped: { share: 6, script: 'sleep 100000', reason: 'STOPPED', exitCode: -1, next: 'stop' },
   timedOut: {
     share: 6,
-    script: 'sleep 600',
+    script: 'sleep 100000',
     more: (_, random) => ({ timeoutMs: BigInt(100 + Math.floor(random() * 900)) }),
     reason: 'TIMEOUT',
     exitCode: 124,
@@ -221,7 +221,14 @@ export class CrashLoad {
     if (isLost) assert.equal(job.status, 'FAILED', name);
     // Stopped before it ran, it was taken back.
     else if (next === 'stop' && job.reason === 'CANCELED') assert.equal(job.startTime, '', name);
-    else {
+    // Its time counts from the request, and was over before the command ran.
+    else if (reason === 'TIMEOUT' && job.reason === 'NOT_STARTED') {
+      assert.deepEqual(
+        [message.endsWith('timeout: ETIMEDOUT'), job.startTime],
+        [true, ''],
+        message,
+      );
+    } else {
       const say = `${name}: ${message}`;
       assert.deepEqual([job.reason, job.exitCode], [reason, exitCode], say);
     }
