@@ -125,8 +125,8 @@ function timeoutUntil({ timeout, startedAtMs }: Job, atMs: number): Timeout {
   return { ms: atMs - requestedAtMs, atMs };
 }
 
-/** A job is handed over again only if it certainly never ran; what kills the launcher may do it twice. */
-const MAX_LAUNCHES = 2;
+/** A job is handed over again only if it certainly never ran; what kills the launcher may do so again. */
+const MAX_LAUNCHES = 5;
 
 /** What hangs may not keep a daemon from its other jobs: so long its start waits for all keepers. */
 const RECOVERY_MS = 2000;
