@@ -501,8 +501,9 @@ void launcher_offer(int launcher, const struct notice *notice, int fd);
 void launcher_drop(void);
 
 // Never returns an error worth a name: 0 when the daemon has closed its end. `lock_path` is the file
-// that the launchers of one daemon take turns by.
-int launcher_run(const char *lock_path);
+// that the launchers of one daemon take turns by, `claimed_path` the directory that no other daemon may
+// run jobs in, or NULL.
+int launcher_run(const char *lock_path, const char *claimed_path);
 
 // ---- probe.c, inspect.c ------------------------------------------------------------------------
 // Not a part of any launch: `joblet doctor` runs them. Each answers the exit code.

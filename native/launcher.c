@@ -30,6 +30,7 @@ enum {
   TEMPLATES_KEPT = 256,
   KEEPER_BUCKETS = 256,
   PAGE = 4096,
+  EXIT_CLAIMED = 3, // another daemon runs its jobs where this one is to
 };
 
 uint64_t files_soft_limit;
@@ -354,7 +355,17 @@ static int take_turn(const char *lock_path) {
   return taken;
 }
 
-int launcher_run(const char *lock_path) {
+// Two daemons must not run jobs in the same cgroups: each would take the other's for its own. 0, or the
+// exit code. `directory` is open since before the turn was taken, so that whoever inherits both lets
+// go of it first.
+static int claim(int directory, const char *path) {
+  if (directory < 0 || flock(directory, LOCK_EX | LOCK_NB) == 0) return 0;
+  int code = errno == EWOULDBLOCK ? EXIT_CLAIMED : 1;
+  fail(path);
+  return code;
+}
+
+int launcher_run(const char *lock_path, const char *claimed_path) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0 || dup2(null, STDIN_FILENO) < 0) return fail("/dev/null");
   if (fcntl(DAEMON_FD, F_SETFD, FD_CLOEXEC) != 0) return fail("descriptor 3");
@@ -369,7 +380,11 @@ int launcher_run(const char *lock_path) {
   raise_files_limit();
   seccomp_compile();
   if (system_survey() != 0) return fail("/proc and /sys");
+  int claimed = claimed_path == NULL ? -1 : open(claimed_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (claimed_path != NULL && claimed < 0) return fail(claimed_path);
   if (take_turn(lock_path) != 0) return fail(lock_path);
+  int refused = claim(claimed, claimed_path);
+  if (refused != 0) return refused;
   start_filler();
 
   if (tell_ready() != 0) return fail("descriptor 3");

@@ -18,15 +18,16 @@ void main_rename(const char *name) {
 }
 
 int main(int argc, char **argv) {
-  if (argc == 3 && strcmp(argv[1], "launcher") == 0) {
+  if ((argc == 3 || argc == 4) && strcmp(argv[1], "launcher") == 0) {
+    const char *last = argv[argc - 1];
     command_line = argv[0];
-    command_line_length = (size_t)(argv[2] + strlen(argv[2]) + 1 - argv[0]);
-    return launcher_run(argv[2]);
+    command_line_length = (size_t)(last + strlen(last) + 1 - argv[0]);
+    return launcher_run(argv[2], argv[3]);
   }
   if (argc > 2 && strcmp(argv[1], "probe") == 0) return probe_run((unsigned)argc - 2, argv + 2);
   if (argc == 2 && strcmp(argv[1], "inspect") == 0) return inspect_run();
   fprintf(stderr, "joblet-launch %s\n"
-                  "usage: joblet-launch launcher LOCK-FILE\n"
+                  "usage: joblet-launch launcher LOCK-FILE [DIRECTORY]\n"
                   "Started by the daemon, as root, with one end of a stream socket on descriptor 3.\n"
                   "`joblet doctor` runs its `probe` on the host and its `inspect` in a job.\n",
           JOBLET_VERSION);

@@ -119,6 +119,22 @@ test('a daemon that watches jobs of an earlier one stops when it is told to', {
   assert.equal((await ended(daemon.as('admin'), uuid)).job.exitCode, 9);
 });
 
+test('a second daemon that would run its jobs in the same cgroups is refused, and harms none', {
+  skip,
+}, async () => {
+  const api = daemon.as('admin');
+  const uuid = await start(api, shell('read line; exit 9', { stdin: true }));
+  const before = daemon.snapshot();
+  const baseDir = `/sys/fs/cgroup/${daemon.cgroupName}`;
+  await assert.rejects(
+    startDaemon({ cgroup: { baseDir } }),
+    /another daemon runs its jobs in .*; give this one a cgroup.baseDir and a joblet.idRangeFirst of its own/,
+  );
+  assert.deepEqual(daemon.snapshot(), before);
+  await api.clientStream(sendJobInput, [{ uuid, end: true }]);
+  assert.equal((await ended(api, uuid)).job.exitCode, 9);
+});
+
 test('a second daemon on the same state is refused', { skip }, async () => {
   const second = await daemon.second();
   assert.notEqual(second.code, 0);

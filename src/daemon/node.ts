@@ -106,7 +106,6 @@ async function start(
   const layout = openCgroups(config.cgroup.baseDir);
   requireConditions(conditions, layout);
   const cgroups = new CgroupSlots(layout, idRanges.lowest(CGROUPS_KEPT));
-  stops.push(() => cgroups.close());
   const disks = listDisks();
   const { minFreeBytes } = config.filesystem;
   const uploads = new Uploads(config.uploads.directory, {
@@ -124,7 +123,10 @@ async function start(
   });
   const launcher = new Launcher(
     LAUNCH_BINARY,
-    path.join(config.state.path, 'launcher.lock'),
+    {
+      lockFile: path.join(config.state.path, 'launcher.lock'),
+      claimed: layout.kind === 'v2' ? layout.base : layout.base.memory,
+    },
     {
       ended: (id, end) => jobs.ended(id, end),
       gone: (id) => jobs.gone(id),
@@ -169,6 +171,7 @@ async function start(
   stops.push(() => launcher.stop());
   // Not before the launcher has its turn: until then keepers of an earlier one may be making theirs.
   cgroups.open();
+  stops.push(() => cgroups.close());
   const restored = restoredFile(config.state.path);
   if (existsSync(restored)) {
     await audit.record({ atMs: Date.now(), action: 'state.restored', result: 'ok' });

@@ -114,7 +114,7 @@ async function runJob(lockFile: string, attempt: Attempt): Promise<Promised[]> {
   const ended = Promise.withResolvers<End | undefined>();
   const launcher = new Launcher(
     LAUNCH_BINARY,
-    lockFile,
+    { lockFile },
     {
       ended: (_, end) => ended.resolve(end),
       gone: () => ended.resolve(undefined),

@@ -55,9 +55,19 @@ interface Pending {
 /** How often another launcher is tried at once, when the one before died and the next ones do as well. */
 const MAX_STARTS = 3;
 
+export interface LauncherPlaces {
+  /** Where the launchers of this state take turns. */
+  readonly lockFile: string;
+  /** A directory that no other daemon may run its jobs in. */
+  readonly claimed?: string;
+}
+
+/** What a launcher says of such a directory that is another's. */
+const EXIT_CLAIMED = 3;
+
 export class Launcher implements LaunchPort {
   readonly #binary: string;
-  readonly #lockFile: string;
+  readonly #places: LauncherPlaces;
   readonly #events: LauncherEvents;
   readonly #log: Log;
   readonly #pending = new Map<string, Pending>();
@@ -67,10 +77,9 @@ export class Launcher implements LaunchPort {
   #isReplacing = false;
   #stopping = false;
 
-  /** `lockFile` is where the launchers of this state take turns. */
-  constructor(binary: string, lockFile: string, events: LauncherEvents, log: Log) {
+  constructor(binary: string, places: LauncherPlaces, events: LauncherEvents, log: Log) {
     this.#binary = binary;
-    this.#lockFile = lockFile;
+    this.#places = places;
     this.#events = events;
     this.#log = log;
   }
@@ -81,7 +90,8 @@ export class Launcher implements LaunchPort {
    */
   start(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const child = spawn(this.#binary, ['launcher', this.#lockFile], {
+      const { lockFile, claimed } = this.#places;
+      const child = spawn(this.#binary, ['launcher', lockFile, ...(claimed ? [claimed] : [])], {
         stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
         // Nothing of the daemon's environment reaches a job, not even by way of the launcher.
         env: {},
@@ -95,7 +105,13 @@ export class Launcher implements LaunchPort {
       child.once('error', (cause) =>
         over(`${this.#binary} cannot be started; build it with ./dev`, cause),
       );
-      child.once('exit', (code, signal) => over(`the launcher ended (${signal ?? code})`));
+      child.once('exit', (code, signal) =>
+        over(
+          code === EXIT_CLAIMED
+            ? `another daemon runs its jobs in ${claimed}; give this one a cgroup.baseDir and a joblet.idRangeFirst of its own`
+            : `the launcher ended (${signal ?? code})`,
+        ),
+      );
       running.socket.on('error', (error) =>
         this.#log.warn('launcher socket failed', { error: error.message }),
       );
