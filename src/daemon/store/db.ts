@@ -54,6 +54,9 @@ const WAL_BYTES = 8 * 1024 * 1024;
 /** Pages copied at a time by a backup; the main thread may have to wait for one such step. */
 const BACKUP_PAGES = 20;
 
+/** How often a backup is begun. */
+const COPY_TRIES = 10;
+
 /** Who wants to know how the disk is doing. */
 export interface DbEvents {
   /** Something could not be written, for the first time since all was well. */
@@ -209,10 +212,13 @@ export class Db {
   async copyTo(file: string): Promise<void> {
     this.flush();
     closeSync(openSync(file, 'wx', 0o600));
-    try {
-      await backup(this.#db, file, { rate: BACKUP_PAGES });
-    } catch (error) {
-      throw faultOf(error, file);
+    for (let left = COPY_TRIES; ; left -= 1) {
+      try {
+        await backup(this.#db, file, { rate: BACKUP_PAGES });
+        return;
+      } catch (error) {
+        if (left === 1 || !metAWrite(error)) throw faultOf(error, file);
+      }
     }
   }
 
@@ -363,6 +369,14 @@ export function knownSchema(): number {
 }
 
 /** Names of the migrations in their order. */
+/**
+ * Whether a backup stopped because its step met a transaction of ours: Node 26 takes that for the end
+ * and rejects with SQLite's word for success.
+ */
+function metAWrite(error: unknown): boolean {
+  return (error as { readonly errcode?: unknown }).errcode === 0;
+}
+
 function migrations(): string[] {
   return readdirSync(MIGRATIONS)
     .filter((name) => name.endsWith('.sql'))
