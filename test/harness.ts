@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -126,6 +127,16 @@ nodes:
 `;
     writeFileSync(file, text, { mode: 0o600 });
     return file;
+  }
+
+  /** Resolves when the keeper of an ended job has left as well. */
+  async keeperLeft(uuid: string): Promise<void> {
+    const socket = createConnection(`\0joblet/${uuid}`);
+    socket.resume();
+    await new Promise<void>((resolve) => {
+      socket.on('error', () => {});
+      socket.on('close', () => resolve());
+    });
   }
 
   /** What of it is on the host now. */

@@ -287,6 +287,7 @@ while True: signal.pause()
   const uuid = await start(api, python(survivors));
   await printed(api, uuid, 'ready');
   await api.unary(stopJob, { uuid });
+  await daemon.keeperLeft(uuid);
   assert.deepEqual(daemon.snapshot().processes, before.processes);
 });
 
@@ -294,6 +295,7 @@ test('what a job leaves behind ends with its command', { skip }, async () => {
   const before = daemon.snapshot();
   const { job } = await finish(api, shell('setsid sleep 600 & (setsid sleep 600 &) ; exit 0'));
   assert.equal(job.status, 'COMPLETED');
+  await daemon.keeperLeft(job.uuid);
   assert.deepEqual(daemon.snapshot().processes, before.processes);
 });
 

@@ -33,15 +33,34 @@ export interface Snapshot {
 const CGROUPS = '/sys/fs/cgroup';
 
 export function takeSnapshot(pid: number, cgroupName: string, directory: string): Snapshot {
-  const below = descendants(pid);
+  const below = descendants(pid).flatMap((each) => look(each) ?? []);
   return {
     cgroups: cgroupBases(cgroupName).flatMap(directoriesBelow).filter(isHeld).toSorted(),
     mounts: [...mountsOf(directory), ...loopsOf(directory)].toSorted(),
-    processes: below.map(nameOf).toSorted(),
+    processes: below.map(({ name }) => name).toSorted(),
     files: readdirSync(directory, { recursive: true, encoding: 'utf8' }).toSorted(),
-    mountsInside: below.map((each) => lines(`/proc/${each}/mountinfo`).length),
-    descriptors: [pid, ...below].map((each) => readdirSync(`/proc/${each}/fd`).length),
+    mountsInside: below.map(({ mounts }) => mounts),
+    descriptors: [descriptorsOf(pid), ...below.map(({ descriptors }) => descriptors)],
   };
+}
+
+/** What is seen of a process; undefined when it ended while it was being looked at. */
+function look(pid: number): { name: string; mounts: number; descriptors: number } | undefined {
+  try {
+    return {
+      name: nameOf(pid),
+      mounts: lines(`/proc/${pid}/mountinfo`).length,
+      descriptors: descriptorsOf(pid),
+    };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EINVAL') return undefined;
+    throw error;
+  }
+}
+
+function descriptorsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
 }
 
 /** The living processes below one, by pid, with their names. */
