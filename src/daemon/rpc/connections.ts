@@ -56,6 +56,9 @@ export type OnRefused = (refused: RefusedBy) => void;
 const REFUSED_MS = 10_000;
 const REFUSED_AT_ONCE = 64;
 
+/** How often a connection is looked after. */
+const LOOK_AFTER_MS = 5000;
+
 /** Clients that are kept for when they come again. */
 const IDLE_CLIENTS = 256;
 
@@ -207,6 +210,7 @@ export class Connections {
       this.#forgetIdle();
     });
     entry.injector.injectConnection(socket);
+    lookAfter(socket);
   }
 
   /** `gateOf` decides on each call of the client. */
@@ -274,6 +278,25 @@ export class Connections {
       this.#refusedNow -= 1;
     });
   }
+}
+
+/**
+ * Closes a connection whose client is gone when Node does not. A client that cuts it off while much is on
+ * its way to it can leave the HTTP/2 session waiting for a write that ended, with reading stopped: then
+ * nobody hears that the connection is dead, not even the session's own pings (Node 26).
+ */
+function lookAfter(socket: TLSSocket): void {
+  const timer = setTimeout(() => {
+    if (isConnected(socket)) timer.refresh();
+    else socket.destroy();
+  }, LOOK_AFTER_MS).unref();
+  socket.once('close', () => clearTimeout(timer));
+}
+
+/** Whether the kernel still knows a peer. What `remoteAddress` says is from the begin of the connection. */
+function isConnected(socket: TLSSocket): boolean {
+  const { _handle } = socket as { readonly _handle?: { getpeername?(into: object): number } };
+  return _handle?.getpeername === undefined || _handle.getpeername({}) === 0;
 }
 
 function tooManyConnections({ caller }: Admission, { maxConnections }: ClientLimits): JobletError {
