@@ -16,6 +16,7 @@ import type { Node } from '../src/client/nodes-file.ts';
 import { issue, type KeyPair, makeAuthority } from '../src/daemon/certs.ts';
 import type { Role } from '../src/daemon/jobs/job.ts';
 import { HEADER_BYTES, parseHeader } from '../src/shared/log-record.ts';
+import { NODE_FLAGS } from '../tools/steps.ts';
 import { forgetFailuresOf, reportFailuresOf } from './failure-report.ts';
 import { killAll, removeCgroups, type Snapshot, takeSnapshot } from './snapshot.ts';
 
@@ -219,10 +220,14 @@ nodes:
   }
 
   #spawn(main: string): ChildProcess {
-    const child = spawn(process.execPath, [main, 'serve', '--config', this.#configFile], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'] ?? '' },
-    });
+    const child = spawn(
+      process.execPath,
+      [...NODE_FLAGS, main, 'serve', '--config', this.#configFile],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { PATH: process.env['PATH'] ?? '' },
+      },
+    );
     child.stderr.on('data', (text) => {
       this.#log += text;
     });

@@ -1,7 +1,7 @@
 // What can be said about the code without running the product.
 
 import path from 'node:path';
-import { ROOT, step } from './steps.ts';
+import { NODE_FLAGS, ROOT, step } from './steps.ts';
 
 const npx = (...args: string[]) => ['npx', '--no-install', ...args];
 
@@ -30,7 +30,7 @@ const LAUNCHER_TESTS = ['test/launcher.test.ts', 'test/launcher-failures.test.ts
 
 /** `./dev check`: the static checks, the rules of the house, and the launcher under sanitizers. */
 export async function check(): Promise<number> {
-  const test = [process.execPath, '--test'];
+  const test = [process.execPath, ...NODE_FLAGS, '--test'];
   const codes = [
     await runChecks(),
     await step('rules of the house', [...test, 'test/tidy.test.ts']),

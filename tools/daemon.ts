@@ -23,8 +23,8 @@ import { cancelJob, queryJobs, stopJob } from '../src/client/methods.ts';
 import { resolveNode } from '../src/client/nodes-file.ts';
 import { killAll, removeCgroups } from '../test/snapshot.ts';
 import type { Home } from './home.ts';
+import { NODE_FLAGS, ROOT } from './steps.ts';
 
-const ROOT = path.resolve(import.meta.dirname, '..');
 const MAIN = path.join(ROOT, 'src/daemon/main.ts');
 
 /** A daemon that is told to stop and has not done so after this is killed. */
@@ -41,7 +41,7 @@ export async function up(home: Home): Promise<number> {
   const began = existsSync(home.logFile) ? statSync(home.logFile).size : 0;
   const log = openSync(home.logFile, 'a', 0o644);
   // flock turns into the daemon and hands it the lock, which goes when the daemon does.
-  const serve = [process.execPath, MAIN, 'serve', '--config', home.configFile];
+  const serve = [process.execPath, ...NODE_FLAGS, MAIN, 'serve', '--config', home.configFile];
   const child = spawn('flock', ['--no-fork', '--nonblock', home.lockFile, ...serve], {
     detached: true,
     stdio: ['ignore', log, log],

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --liftoff-only
 // joblet, the daemon's command line.
 
 import { JobletError, messageOf } from '../shared/errors.ts';
