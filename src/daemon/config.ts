@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { invalid, JobletError, messageOf, type Problem } from '../shared/errors.ts';
 import { nearest } from '../shared/nearest.ts';
+import { type Part, type Path, parseYamlText } from '../shared/yaml-text.ts';
 import {
   FORBIDDEN_VARIABLE,
   overrides,
@@ -14,7 +15,6 @@ import {
   type Values,
   valuesSchema,
 } from './config-keys.ts';
-import { type Part, type Path, parseConfigText } from './config-text.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -83,7 +83,7 @@ function parseValues(text: string, file: string, environment: Environment): Valu
   if (Buffer.byteLength(text) > MAX_FILE_BYTES) {
     throw invalid([{ field: file, message: `is larger than ${MAX_FILE_BYTES} bytes` }]);
   }
-  const { root, placeOf } = parseConfigText(text, file);
+  const { root, placeOf } = parseYamlText(text, file);
   const problems: Problem[] = [];
   const tree = toTree(root);
   const fromEnvironment = applyOverrides(tree, environment, problems);

@@ -23,7 +23,7 @@ export const targets: Readonly<Record<string, Row>> = {
     load: () => import('./targets/command-line.ts'),
   },
   config: {
-    sources: ['src/daemon/config.ts', 'src/daemon/config-text.ts', 'src/daemon/config-keys.ts'],
+    sources: ['src/daemon/config.ts', 'src/shared/yaml-text.ts', 'src/daemon/config-keys.ts'],
     load: () => import('./targets/config.ts'),
   },
   'end-record': {

@@ -1,19 +1,18 @@
 // YAML text as plain values, where every key and value can still tell its line and column.
-
 import { isMap, isScalar, LineCounter, type Pair, parseDocument, visit } from 'yaml';
-import { invalid } from '../shared/errors.ts';
+import { invalid } from './errors.ts';
 
 export type Path = readonly PropertyKey[];
 export type Part = 'key' | 'value';
 
-export interface ConfigText {
+export interface YamlText {
   readonly root: unknown;
   /** `file:line:column` of a key or value, or of the nearest thing around it. */
   placeOf(at: Path, part: Part): string;
 }
 
 /** Reads YAML. Throws `invalid` for what is no YAML, with the place of every problem. */
-export function parseConfigText(text: string, file: string): ConfigText {
+export function parseYamlText(text: string, file: string): YamlText {
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
