@@ -1,0 +1,135 @@
+// The jobs that have not ended, with what only this daemon knows of them.
+
+import { type Outcome, viewOutcome } from '../../shared/job-state.ts';
+import type { Action } from '../audit/record.ts';
+import type { End } from '../linux/end-record.ts';
+import type { KeeperLink } from '../linux/keeper.ts';
+import type { Log } from '../log.ts';
+import type { Clock } from './due.ts';
+import type { Identity, Job } from './job.ts';
+import type { JobRow, JobStore } from './store.ts';
+import type { Staged } from './uploads.ts';
+
+/** A job that has not ended. */
+export interface Active {
+  job: Job;
+  idRange: number | undefined;
+  bootId: string;
+  staged: Staged | undefined;
+  /** Set when a stop came before the command ran. */
+  stopGraceMs: number | undefined;
+  /** The connection to its keeper that stops and the like go by, while there is one. */
+  link: Promise<KeeperLink | undefined> | undefined;
+  /** The calls that feed its standard input. */
+  readonly inputs: Set<AbortSignal>;
+  /** An end that overtook the news of its start. */
+  earlyEnd: End | undefined;
+  /** Resolves when its row has been written. */
+  recorded: Promise<void>;
+  /** How often this daemon has handed it to the launcher. */
+  launches: number;
+  /** The start has been answered. */
+  launched: boolean;
+  /** Its keeper is heard by a connection of its own, not through the launcher. */
+  followed: boolean;
+  /** Its end is known and being recorded: no second one counts. */
+  settled: boolean;
+  readonly over: PromiseWithResolvers<Job>;
+}
+
+export interface ActiveParts {
+  readonly store: JobStore;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class ActiveJobs {
+  readonly #parts: ActiveParts;
+  readonly #byId = new Map<string, Active>();
+  #isWatched = true;
+
+  constructor(parts: ActiveParts) {
+    this.#parts = parts;
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  /** Ends are recorded; false once the daemon stops, when the next one has to learn of them. */
+  get isWatched(): boolean {
+    return this.#isWatched;
+  }
+
+  stopWatching(): void {
+    this.#isWatched = false;
+  }
+
+  has(id: string): boolean {
+    return this.#byId.has(id);
+  }
+
+  find(id: string): Active | undefined {
+    return this.#byId.get(id);
+  }
+
+  all(): Iterable<Active> {
+    return this.#byId.values();
+  }
+
+  enter(row: JobRow, staged: Staged | undefined): Active {
+    const active: Active = {
+      job: row.job,
+      idRange: row.idRange,
+      bootId: row.bootId,
+      staged,
+      stopGraceMs: undefined,
+      link: undefined,
+      inputs: new Set(),
+      earlyEnd: undefined,
+      recorded: Promise.resolve(),
+      launches: 0,
+      launched: row.job.status === 'RUNNING',
+      followed: false,
+      settled: false,
+      over: Promise.withResolvers<Job>(),
+    };
+    this.#byId.set(row.job.id, active);
+    return active;
+  }
+
+  leave(id: string): void {
+    this.#byId.delete(id);
+  }
+
+  /** A change that the next daemon would find out by itself, so that nothing waits for its row. */
+  change(active: Active, change: Partial<Job>): void {
+    const { store, clock } = this.#parts;
+    active.job = { ...active.job, ...change };
+    store.changeSoon(rowOf(active), clock.now());
+    this.say(active.job);
+  }
+
+  /** Records an act that changed the row. */
+  mark(active: Active, action: Action, detail: string, who: Identity): Promise<void> {
+    const { store, clock } = this.#parts;
+    return store.mark(rowOf(active), action, detail, clock.now(), who);
+  }
+
+  /** One line in the daemon's log for each state that a job takes. */
+  say(job: Job): void {
+    const fields: Record<string, string | number> = { jobId: job.id };
+    if (job.status === 'RUNNING') fields['duration'] = `${job.startedAtMs - job.createdAtMs}ms`;
+    if (job.outcome !== undefined) Object.assign(fields, fieldsOf(job.outcome));
+    this.#parts.log.info(`job ${job.status}`, fields);
+  }
+}
+
+export function rowOf({ job, idRange, bootId }: Active): JobRow {
+  return { job, idRange, bootId };
+}
+
+function fieldsOf(outcome: Outcome): Record<string, string | number> {
+  const { exitCode, reason, message } = viewOutcome(outcome);
+  return { exitCode, reason, ...(message === '' ? {} : { why: message }) };
+}

@@ -1,0 +1,130 @@
+// The start of a job whose turn it is: its sandbox is made, and the command runs or could not be.
+
+import { randomUUID } from 'node:crypto';
+import { messageOf } from '../../shared/errors.ts';
+import type { CgroupLayout } from '../linux/cgroup.ts';
+import type { Root } from '../linux/host-root.ts';
+import type { Launched, LaunchPort } from '../linux/launcher.ts';
+import type { Active, ActiveJobs } from './active.ts';
+import type { Ends, EndsParts } from './ends.ts';
+import type { Job } from './job.ts';
+import type { Keepers, KeepersParts } from './keepers.ts';
+import { outcomeOf } from './outcome.ts';
+import { makePlan } from './plan.ts';
+import type { Sandbox } from './posture.ts';
+import type { Uploads } from './uploads.ts';
+
+export interface StartsConfig {
+  readonly logSegmentBytes: number;
+  readonly logQuotaBytes: number;
+  /** What logs leave free of their disk. */
+  readonly logReserveBytes: number;
+  readonly tmpBytes: number;
+  readonly shmBytes: number;
+  /** Of this daemon; a job's posture says who started it. */
+  readonly version: string;
+}
+
+export interface StartsParts extends EndsParts, KeepersParts {
+  readonly config: StartsConfig;
+  readonly uploads: Uploads;
+  readonly launcher: LaunchPort;
+  readonly cgroups: CgroupLayout;
+  readonly disks: readonly string[];
+  readonly root: Root;
+}
+
+export class Starts {
+  readonly #parts: StartsParts;
+  readonly #active: ActiveJobs;
+  readonly #keepers: Keepers;
+  readonly #ends: Ends;
+  readonly #findOut: (active: Active) => Promise<Job>;
+
+  /** `findOut` is asked about a job of which the launcher could not say what became of it. */
+  constructor(
+    parts: StartsParts,
+    active: ActiveJobs,
+    keepers: Keepers,
+    ends: Ends,
+    findOut: (active: Active) => Promise<Job>,
+  ) {
+    this.#parts = parts;
+    this.#active = active;
+    this.#keepers = keepers;
+    this.#ends = ends;
+    this.#findOut = findOut;
+  }
+
+  /** What the sandbox of a job that starts is made of. */
+  sandboxOf({ job, idRange, staged }: Active): Sandbox {
+    const { config, resources, root, cgroups } = this.#parts;
+    return {
+      firstId: idRange ?? 0,
+      readOnly: root.readOnly,
+      work: resources.planWork(job.spec.limits, staged),
+      tmpBytes: config.tmpBytes,
+      shmBytes: config.shmBytes,
+      cgroups: {
+        kind: cgroups.kind,
+        swap: cgroups.swap,
+        name: resources.cgroupNameOf(job.id, idRange),
+      },
+      startedBy: config.version,
+    };
+  }
+
+  /** Makes the sandbox and runs the command. Resolves with the job RUNNING or ended; never rejects. */
+  async start(active: Active): Promise<Job> {
+    const launched = await this.#launch(active);
+    if (launched === undefined) return this.#findOut(active);
+    if (launched.ok) return this.began(active, launched.startedAtMs);
+    return this.#ends.refuse(active, launched.step, launched.object, launched.errno);
+  }
+
+  /** The command runs. Answers the job as it started, also when the end came along with the news. */
+  async began(active: Active, startedAtMs: number): Promise<Job> {
+    active.launched = true;
+    this.#active.change(active, { status: 'RUNNING', startedAtMs });
+    this.#parts.bells.start(active.job.id);
+    const started = active.job;
+    const end = active.earlyEnd;
+    if (end !== undefined) {
+      void this.#ends.settle(active, outcomeOf(end, active.job), end, false);
+    } else if (active.stopGraceMs !== undefined) {
+      await this.#keepers.stop(active, active.stopGraceMs);
+    }
+    return started;
+  }
+
+  /** What the launcher answers; undefined when it, or the keeper, was killed before it could. */
+  async #launch(active: Active): Promise<Launched | undefined> {
+    const { id, spec, timeout } = active.job;
+    const { config, resources, uploads, launcher, logs, clock } = this.#parts;
+    active.launches += 1;
+    try {
+      active.staged ??= await uploads.restage(id, spec.uploads);
+      const work = await resources.takeWork(id, spec.limits, active.staged);
+      const disks = work.kind === 'disk' ? [...this.#parts.disks, work.device] : this.#parts.disks;
+      const plan = makePlan(spec, {
+        id,
+        root: this.#parts.root,
+        work,
+        idRange: active.idRange ?? 0,
+        cgroups: resources.takeCgroups(id, active.idRange ?? 0, spec, disks),
+        logDirectory: logs.directoryOf(id),
+        logSegmentBytes: config.logSegmentBytes,
+        logQuotaBytes: config.logQuotaBytes,
+        logReserveBytes: config.logReserveBytes,
+        keeper: this.#parts.addressOf(id),
+        timeoutMs: timeout === undefined ? 0 : Math.max(1, timeout.atMs - clock.now()),
+        tmpBytes: config.tmpBytes,
+        shmBytes: config.shmBytes,
+        identity: randomUUID(),
+      });
+      return await launcher.launch(id, plan);
+    } catch (error) {
+      return { ok: false, step: 'resources', object: messageOf(error), errno: 'EFAULT' };
+    }
+  }
+}
