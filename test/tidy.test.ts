@@ -30,7 +30,8 @@ const daemonRanks: readonly (readonly string[])[] = [
   ['rpc', 'doctor'],
   ['workflows', 'builder'],
   ['jobs'],
-  ['audit', 'runtimes', 'volumes', 'networks', 'gpus', 'telemetry'],
+  ['runtimes', 'volumes', 'networks', 'gpus', 'telemetry'],
+  ['audit'],
   ['linux', 'store'],
 ];
 
