@@ -96,6 +96,10 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/daemon/rpc/jobs.ts', 'src/daemon/rpc/audit.ts'],
     load: () => import('./targets/queries.ts'),
   },
+  'runtime-file': {
+    sources: ['src/shared/runtime-file.ts', 'src/shared/runtime-names.ts'],
+    load: () => import('./targets/runtime-file.ts'),
+  },
   terminal: {
     sources: ['src/cli/terminal-text.ts', 'src/cli/print.ts', 'src/cli/log-printer.ts'],
     load: () => import('./targets/terminal.ts'),
