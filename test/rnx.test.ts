@@ -639,7 +639,6 @@ test('a closed pipe ends rnx without a word', { skip }, async () => {
 test('what a later version brings says so', { skip }, async () => {
   for (const args of [
     ['network', 'list'],
-    ['runtime', 'list'],
     ['job', 'list', '--workflow'],
   ]) {
     const { code, err } = await rnx(...args);

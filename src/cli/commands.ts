@@ -34,6 +34,10 @@ export const commands: Readonly<Record<string, Entry>> = {
   'job delete': { summary: 'delete the record and the output of a job', load: remove },
   'job delete-all': { summary: 'delete all jobs that have ended', load: removeAll },
   'job metrics': { summary: 'show what a job uses', load: metrics },
+  'runtime validate': {
+    summary: 'check the specification of a runtime',
+    load: async () => (await import('./runtime-validate.ts')).runtimeValidate,
+  },
   audit: {
     summary: 'show who did what on the daemon, and check that record',
     load: async () => (await import('./audit.ts')).audit,
@@ -69,6 +73,7 @@ export const commands: Readonly<Record<string, Entry>> = {
 /** First words that need a second one. */
 export const groups: Readonly<Record<string, string>> = {
   job: 'Run jobs and look after them.',
+  runtime: 'Build runtimes, the trees of programs that jobs run in.',
 };
 
 /** Commands of later versions. */
@@ -76,7 +81,6 @@ export const laterCommands: readonly string[] = [
   'workflow',
   'network',
   'volume',
-  'runtime',
   'monitor',
   'gpu',
   'admin',

@@ -1,5 +1,6 @@
 // The calls the client makes: where each goes, and how its messages become bytes.
 
+import * as b from './build-messages.ts';
 import * as m from './messages.ts';
 import { decode, encode, type Input, type Message, type Shape } from './wire.ts';
 
@@ -66,4 +67,9 @@ export const verifyAudit = method(
   'AuditService/VerifyAudit',
   m.VerifyAuditRequest,
   m.VerifyAuditResponse,
+);
+export const validateRuntimeYaml = method(
+  'RuntimeService/ValidateRuntimeYAML',
+  b.ValidateRuntimeYAMLRequest,
+  b.ValidateRuntimeYAMLResponse,
 );

@@ -13,7 +13,9 @@ import * as audit from '../gen/joblet/audit_pb.ts';
 import * as common from '../gen/joblet/common_pb.ts';
 import * as jobs from '../gen/joblet/jobs_pb.ts';
 import * as monitoring from '../gen/joblet/monitoring_pb.ts';
+import * as runtimes from '../gen/joblet/runtimes_pb.ts';
 import { JobletError } from '../shared/errors.ts';
+import * as builds from './build-messages.ts';
 import * as messages from './messages.ts';
 import { decode, encode, type Field, type Shape } from './wire.ts';
 
@@ -22,13 +24,14 @@ const generated: Readonly<Record<string, unknown>> = {
   ...common,
   ...jobs,
   ...monitoring,
+  ...runtimes,
 };
 
 function descriptorOf(name: string): DescMessage {
   return generated[`${name}Schema`] as DescMessage;
 }
 
-const shapes = Object.entries(messages) as [string, Shape][];
+const shapes = Object.entries({ ...messages, ...builds }) as [string, Shape][];
 
 const scalarNames: Readonly<Record<number, string>> = {
   [ScalarType.STRING]: 'string',

@@ -18,6 +18,10 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/daemon/store/backup.ts', 'src/daemon/store/faults.ts'],
     load: () => import('./targets/backup.ts'),
   },
+  'build-spec': {
+    sources: ['src/shared/build-spec.ts', 'src/shared/build-grammar.ts'],
+    load: () => import('./targets/build-spec.ts'),
+  },
   'command-line': {
     sources: ['src/cli/command.ts', 'src/cli/interpret.ts', 'src/cli/job-run.ts'],
     load: () => import('./targets/command-line.ts'),

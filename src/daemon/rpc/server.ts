@@ -19,6 +19,7 @@ import { type Config, loadConfig } from '../config.ts';
 import { type Credentials, describeChange, readRevoked, watchFiles } from '../credentials.ts';
 import type { Log } from '../log.ts';
 import { auditHandlers } from './audit.ts';
+import { buildHandlers } from './builds.ts';
 import { FailedCalls } from './failed-calls.ts';
 import { type GrpcLimits, GrpcServer } from './grpc-server.ts';
 import type { CallRecord } from './handlers.ts';
@@ -87,7 +88,7 @@ export function createRpc(all: RpcParts): Rpc {
   server.add(AuditService, auditHandlers(audit));
   server.add(NetworkService, {});
   server.add(VolumeService, {});
-  server.add(RuntimeService, {});
+  server.add(RuntimeService, { ...buildHandlers() });
   server.add(PersistService, {});
 
   let current = credentialsOf(config);
