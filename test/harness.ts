@@ -296,6 +296,7 @@ function ownSettings(
     },
     cgroup: { baseDir: `/sys/fs/cgroup/${cgroupName}` },
     filesystem: { baseDir: path.join(directory, 'jobs') },
+    runtime: { base_path: path.join(directory, 'runtimes') },
     state: { path: path.join(directory, 'state') },
     logs: { directory: path.join(directory, 'logs') },
     run: { directory: path.join(directory, 'run') },

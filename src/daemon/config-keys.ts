@@ -298,6 +298,13 @@ export const sections = {
       'Size of the work directory of a job that brings nothing along',
     ),
   },
+  runtime: {
+    base_path: key(
+      absolute,
+      '/opt/joblet/runtimes',
+      'Directory of the runtimes; whatever is unpacked there can be used',
+    ),
+  },
   grpc: {
     maxRecvMsgSize: key(size(4096, GB), 128 * MB, 'Largest message taken, bytes'),
     maxSendMsgSize: key(size(4096, GB), 128 * MB, 'Largest message sent, bytes'),
@@ -469,7 +476,7 @@ export const refusals: Readonly<Record<string, Refusal>> = {
   monitoring: later,
   job_metrics: later,
   telemetry: later,
-  runtime: later,
+  'runtime.common_paths': { because: 'a runtime is whole, and nothing of the host is put into it' },
   'state.backend': { because: 'jobs are kept in SQLite in state.path', only: 'sqlite' },
   'state.socket': oneDaemon,
   'state.buffer_size': oneDaemon,

@@ -279,6 +279,7 @@ function toConfig(values: Values, file: string) {
     },
     logging,
     network: { defaultNetwork: values.network.default_network },
+    runtimes: { directory: values.runtime.base_path },
     state: values.state,
     audit: { maxRecords: values.audit.maxRecords, maxAgeMs: values.audit.maxAge },
     logs: values.logs,

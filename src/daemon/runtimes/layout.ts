@@ -1,0 +1,193 @@
+// Where runtimes lie below their directory:
+//
+//   NAME/runtime.yml                 flat
+//   NAME/VERSION/runtime.yml         versions side by side; NAME/current may link to one
+//   LANGUAGE/NAME/runtime.yml        nested by language, with or without versions below
+//
+// A link to a folder within the directory stands for that folder. What begins with a dot is nobody's.
+
+import {
+  type BigIntStats,
+  type Dirent,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+} from 'node:fs';
+import path from 'node:path';
+import { parseRuntimeFile, type ReadRuntimeFile } from '../../shared/runtime-file.ts';
+
+export const RUNTIME_FILE = 'runtime.yml';
+/** What jobs see of a tree that has it; nothing is looked for in there. */
+export const TREE_FOLDER = 'isolated';
+/** A link to the version that counts as the latest. */
+const CURRENT = 'current';
+
+/** Folders between the directory and runtime.yml, at most. */
+const MAX_DEPTH = 3;
+/** Folders and files that are looked at: what somebody unpacked in the wrong place is not gone through. */
+const MAX_LOOKS = 20_000;
+
+/** A folder with a runtime.yml. */
+export interface Place {
+  /** The folders that lead to it, as they are called here. */
+  readonly parts: readonly string[];
+  /** Without links. */
+  readonly directory: string;
+  readonly id: string;
+  readonly isCurrent: boolean;
+  readonly content: Content;
+}
+
+/** What runtime.yml says, or why it cannot be read. */
+export type Content = { readonly read: ReadRuntimeFile } | { readonly error: unknown };
+
+/** One look at all there is. */
+interface Look {
+  readonly root: string;
+  readonly places: Place[];
+  /** What the look before has read. */
+  readonly before: ReadonlyMap<string, Content>;
+}
+
+/** A change that came so shortly before we looked may not show in the times of a file. */
+const UNSETTLED_MS = 20;
+
+export class Layout {
+  readonly #directory: string;
+  #places: readonly Place[] = [];
+  /** What was looked at, with the state that it was in; empty is not there. */
+  #seen = new Map<string, string>();
+  #settledAtMs = Number.POSITIVE_INFINITY;
+  /** What was read, by path and state. */
+  #contents = new Map<string, Content>();
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** The same array as long as nothing has changed. */
+  places(): readonly Place[] {
+    if (!this.#isUnchanged()) this.#look();
+    return this.#places;
+  }
+
+  #isUnchanged(): boolean {
+    if (Date.now() < this.#settledAtMs) return false;
+    for (const [file, state] of this.#seen) if (stateOf(statOf(file)) !== state) return false;
+    return true;
+  }
+
+  #look(): void {
+    const look: Look = { root: '', places: [], before: this.#contents };
+    this.#contents = new Map();
+    this.#seen = new Map();
+    this.#settledAtMs = 0;
+    this.#note(this.#directory);
+    const root = realPathOf(this.#directory);
+    if (root !== undefined) this.#lookInto({ ...look, root }, root, [], MAX_DEPTH);
+    this.#places = look.places;
+  }
+
+  /** Remembers the state of a path; answers what is there. */
+  #note(file: string): BigIntStats | undefined {
+    const found = statOf(file);
+    this.#seen.set(file, stateOf(found));
+    const changedMs = Number((found?.ctimeNs ?? 0n) / 1_000_000n);
+    this.#settledAtMs = Math.max(this.#settledAtMs, changedMs + UNSETTLED_MS);
+    return found;
+  }
+
+  /** Takes what lies in a folder, and so many levels below it. */
+  #lookInto(look: Look, directory: string, parts: readonly string[], levels: number): void {
+    this.#note(directory);
+    const entries = entriesOf(directory).filter(({ name }) => !name.startsWith('.'));
+    const current = entries.some(({ name }) => name === CURRENT)
+      ? folderWithin(look.root, path.join(directory, CURRENT))
+      : undefined;
+    for (const entry of entries) {
+      if (!entry.isDirectory() && !entry.isSymbolicLink()) continue;
+      if (entry.name === TREE_FOLDER || this.#seen.size > MAX_LOOKS) continue;
+      if (entry.isSymbolicLink() && entry.name === CURRENT && parts.length > 0) continue;
+      const folder = folderWithin(look.root, path.join(directory, entry.name));
+      if (folder === undefined) continue;
+      const inside = [...parts, entry.name];
+      const isRuntime = this.#lookAt(look, folder, inside, folder === current);
+      // Right below a runtime there may be versions of it, and nothing else is a runtime there.
+      const below = isRuntime ? Math.min(levels - 1, 1) : levels - 1;
+      if (below > 0) this.#lookInto(look, folder, inside, below);
+    }
+  }
+
+  /** Whether there is a runtime in a folder, which is then taken. */
+  #lookAt(look: Look, folder: string, parts: readonly string[], isCurrent: boolean): boolean {
+    const about = this.#note(folder);
+    const file = path.join(folder, RUNTIME_FILE);
+    const found = this.#note(file);
+    if (about === undefined || found?.isFile() !== true) return false;
+    const key = `${file} ${stateOf(found)}`;
+    const content = look.before.get(key) ?? readContent(file);
+    this.#contents.set(key, content);
+    look.places.push({
+      parts,
+      directory: folder,
+      id: `${about.dev}:${about.ino}`,
+      isCurrent,
+      content,
+    });
+    return true;
+  }
+}
+
+function statOf(file: string): BigIntStats | undefined {
+  try {
+    return statSync(file, { bigint: true, throwIfNoEntry: false });
+  } catch {
+    // A file where a folder was.
+    return undefined;
+  }
+}
+
+/** Changes whenever what is there does: nobody can set the time of the last change of a file. */
+function stateOf(found: BigIntStats | undefined): string {
+  return found === undefined ? '' : `${found.ino} ${found.size} ${found.ctimeNs}`;
+}
+
+function realPathOf(file: string): string | undefined {
+  try {
+    return realpathSync(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The folder that a path leads to, unless it lies elsewhere or is none. */
+function folderWithin(root: string, file: string): string | undefined {
+  const real = realPathOf(file);
+  if (real === undefined || !real.startsWith(`${root}/`)) return undefined;
+  if (
+    path
+      .relative(root, real)
+      .split('/')
+      .some((part) => part.startsWith('.'))
+  )
+    return undefined;
+  return statOf(real)?.isDirectory() === true ? real : undefined;
+}
+
+function entriesOf(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch {
+    // Gone again, or not ours to read.
+    return [];
+  }
+}
+
+function readContent(file: string): Content {
+  try {
+    return { read: parseRuntimeFile(readFileSync(file, 'utf8'), file) };
+  } catch (error) {
+    return { error };
+  }
+}
