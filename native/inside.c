@@ -39,7 +39,8 @@ static void die_with_keeper(int report_fd) {
   if (poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR)) _exit(1);
 }
 
-static void enter_network(const struct entry *entry) {
+static void enter_network(const struct plan *plan, const struct entry *entry) {
+  if (plan->host_net) return;
   if (entry->net >= 0) {
     if (setns(entry->net, CLONE_NEWNET) != 0) report_and_exit("net", "pool");
   } else if (unshare(CLONE_NEWNET) != 0 || net_loopback_up() != 0) {
@@ -63,7 +64,8 @@ static OWN_FRAME int open_null(const struct plan *plan) {
   return null;
 }
 
-// Becomes root of the job's user namespace and gives up everything that this could be good for.
+// Becomes root of the job's user namespace and gives up what this could be good for, but for the
+// capabilities that the plan names.
 static void drop_privileges(const struct plan *plan, const struct entry *entry) {
   if (setns(entry->ids, CLONE_NEWUSER) != 0) report_and_exit("ids", "user namespace");
   if (syscall(SYS_setgroups, 0, NULL) != 0) report_and_exit("ids", "setgroups");
@@ -73,11 +75,12 @@ static void drop_privileges(const struct plan *plan, const struct entry *entry) 
   // Without CAP_SETFCAP the kernel lets nobody map his user id 0 into a namespace of his own, so a
   // job that may make such namespaces keeps this one. Alone it marks files, which no_new_privs and
   // nosuid make worthless.
-  uint32_t kept = plan->allow & SECCOMP_ALLOW_USERNS ? 1u << CAP_SETFCAP : 0;
+  uint32_t kept = plan->capabilities;
+  if (plan->allow & SECCOMP_ALLOW_USERNS) kept |= 1u << CAP_SETFCAP;
 
   // Joining a user namespace fills the bounding set again, so it is emptied here each time.
   for (unsigned capability = 0;; capability++) {
-    if (capability == CAP_SETFCAP && kept != 0) continue;
+    if (capability < 32 && kept & 1u << capability) continue;
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) break;
   }
   if (errno != EINVAL) report_and_exit("capabilities", "bounding set");
@@ -237,7 +240,7 @@ _Noreturn void inside_run(struct plan *plan, const struct entry *entry) {
   sigprocmask(SIG_SETMASK, &all, NULL);
 
   offer_to_oom_killer();
-  enter_network(entry);
+  enter_network(plan, entry);
   if (sethostname(plan->hostname, strlen(plan->hostname)) != 0) {
     report_and_exit("hostname", plan->hostname);
   }

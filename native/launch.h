@@ -124,6 +124,7 @@ enum op_kind {
   OP_BIND_RO,
   OP_BIND_RO_TRY,
   OP_BIND_RW,
+  OP_BIND_OWN,
   OP_TMPFS,
   OP_DIR,
   OP_FILE,
@@ -201,7 +202,9 @@ struct plan {
   char *hostname;
   char *root_key;
   char *dev_target;
+  bool host_net;
   unsigned allow; // SECCOMP_ALLOW_*
+  uint32_t capabilities; // those that the command keeps, a bit each
   bool stdin_pipe;
   char *cwd;
   char **env;
@@ -304,6 +307,8 @@ bool cgroup_is_as_new(const struct plan *plan, const struct usage *usage);
 
 // A clone of the mount below `path` of `dir` (of `dir` itself when empty), not attached anywhere.
 int mount_clone(int dir, const char *path);
+// The same of `dir` itself, with all that is mounted below it.
+int mount_clone_all(int dir);
 // Sets attributes of a mount, makes it private, and maps its ids unless `ids` is -1.
 int mount_set(int mount, uint64_t attributes, int ids);
 int mount_attach_at(int mount, int dir, const char *path);

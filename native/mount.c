@@ -20,6 +20,11 @@ int mount_clone(int dir, const char *path) {
   return (int)syscall(SYS_open_tree, dir, path, flags);
 }
 
+int mount_clone_all(int dir) {
+  unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE;
+  return (int)syscall(SYS_open_tree, dir, "", flags);
+}
+
 int mount_set(int mount, uint64_t attributes, int ids) {
   struct mount_attr attr = {
       .attr_set = attributes | (ids < 0 ? 0 : MOUNT_ATTR_IDMAP),

@@ -4,6 +4,7 @@
 #include "launch.h"
 #include "seccomp.h"
 
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,7 @@ static const char *take_op(struct plan *plan, const struct option *option,
   case OP_BIND_RO:
   case OP_BIND_RO_TRY:
   case OP_BIND_RW:
+  case OP_BIND_OWN:
   case OP_COPY_IN:
     op->source = operands[0].text;
     op->target = operands[1].text;
@@ -232,7 +234,36 @@ static const char *take_allow(struct plan *plan, const struct option *option,
   (void)option;
   if (strcmp(operands[0].text, "ptrace") == 0) plan->allow |= SECCOMP_ALLOW_PTRACE;
   else if (strcmp(operands[0].text, "userns") == 0) plan->allow |= SECCOMP_ALLOW_USERNS;
-  else return "not one of: ptrace, userns";
+  else if (strcmp(operands[0].text, "chroot") == 0) plan->allow |= SECCOMP_ALLOW_CHROOT;
+  else return "not one of: ptrace, userns, chroot";
+  return NULL;
+}
+
+// What whoever installs packages needs, and nothing that reaches beyond files and processes of the
+// job's own ids.
+static const char *take_capability(struct plan *plan, const struct option *option,
+                                   struct operand *operands) {
+  static const struct {
+    const char *name;
+    unsigned number;
+  } capabilities[] = {
+      {"chown", CAP_CHOWN},   {"dac-override", CAP_DAC_OVERRIDE}, {"fowner", CAP_FOWNER},
+      {"fsetid", CAP_FSETID}, {"kill", CAP_KILL},                 {"setgid", CAP_SETGID},
+      {"setuid", CAP_SETUID}, {"sys-chroot", CAP_SYS_CHROOT},
+  };
+  (void)option;
+  for (unsigned i = 0; i < LENGTH(capabilities); i++) {
+    if (strcmp(operands[0].text, capabilities[i].name) != 0) continue;
+    plan->capabilities |= 1u << capabilities[i].number;
+    return NULL;
+  }
+  return "not one that a job can keep";
+}
+
+static const char *take_host_net(struct plan *plan, const struct option *option,
+                                 struct operand *operands) {
+  (void)option, (void)operands;
+  plan->host_net = true;
   return NULL;
 }
 
@@ -279,6 +310,7 @@ static const struct option options[] = {
     {.name = "grace", .operands = "n", NUMBER(grace_ms)},
     {.name = "ids", .operands = "n", .take = take_ids, .required = true},
     {.name = "net", .operands = "w", .take = take_net, .required = true},
+    {.name = "host-net", .operands = "", .take = take_host_net},
     {.name = "hostname", .operands = "h", TEXT(hostname), .required = true},
     {.name = "root-key",
      .operands = "k",
@@ -289,6 +321,7 @@ static const struct option options[] = {
     {.name = "bind-ro", .operands = "pp", OP(OP_BIND_RO)},
     {.name = "bind-ro-try", .operands = "pp", OP(OP_BIND_RO_TRY)},
     {.name = "bind-rw", .operands = "pp", OP(OP_BIND_RW)},
+    {.name = "bind-own", .operands = "pp", OP(OP_BIND_OWN)},
     {.name = "tmpfs", .operands = "pnnm", OP(OP_TMPFS)},
     {.name = "dir", .operands = "pm", OP(OP_DIR)},
     {.name = "file", .operands = "pmt", OP(OP_FILE)},
@@ -312,6 +345,7 @@ static const struct option options[] = {
      .field = offsetof(struct plan, cpu)},
     {.name = "rlimit", .operands = "wnn", .take = take_rlimit},
     {.name = "allow", .operands = "w", .take = take_allow},
+    {.name = "capability", .operands = "w", .take = take_capability},
     {.name = "no-init", .operands = "", .take = take_no_init},
     {.name = "stdin", .operands = "w", .take = take_stdin},
     {.name = "cwd", .operands = "p", TEXT(cwd), .required = true},

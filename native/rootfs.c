@@ -46,6 +46,16 @@ static void prepare_bind(struct op *op, int ids) {
   close(source);
 }
 
+// What the job has already, at another place as well. Only a chroot has a use for that.
+static void bind_own(int base, const struct plan *plan, struct op *op) {
+  int source = root_open(base, op->source, O_PATH);
+  if (source < 0) report_and_exit("bind-own", op->source);
+  op->fd = mount_clone_all(source);
+  if (op->fd < 0 || mount_set(op->fd, 0, -1) != 0) report_and_exit("bind-own", op->source);
+  close(source);
+  mount_attach(base, plan, op);
+}
+
 // ---- copy-in -----------------------------------------------------------------------------------
 
 static void copy_directory(const struct op *op, int from, int to, uid_t owner, int depth);
@@ -134,6 +144,7 @@ static void prepare(struct plan *plan, struct op *op, const struct entry *entry)
     op->fd = open(op->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (op->fd < 0) report_and_exit("copy-in", op->source);
     return;
+  case OP_BIND_OWN:
   case OP_DIR:
   case OP_FILE:
   case OP_SYMLINK:
@@ -151,6 +162,9 @@ static void place(int base, struct plan *plan, struct op *op) {
   case OP_BIND_RW:
   case OP_TMPFS:
     if (op->fd >= 0) mount_attach(base, plan, op);
+    return;
+  case OP_BIND_OWN:
+    bind_own(base, plan, op);
     return;
   case OP_DIR:
     parent = root_directory(base, op->target, op->mode, plan->ids_first);

@@ -7,6 +7,7 @@
 //   ABSENT     ENOSYS: programs probe for it and fall back when the kernel lacks it
 //   TRACING    EPERM, unless the job was allowed to trace
 //   MOUNTING   EPERM, unless the job was allowed user namespaces of its own
+//   CHROOT     EPERM, unless the job was allowed that, or user namespaces of its own
 //   MOUNT_API  ENOSYS, unless the job was allowed user namespaces of its own
 //   others     decided by an argument; see the checks in seccomp.c
 //
@@ -22,6 +23,7 @@ enum rule {
   ABSENT,
   TRACING,
   MOUNTING,
+  CHROOT,
   MOUNT_API,
   NAMESPACE,
   MKNOD,
@@ -49,7 +51,7 @@ enum { SECCOMP_NEWEST_CALL = 469 };
   CALL(umount,             -1,  22,  -1, MOUNTING) \
   CALL(umount2,           166,  52,  39, MOUNTING) \
   CALL(pivot_root,        155, 217,  41, MOUNTING) \
-  CALL(chroot,            161,  61,  51, MOUNTING) \
+  CALL(chroot,            161,  61,  51, CHROOT) \
   CALL(open_tree,         428, 428, 428, MOUNT_API) \
   CALL(move_mount,        429, 429, 429, MOUNT_API) \
   CALL(fsopen,            430, 430, 430, MOUNT_API) \

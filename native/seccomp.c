@@ -201,6 +201,7 @@ static const struct {
 } doors[] = {
     {TRACING, SECCOMP_ALLOW_PTRACE, REFUSED},
     {MOUNTING, SECCOMP_ALLOW_USERNS, REFUSED},
+    {CHROOT, SECCOMP_ALLOW_USERNS | SECCOMP_ALLOW_CHROOT, REFUSED},
     {MOUNT_API, SECCOMP_ALLOW_USERNS, ABSENT},
     {NAMESPACE, SECCOMP_ALLOW_USERNS, NAMESPACE},
 };
@@ -256,7 +257,7 @@ struct range {
   enum rule rule;
 };
 
-static struct program programs[(SECCOMP_ALLOW_PTRACE | SECCOMP_ALLOW_USERNS) + 1];
+static struct program programs[SECCOMP_ALLOW_ALL + 1];
 
 // Writes in front of what there is. The position of what was written.
 static unsigned emit(struct program *program, struct sock_filter instruction) {

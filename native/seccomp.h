@@ -7,6 +7,8 @@
 enum {
   SECCOMP_ALLOW_PTRACE = 1, // tracing and reading other processes of the job
   SECCOMP_ALLOW_USERNS = 2, // namespaces and mounts inside user namespaces of the job's own
+  SECCOMP_ALLOW_CHROOT = 4, // another directory of its own for the root of its processes
+  SECCOMP_ALLOW_ALL = 7,
 };
 
 // Compiles the filter for every combination of doors. To be called once, before the first install.

@@ -129,6 +129,16 @@ describe('a launch that fails', { skip: why ?? false }, () => {
       { mounts: ['run-file', 'hostname', ''] },
       ['run-file', 'hostname', 'EEXIST'],
     ],
+    'a place of its own that is not there': () => [
+      ['true'],
+      { mounts: ['bind-own', '/no', '/work'] },
+      ['bind-own', '/no', 'ENOENT'],
+    ],
+    'a place of its own below a file': () => [
+      ['true'],
+      { mounts: ['bind-own', '/dev', '/etc/passwd'] },
+      ['bind-own', '/etc/passwd', 'EINVAL'],
+    ],
     'a copy of what is not there': () => [
       ['true'],
       { mounts: ['copy-in', '/no/such', '/work'] },
@@ -286,6 +296,7 @@ describe('a launch that fails', { skip: why ?? false }, () => {
     'a run file elsewhere': (plan) => [...plan, 'run-file', '../x', ''],
     'a variable without a name': (plan) => [...plan, 'env', '=x'],
     'a soft limit above the hard one': (plan) => [...plan, 'rlimit', 'nofile', '2', '1'],
+    'a capability that reaches further': (plan) => [...plan, 'capability', 'sys-admin'],
     'an unknown door': (plan) => [...plan, 'allow', 'everything'],
     'two ids': (plan) => [...plan, 'id', 'abc'],
   };
@@ -313,7 +324,19 @@ describe('a launch that fails', { skip: why ?? false }, () => {
       ...['id', 'log-dir', 'log-segment', 'socket', 'ids', 'net', 'hostname', 'root-key'],
       ...['root-end', 'bind-ro', 'tmpfs', 'dir', 'file', 'symlink', 'dev', 'proc', 'sys'],
       ...['run-file', 'boot-id', 'copy-in', 'cgroup', 'cgroup-set', 'memory-events', 'rlimit'],
-      ...['allow', 'no-init', 'stdin', 'cwd', 'env', 'arg', 'timeout', 'grace'],
+      ...[
+        'host-net',
+        'bind-own',
+        'capability',
+        'allow',
+        'no-init',
+        'stdin',
+        'cwd',
+        'env',
+        'arg',
+        'timeout',
+        'grace',
+      ],
     ];
     const operands = ['', '/', '/x', '/x/', '//', '0', '1', '65536', '0755', 'v1', 'kill', 'pool'];
     const word = fc.oneof(

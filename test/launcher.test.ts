@@ -310,6 +310,64 @@ describe('joblet-launch', { skip: why ?? false }, () => {
     });
   });
 
+  describe('a job that installs packages', () => {
+    const kept = ['chown', 'dac-override', 'fowner', 'fsetid', 'kill', 'setgid', 'setuid'];
+    const more = [...kept, 'sys-chroot'].flatMap((name) => ['capability', name]);
+    const chroot = ['allow', 'chroot'];
+
+    test('keeps the capabilities of its plan in its own user namespace, and no other', async () => {
+      const { log } = await run('grep ^Cap /proc/self/status', { more });
+      const sets = [0, 0x400fb, 0x400fb, 0x400fb, 0].map((set) =>
+        set.toString(16).padStart(16, '0'),
+      );
+      assert.deepEqual(
+        log.stdout
+          .trimEnd()
+          .split('\n')
+          .map((line) => line.split('\t')[1]),
+        sets,
+      );
+    });
+
+    test('changes the root of its processes, and finds there what was bound for it', async () => {
+      const wishes: Wishes = {
+        root: ['dir', '/build', '0755'],
+        mounts: [
+          ...['tmpfs', '/build', '1048576', '64', '0755', 'dir', '/build/dev', '0755'],
+          ...['dir', '/build/usr', '0755', 'bind-own', '/usr', '/build/usr'],
+          ...['symlink', 'usr/lib', '/build/lib', 'symlink', 'usr/lib64', '/build/lib64'],
+          ...['bind-own', '/dev', '/build/dev'],
+        ],
+        more: [...more, ...chroot],
+      };
+      const { end, log } = await run(
+        '/usr/sbin/chroot /build /usr/bin/sh -c "ls /; echo x >/dev/null && test -c /dev/pts/ptmx && echo ok"',
+        wishes,
+      );
+      assert.deepEqual([log.stderr, log.stdout], ['', 'dev\nlib\nlib64\nusr\nok\n']);
+      assert.equal(end.get('code'), '0');
+    });
+
+    test('cannot mount, make namespaces or devices, or chroot unless it may', async () => {
+      const tries = [
+        'mount -t tmpfs x /tmp',
+        'unshare -m true',
+        'unshare -U true',
+        'mknod /tmp/x b 7 0',
+        '/usr/sbin/chroot / true',
+      ];
+      const script = tries.map((line) => `${line} 2>/dev/null && echo "${line}"`).join(';');
+      assert.equal((await run(`${script}; true`, { more })).log.stdout, '');
+      const opened = await run(`${script}; true`, { more: [...more, ...chroot] });
+      assert.equal(opened.log.stdout, '/usr/sbin/chroot / true\n');
+    });
+
+    test('is in the network of the host when its plan says so', async () => {
+      const { log } = await run('readlink /proc/self/ns/net', { more: ['host-net'] });
+      assert.equal(log.stdout, `${readlinkSync('/proc/self/ns/net')}\n`);
+    });
+  });
+
   describe('limits', () => {
     test('a job over its memory is killed as a whole, and its end says so', async () => {
       const script =

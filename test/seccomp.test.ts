@@ -123,7 +123,8 @@ test('with all rights of root no refused call is reached', { skip: skip || notRo
 
 const doors = [
   ['ptrace', '1', ['TRACING']],
-  ['userns', '2', ['MOUNTING', 'MOUNT_API', 'NAMESPACE']],
+  ['userns', '2', ['MOUNTING', 'CHROOT', 'MOUNT_API', 'NAMESPACE']],
+  ['chroot', '4', ['CHROOT']],
 ] as const;
 
 for (const [door, allow, rules] of doors) {

@@ -5,6 +5,7 @@
 #include "../seccomp.h"
 #include "fuzz.h"
 
+#include <linux/capability.h>
 #include <sys/resource.h>
 
 static const char *begin, *end; // of the text that was read
@@ -50,7 +51,8 @@ static void require_bounds(const struct plan *plan) {
   require_path(plan->dev_target);
   require_path(plan->cwd);
   REQUIRE(plan->ids_first >= IDS_COUNT && plan->ids_first <= UINT32_MAX - IDS_COUNT);
-  REQUIRE((plan->allow & ~(unsigned)(SECCOMP_ALLOW_PTRACE | SECCOMP_ALLOW_USERNS)) == 0);
+  REQUIRE((plan->allow & ~(unsigned)SECCOMP_ALLOW_ALL) == 0);
+  REQUIRE((plan->capabilities & (1u << CAP_SYS_ADMIN | 1u << CAP_NET_ADMIN | 1u << CAP_MKNOD)) == 0);
   REQUIRE(plan->argc > 0 && plan->argv[plan->argc] == NULL && plan->env[plan->env_count] == NULL);
   for (unsigned i = 0; i < plan->argc; i++) require_inside(plan->argv[i]);
   for (unsigned i = 0; i < plan->env_count; i++) {
@@ -119,6 +121,7 @@ static void put_op(const struct op *op) {
   case OP_BIND_RO:
   case OP_BIND_RO_TRY:
   case OP_BIND_RW:
+  case OP_BIND_OWN:
   case OP_COPY_IN:
     put(op->source);
     put(op->target);
@@ -171,6 +174,15 @@ static const char *const resources[RLIM_NLIMITS] = {
     [RLIMIT_SIGPENDING] = "sigpending",
 };
 
+static const struct {
+  const char *name;
+  unsigned number;
+} capabilities[] = {
+    {"chown", CAP_CHOWN},   {"dac-override", CAP_DAC_OVERRIDE}, {"fowner", CAP_FOWNER},
+    {"fsetid", CAP_FSETID}, {"kill", CAP_KILL},                 {"setgid", CAP_SETGID},
+    {"setuid", CAP_SETUID}, {"sys-chroot", CAP_SYS_CHROOT},
+};
+
 static void put_cgroups(const struct plan *plan) {
   static const char *const kinds[] = {
       [CGROUP_V1] = "v1", [CGROUP_V2] = "v2", [CGROUP_KILL] = "kill"};
@@ -200,6 +212,7 @@ static void put_plan(const struct plan *plan) {
   put_number("grace", plan->grace_ms);
   put_number("ids", plan->ids_first);
   put_text("net", "pool");
+  if (plan->host_net) put("host-net");
   put_text("hostname", plan->hostname);
   put_text("root-key", plan->root_key);
   for (unsigned i = 0; i < plan->root_op_count; i++) put_op(&plan->ops[i]);
@@ -215,6 +228,10 @@ static void put_plan(const struct plan *plan) {
   }
   if (plan->allow & SECCOMP_ALLOW_PTRACE) put_text("allow", "ptrace");
   if (plan->allow & SECCOMP_ALLOW_USERNS) put_text("allow", "userns");
+  if (plan->allow & SECCOMP_ALLOW_CHROOT) put_text("allow", "chroot");
+  for (unsigned i = 0; i < LENGTH(capabilities); i++) {
+    if (plan->capabilities & 1u << capabilities[i].number) put_text("capability", capabilities[i].name);
+  }
   if (plan->no_init) put("no-init");
   put_text("stdin", plan->stdin_pipe ? "pipe" : "null");
   put_text("cwd", plan->cwd);

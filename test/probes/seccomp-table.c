@@ -146,6 +146,7 @@ static const struct sample {
 static const char *const rule_names[RULES] = {
     [ALLOWED] = "ALLOWED", [REFUSED] = "REFUSED",     [ABSENT] = "ABSENT",
     [TRACING] = "TRACING", [MOUNTING] = "MOUNTING",   [MOUNT_API] = "MOUNT_API",
+    [CHROOT] = "CHROOT",
     [NAMESPACE] = "NAMESPACE", [MKNOD] = "MKNOD",     [MKNODAT] = "MKNODAT",
     [SOCKET] = "SOCKET",   [IOCTL] = "IOCTL",         [FCNTL] = "FCNTL",
     [SETRLIMIT] = "SETRLIMIT", [PRLIMIT] = "PRLIMIT",
@@ -153,7 +154,8 @@ static const char *const rule_names[RULES] = {
 };
 
 static const int plain_errors[RULES] = {
-    [REFUSED] = EPERM, [ABSENT] = ENOSYS, [TRACING] = EPERM, [MOUNTING] = EPERM, [MOUNT_API] = ENOSYS,
+    [REFUSED] = EPERM,  [ABSENT] = ENOSYS, [TRACING] = EPERM,
+    [MOUNTING] = EPERM, [CHROOT] = EPERM,  [MOUNT_API] = ENOSYS,
 };
 
 static unsigned compared;
@@ -185,6 +187,7 @@ static void compare_number(unsigned allow, uint32_t arch, enum convention conven
   unsigned door = 0;
   if (rule == TRACING) door = SECCOMP_ALLOW_PTRACE;
   if (rule == MOUNTING || rule == MOUNT_API || rule == NAMESPACE) door = SECCOMP_ALLOW_USERNS;
+  if (rule == CHROOT) door = SECCOMP_ALLOW_USERNS | SECCOMP_ALLOW_CHROOT;
   if (door & allow) rule = ALLOWED;
   unsigned used = 0;
   for (unsigned i = 0; i < LENGTH(samples); i++) {
