@@ -21,6 +21,7 @@
 //   report.c    how a failing step is told
 //   probe.c     what the host's kernel can do
 //   inspect.c   what a job can do, from inside
+//   exchange.c  two directories change places
 //
 // The whole of what the daemon and this program say to each other is in docs/launch-plan.md.
 // Every descriptor is close-on-exec from birth. Nothing is freed on the way to exec or exit.
@@ -515,6 +516,12 @@ int launcher_run(const char *lock_path, const char *claimed_path);
 
 int probe_run(unsigned argc, char **argv);
 int inspect_run(void);
+
+// ---- exchange.c --------------------------------------------------------------------------------
+// Not a part of any launch either: how an installed tree is replaced. Answers the exit code, and
+// what the kernel said on standard error.
+
+int exchange_run(const char *one, const char *other);
 
 // ---- main.c ------------------------------------------------------------------------------------
 

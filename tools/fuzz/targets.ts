@@ -88,6 +88,10 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/daemon/jobs/logs.ts', 'src/daemon/rpc/log-chunks.ts'],
     load: () => import('./targets/log-segments.ts'),
   },
+  manifest: {
+    sources: ['src/daemon/runtimes/manifest.ts', 'src/daemon/runtimes/signature.ts'],
+    load: () => import('./targets/manifest.ts'),
+  },
   names: {
     sources: ['src/shared/names.ts', 'src/shared/upload-path.ts', 'src/shared/nearest.ts'],
     load: () => import('./targets/names.ts'),

@@ -1,0 +1,154 @@
+// The steps of an installation, in a thread of its own. Up to the last of them nobody sees anything;
+// the last one is a rename. Whatever fails, and wherever, what was there before is there after.
+
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { JobletError } from '../../shared/errors.ts';
+import { exchangeDirectories, syncFileSystem } from '../linux/tree-switch.ts';
+import { Contents, TREE_TIME } from './contents.ts';
+import { copyTree } from './copy-tree.ts';
+import { formatManifest, MANIFEST_FILE, SIGNATURE_FILE } from './manifest.ts';
+import { type Places, RUNTIME_FILE, retiredName, syncDirectory } from './places.ts';
+import { type Settled, settleTree, type TreeLimits, type Witness } from './settle.ts';
+import { type Keys, signBytes } from './signature.ts';
+
+export interface Placing {
+  readonly places: Places;
+  /** Names this installation. */
+  readonly id: string;
+  /** The tree to install, which is taken away whatever happens. */
+  readonly staged: string;
+  readonly name: string;
+  readonly version: string;
+  readonly specification: string;
+  /** Takes the place of one that is there. */
+  readonly force: boolean;
+  readonly limits: TreeLimits;
+  readonly keys: Keys;
+}
+
+export interface Placed {
+  readonly directory: string;
+  readonly files: number;
+  readonly bytes: number;
+  /** What the disk has less of. */
+  readonly newBytes: number;
+  /** A tree was there before. */
+  readonly replaced: boolean;
+}
+
+export function placeTree(order: Placing, witness: Witness): Placed {
+  const { places, id, staged, name, version, limits } = order;
+  const work = path.join(places.staging, id);
+  const contents = new Contents(places.store);
+  try {
+    mkdirSync(work, { recursive: true, mode: 0o700 });
+    const tree = path.join(work, 'tree');
+    bringIn(staged, tree, limits, witness);
+    requireRuntime(tree);
+    const settled = settleTree(tree, contents, limits, witness);
+    describe(tree, order, settled);
+    // One flush for all of its files: one for each takes minutes.
+    syncFileSystem(work);
+    witness.goOn();
+    const replaced = switchTo(tree, order);
+    const { entries, bytes, newBytes } = settled;
+    const files = entries.filter(({ type }) => type === 'file').length;
+    return { directory: path.join(places.root, name, version), files, bytes, newBytes, replaced };
+  } catch (error) {
+    rmSync(work, { recursive: true, force: true });
+    rmSync(staged, { recursive: true, force: true });
+    contents.sweep();
+    throw error;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** Moves a tree to where it is prepared, over to our disk if need be. */
+function bringIn(staged: string, tree: string, limits: TreeLimits, witness: Witness): void {
+  try {
+    renameSync(staged, tree);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
+    copyTree(staged, tree, limits, witness);
+    rmSync(staged, { recursive: true });
+  }
+}
+
+function requireRuntime(tree: string): void {
+  const file = lstatSync(path.join(tree, RUNTIME_FILE), { throwIfNoEntry: false });
+  if (file?.isFile() === true) return;
+  throw new JobletError('invalid', `there is no file ${RUNTIME_FILE} in it, so it is no runtime`);
+}
+
+/** Writes what the tree consists of, and who says so. */
+function describe(tree: string, order: Placing, { entries }: Settled): void {
+  const { name, version, specification, keys } = order;
+  const manifest = Buffer.from(formatManifest({ name, version, specification, entries }));
+  write(path.join(tree, MANIFEST_FILE), manifest);
+  write(path.join(tree, SIGNATURE_FILE), signBytes(manifest, keys.signing));
+  chownSync(tree, 0, 0);
+  chmodSync(tree, 0o755);
+  lutimesSync(tree, TREE_TIME, TREE_TIME);
+}
+
+function write(file: string, data: string | Buffer): void {
+  writeFileSync(file, data, { mode: 0o644 });
+  chmodSync(file, 0o644);
+  lutimesSync(file, TREE_TIME, TREE_TIME);
+}
+
+/** Puts the tree in its place. Answers whether another one was there, which then is retired. */
+function switchTo(tree: string, { places, id, name, version, force }: Placing): boolean {
+  const folder = path.join(places.root, name);
+  const target = path.join(folder, version);
+  if (lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+    const message = `${folder} is a link that was made by hand; remove it, or choose another name`;
+    throw new JobletError('wrong-state', message);
+  }
+  // Unpacked by hand without a folder for its version, it stands in the way of all of them.
+  const isFlat = exists(path.join(folder, RUNTIME_FILE));
+  if (isFlat || exists(target)) {
+    if (!force) throw alreadyThere(name, version, isFlat);
+    const retired = path.join(places.retired, retiredName(name, isFlat ? '' : version, id));
+    // Prepared where the old one is to be, so that it is there from the moment of the change on.
+    if (isFlat) {
+      mkdirSync(retired, { mode: 0o755 });
+      renameSync(tree, path.join(retired, version));
+    } else renameSync(tree, retired);
+    exchangeDirectories(retired, isFlat ? folder : target);
+    for (const changed of [places.retired, folder, places.root]) syncDirectory(changed);
+    return true;
+  }
+  const isNew = mkdirSync(folder, { recursive: true, mode: 0o755 }) !== undefined;
+  try {
+    renameSync(tree, target);
+  } catch (error) {
+    if (isNew) rmdirSync(folder);
+    throw error;
+  }
+  for (const changed of [folder, places.root]) syncDirectory(changed);
+  return false;
+}
+
+function exists(place: string): boolean {
+  return lstatSync(place, { throwIfNoEntry: false }) !== undefined;
+}
+
+function alreadyThere(name: string, version: string, isFlat: boolean): JobletError {
+  const what = isFlat
+    ? `runtime ${name} is installed already, unpacked without a folder for its version`
+    : `runtime ${name}@${version} is installed already`;
+  return new JobletError('exists', `${what}; --force takes its place`);
+}
