@@ -195,6 +195,7 @@ async function startApi(log: Log) {
     logs: none,
     uploads: none,
     postures: none,
+    volumes: none,
     disks: [],
     audit,
     config,

@@ -300,6 +300,7 @@ function ownSettings(
     state: { path: path.join(directory, 'state') },
     logs: { directory: path.join(directory, 'logs') },
     run: { directory: path.join(directory, 'run') },
+    volumes: { base_path: path.join(directory, 'volumes') },
   };
 }
 

@@ -16,6 +16,7 @@ const extend = async () => (await import('./job-extend.ts')).jobExtend;
 const remove = async () => (await import('./job-delete.ts')).jobDelete;
 const removeAll = async () => (await import('./job-delete.ts')).jobDeleteAll;
 const metrics = async () => (await import('./job-metrics.ts')).jobMetrics;
+const removeVolume = async () => (await import('./volume.ts')).volumeRemove;
 
 export const commands: Readonly<Record<string, Entry>> = {
   'job run': { summary: 'run a command as a job', load: run },
@@ -38,6 +39,23 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'check the specification of a runtime',
     load: async () => (await import('./runtime-validate.ts')).runtimeValidate,
   },
+  'volume create': {
+    summary: 'make a volume for files that outlive jobs',
+    load: async () => (await import('./volume.ts')).volumeCreate,
+  },
+  'volume list': {
+    summary: 'list volumes with what they hold',
+    load: async () => (await import('./volume.ts')).volumeList,
+  },
+  'volume inspect': {
+    summary: 'show one volume',
+    load: async () => (await import('./volume.ts')).volumeInspect,
+  },
+  'volume resize': {
+    summary: 'give a volume another size',
+    load: async () => (await import('./volume.ts')).volumeResize,
+  },
+  'volume remove': { summary: 'remove a volume with its data', load: removeVolume },
   audit: {
     summary: 'show who did what on the daemon, and check that record',
     load: async () => (await import('./audit.ts')).audit,
@@ -58,6 +76,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'print a completion script for bash, zsh or fish',
     load: async () => (await import('./completion.ts')).completion,
   },
+  'volume delete': { load: removeVolume },
   // The spellings of the first generation. Where their output was another, it still is.
   run: { load: run },
   list: { load: async () => (await import('./job-list.ts')).list },
@@ -74,13 +93,13 @@ export const commands: Readonly<Record<string, Entry>> = {
 export const groups: Readonly<Record<string, string>> = {
   job: 'Run jobs and look after them.',
   runtime: 'Build runtimes, the trees of programs that jobs run in.',
+  volume: 'Keep files that outlive jobs.',
 };
 
 /** Commands of later versions. */
 export const laterCommands: readonly string[] = [
   'workflow',
   'network',
-  'volume',
   'monitor',
   'gpu',
   'admin',

@@ -309,6 +309,48 @@ export const ServerVersionInfo = {
   protoTag: [9, 'string'],
 } as const satisfies Shape;
 
+export const CreateVolumeRequest = {
+  name: [1, 'string'],
+  size: [2, 'string'],
+  type: [3, 'string'],
+} as const satisfies Shape;
+
+export const CreateVolumeResponse = {
+  name: [1, 'string'],
+  size: [2, 'string'],
+  type: [3, 'string'],
+  path: [4, 'string'],
+} as const satisfies Shape;
+
+export const RemoveVolumeRequest = { name: [1, 'string'] } as const satisfies Shape;
+
+export const RemoveVolumeResponse = {
+  success: [1, 'bool'],
+  message: [2, 'string'],
+} as const satisfies Shape;
+
+export const InspectVolumeRequest = { name: [1, 'string'] } as const satisfies Shape;
+
+export const ResizeVolumeRequest = {
+  name: [1, 'string'],
+  size: [2, 'string'],
+} as const satisfies Shape;
+
+export const Volume = {
+  name: [1, 'string'],
+  size: [2, 'string'],
+  type: [3, 'string'],
+  path: [4, 'string'],
+  createdTime: [5, 'string'],
+  jobCount: [6, 'int32'],
+  sizeBytes: [220, 'int64'],
+  usedBytes: [221, 'int64'],
+  jobUuids: [222, 'string', 'list'],
+  problem: [223, 'string'],
+} as const satisfies Shape;
+
+export const Volumes = { volumes: [1, Volume, 'list'] } as const satisfies Shape;
+
 export const AuditRecord = {
   sequence: [1, 'int64'],
   time: [2, 'string'],
@@ -380,6 +422,7 @@ export type LogChunk = Message<typeof DataChunk>;
 export type Upload = Input<typeof FileUpload>;
 export type UploadPart = Input<typeof UploadFilesRequest>;
 export type JobInput = Input<typeof SendJobInputRequest>;
+export type VolumeDetail = Message<typeof Volume>;
 export type AuditEntry = Message<typeof AuditRecord>;
 export type AuditWish = Input<typeof AuditFilter>;
 export type AuditVerdict = Message<typeof VerifyAuditResponse>;

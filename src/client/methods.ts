@@ -57,6 +57,23 @@ export const getServerVersion = method(
   m.EmptyRequest,
   m.ServerVersionInfo,
 );
+export const createVolume = method(
+  'VolumeService/CreateVolume',
+  m.CreateVolumeRequest,
+  m.CreateVolumeResponse,
+);
+export const listVolumes = method('VolumeService/ListVolumes', m.EmptyRequest, m.Volumes);
+export const inspectVolume = method(
+  'VolumeService/InspectVolume',
+  m.InspectVolumeRequest,
+  m.Volume,
+);
+export const resizeVolume = method('VolumeService/ResizeVolume', m.ResizeVolumeRequest, m.Volume);
+export const removeVolume = method(
+  'VolumeService/RemoveVolume',
+  m.RemoveVolumeRequest,
+  m.RemoveVolumeResponse,
+);
 export const queryAudit = method(
   'AuditService/QueryAudit',
   m.QueryAuditRequest,

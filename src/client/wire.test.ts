@@ -14,6 +14,7 @@ import * as common from '../gen/joblet/common_pb.ts';
 import * as jobs from '../gen/joblet/jobs_pb.ts';
 import * as monitoring from '../gen/joblet/monitoring_pb.ts';
 import * as runtimes from '../gen/joblet/runtimes_pb.ts';
+import * as volumes from '../gen/joblet/volumes_pb.ts';
 import { JobletError } from '../shared/errors.ts';
 import * as builds from './build-messages.ts';
 import * as messages from './messages.ts';
@@ -25,6 +26,7 @@ const generated: Readonly<Record<string, unknown>> = {
   ...jobs,
   ...monitoring,
   ...runtimes,
+  ...volumes,
 };
 
 function descriptorOf(name: string): DescMessage {

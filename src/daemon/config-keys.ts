@@ -292,6 +292,15 @@ export const sections = {
     ),
   },
   volumes: {
+    base_path: key(absolute, '/opt/joblet/volumes', 'Directory of the volumes and their data'),
+    default_size_bytes: key(size(MB, 1024 * GB), GB, 'Size of a volume that is made without one'),
+    max_size_bytes: key(size(MB, 1024 * 1024 * GB), 1024 * GB, 'Largest size of a volume'),
+    max_volumes: key(integer(0, 100_000), 1000, 'Volumes that there may be'),
+    max_memory_bytes: key(
+      size(0, 1024 * GB),
+      0,
+      "Sizes of all memory volumes together; 0 is a quarter of the host's memory",
+    ),
     default_disk_quota_bytes: key(
       size(4096, 1024 * GB),
       MB,
@@ -470,8 +479,7 @@ export const refusals: Readonly<Record<string, Refusal>> = {
   buffers: { because: 'readers are fed from the log files, and there is no buffer to set' },
   'ipc.enabled': { because: 'output is always kept', only: true },
   ipc: oneDaemon,
-  'volumes.base_path': later,
-  volume: later,
+  volume: { because: 'what there is to set about volumes is in the section volumes' },
   'monitoring.enabled': { ...later, only: false },
   monitoring: later,
   job_metrics: later,

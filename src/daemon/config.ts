@@ -3,6 +3,7 @@
 
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import path from 'node:path';
 import { invalid, JobletError, messageOf, type Problem } from '../shared/errors.ts';
 import { nearest } from '../shared/nearest.ts';
@@ -285,6 +286,13 @@ function toConfig(values: Values, file: string) {
     logs: values.logs,
     run: values.run,
     uploads: { directory: filesystem.baseDir, ...values.uploads },
+    volumes: {
+      directory: volumes.base_path,
+      defaultBytes: volumes.default_size_bytes,
+      maxBytes: volumes.max_size_bytes,
+      maxVolumes: volumes.max_volumes,
+      maxMemoryBytes: volumes.max_memory_bytes || Math.floor(totalmem() / 4),
+    },
   } as const;
 }
 

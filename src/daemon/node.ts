@@ -35,6 +35,8 @@ import { assertTogether, makeWritable } from './store/directories.ts';
 import { faultOf } from './store/faults.ts';
 import { tellOwner } from './store/owner.ts';
 import { version } from './version.ts';
+import { VolumeStore } from './volumes/store.ts';
+import { Volumes } from './volumes/volumes.ts';
 
 /** Room in a work directory beside the uploaded files. */
 const WORK_ROOM_BYTES = 256 * 1024 * 1024;
@@ -83,7 +85,8 @@ async function start(
   requireRights(conditions);
   const work = path.join(config.run.directory, 'work');
   assertTogether(config.state.path, config.logs.directory);
-  for (const directory of [config.state.path, config.logs.directory, work]) makeWritable(directory);
+  const places = [config.state.path, config.logs.directory, work, config.volumes.directory];
+  for (const directory of places) makeWritable(directory);
 
   const db = new Db(config.state.path, {
     failed: (why) => log.error('the state cannot be written', { why }),
@@ -102,6 +105,8 @@ async function start(
   stops.push(() => audit.stop());
   await audit.start(`version ${version.version}, pid ${process.pid}`);
   const store = new JobStore(db, audit);
+  const volumeStore = new VolumeStore(db, audit);
+  const volumes = new Volumes(config.volumes.directory, config.volumes, volumeStore, log);
   const idRanges = new IdRanges(config.joblet.idRangeFirst, config.joblet.idRanges);
   const layout = openCgroups(config.cgroup.baseDir);
   requireConditions(conditions, layout);
@@ -172,6 +177,9 @@ async function start(
   // Not before the launcher has its turn: until then keepers of an earlier one may be making theirs.
   cgroups.open();
   stops.push(() => cgroups.close());
+  // What a killed daemon was at with a volume has died with it by now.
+  await volumes.recover();
+  stops.push(() => volumes.close());
   const restored = restoredFile(config.state.path);
   if (existsSync(restored)) {
     await audit.record({ atMs: Date.now(), action: 'state.restored', result: 'ok' });
@@ -188,7 +196,7 @@ async function start(
     log.info('the state was copied', { file });
   };
   stops.push(await listenControl(config.run.directory, (question) => copyTo(question.copyTo)));
-  const rpc = createRpc({ jobs, logs, uploads, postures, audit, disks, config, log });
+  const rpc = createRpc({ jobs, logs, uploads, postures, audit, volumes, disks, config, log });
   stops.push(() => rpc.stop());
   const port = await rpc.listen();
   tellOwner(config.state.path, `${config.server.address}:${port}`);

@@ -79,6 +79,8 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
   ...rows('joblet.VolumeService', {
     ListVolumes: ['viewer', 'list_volumes'],
     CreateVolume: ['operator', 'create_volume'],
+    InspectVolume: ['viewer', 'list_volumes'],
+    ResizeVolume: ['operator', 'create_volume'],
     RemoveVolume: ['admin', 'remove_volume'],
   }),
   ...rows('joblet.MonitoringService', {

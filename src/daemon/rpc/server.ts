@@ -28,9 +28,11 @@ import { type JobParts, jobHandlers } from './jobs.ts';
 import { legacyHandlers } from './legacy.ts';
 import { monitoringHandlers } from './monitoring.ts';
 import { refusedBeforehand, refusedInside } from './refused-calls.ts';
+import { volumeHandlers } from './volumes.ts';
 
 export interface RpcParts extends Pick<JobParts, 'jobs' | 'logs' | 'uploads' | 'postures'> {
   readonly audit: Pick<Audit, 'recordSoon' | 'query' | 'read' | 'verify'>;
+  readonly volumes: Parameters<typeof volumeHandlers>[0];
   readonly disks: readonly string[];
   readonly config: Config;
   readonly log: Log;
@@ -57,7 +59,7 @@ const CLIENT_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /** Makes the API of a node. */
 export function createRpc(all: RpcParts): Rpc {
-  const { jobs, logs, uploads, postures, audit, disks, config, log } = all;
+  const { jobs, logs, uploads, postures, audit, volumes, disks, config, log } = all;
   // One line for each record, not for each call: a flood would fill this log as well.
   const refusals = new Refusals((entry) => {
     audit.recordSoon(entry);
@@ -87,8 +89,8 @@ export function createRpc(all: RpcParts): Rpc {
   server.add(MonitoringService, monitoringHandlers());
   server.add(AuditService, auditHandlers(audit));
   server.add(NetworkService, {});
-  server.add(VolumeService, {});
   server.add(RuntimeService, { ...buildHandlers() });
+  server.add(VolumeService, volumeHandlers(volumes, config.volumes));
   server.add(PersistService, {});
 
   let current = credentialsOf(config);

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file joblet/volumes.proto.
  */
 export const file_joblet_volumes: GenFile = /*@__PURE__*/
-  fileDesc("ChRqb2JsZXQvdm9sdW1lcy5wcm90bxIGam9ibGV0Ij8KE0NyZWF0ZVZvbHVtZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRzaXplGAIgASgJEgwKBHR5cGUYAyABKAkiTgoUQ3JlYXRlVm9sdW1lUmVzcG9uc2USDAoEbmFtZRgBIAEoCRIMCgRzaXplGAIgASgJEgwKBHR5cGUYAyABKAkSDAoEcGF0aBgEIAEoCSIjChNSZW1vdmVWb2x1bWVSZXF1ZXN0EgwKBG5hbWUYASABKAkiOAoUUmVtb3ZlVm9sdW1lUmVzcG9uc2USDwoHc3VjY2VzcxgBIAEoCBIPCgdtZXNzYWdlGAIgASgJImkKBlZvbHVtZRIMCgRuYW1lGAEgASgJEgwKBHNpemUYAiABKAkSDAoEdHlwZRgDIAEoCRIMCgRwYXRoGAQgASgJEhQKDGNyZWF0ZWRfdGltZRgFIAEoCRIRCglqb2JfY291bnQYBiABKAUiKgoHVm9sdW1lcxIfCgd2b2x1bWVzGAEgAygLMg4uam9ibGV0LlZvbHVtZTLbAQoNVm9sdW1lU2VydmljZRJJCgxDcmVhdGVWb2x1bWUSGy5qb2JsZXQuQ3JlYXRlVm9sdW1lUmVxdWVzdBocLmpvYmxldC5DcmVhdGVWb2x1bWVSZXNwb25zZRI0CgtMaXN0Vm9sdW1lcxIULmpvYmxldC5FbXB0eVJlcXVlc3QaDy5qb2JsZXQuVm9sdW1lcxJJCgxSZW1vdmVWb2x1bWUSGy5qb2JsZXQuUmVtb3ZlVm9sdW1lUmVxdWVzdBocLmpvYmxldC5SZW1vdmVWb2x1bWVSZXNwb25zZWIGcHJvdG8z", [file_joblet_common]);
+  fileDesc("ChRqb2JsZXQvdm9sdW1lcy5wcm90bxIGam9ibGV0Ij8KE0NyZWF0ZVZvbHVtZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRzaXplGAIgASgJEgwKBHR5cGUYAyABKAkiTgoUQ3JlYXRlVm9sdW1lUmVzcG9uc2USDAoEbmFtZRgBIAEoCRIMCgRzaXplGAIgASgJEgwKBHR5cGUYAyABKAkSDAoEcGF0aBgEIAEoCSIjChNSZW1vdmVWb2x1bWVSZXF1ZXN0EgwKBG5hbWUYASABKAkiOAoUUmVtb3ZlVm9sdW1lUmVzcG9uc2USDwoHc3VjY2VzcxgBIAEoCBIPCgdtZXNzYWdlGAIgASgJIrkBCgZWb2x1bWUSDAoEbmFtZRgBIAEoCRIMCgRzaXplGAIgASgJEgwKBHR5cGUYAyABKAkSDAoEcGF0aBgEIAEoCRIUCgxjcmVhdGVkX3RpbWUYBSABKAkSEQoJam9iX2NvdW50GAYgASgFEhMKCnNpemVfYnl0ZXMY3AEgASgDEhMKCnVzZWRfYnl0ZXMY3QEgASgDEhIKCWpvYl91dWlkcxjeASADKAkSEAoHcHJvYmxlbRjfASABKAkiJAoUSW5zcGVjdFZvbHVtZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSIxChNSZXNpemVWb2x1bWVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDAoEc2l6ZRgCIAEoCSIqCgdWb2x1bWVzEh8KB3ZvbHVtZXMYASADKAsyDi5qb2JsZXQuVm9sdW1lMtcCCg1Wb2x1bWVTZXJ2aWNlEkkKDENyZWF0ZVZvbHVtZRIbLmpvYmxldC5DcmVhdGVWb2x1bWVSZXF1ZXN0Ghwuam9ibGV0LkNyZWF0ZVZvbHVtZVJlc3BvbnNlEjQKC0xpc3RWb2x1bWVzEhQuam9ibGV0LkVtcHR5UmVxdWVzdBoPLmpvYmxldC5Wb2x1bWVzEkkKDFJlbW92ZVZvbHVtZRIbLmpvYmxldC5SZW1vdmVWb2x1bWVSZXF1ZXN0Ghwuam9ibGV0LlJlbW92ZVZvbHVtZVJlc3BvbnNlEj0KDUluc3BlY3RWb2x1bWUSHC5qb2JsZXQuSW5zcGVjdFZvbHVtZVJlcXVlc3QaDi5qb2JsZXQuVm9sdW1lEjsKDFJlc2l6ZVZvbHVtZRIbLmpvYmxldC5SZXNpemVWb2x1bWVSZXF1ZXN0Gg4uam9ibGV0LlZvbHVtZWIGcHJvdG8z", [file_joblet_common]);
 
 /**
  * A volume to make.
@@ -30,7 +30,7 @@ export type CreateVolumeRequest = Message<"joblet.CreateVolumeRequest"> & {
   name: string;
 
   /**
-   * Its size, as `10GB`.
+   * Its size, as `10GB`; empty is what the node gives.
    *
    * @generated from field: string size = 2;
    */
@@ -184,11 +184,39 @@ export type Volume = Message<"joblet.Volume"> & {
   createdTime: string;
 
   /**
-   * Jobs that use it now.
+   * Jobs that use it or wait to.
    *
    * @generated from field: int32 job_count = 6;
    */
   jobCount: number;
+
+  /**
+   * Its size in bytes.
+   *
+   * @generated from field: int64 size_bytes = 220;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * What it holds, in bytes.
+   *
+   * @generated from field: int64 used_bytes = 221;
+   */
+  usedBytes: bigint;
+
+  /**
+   * Ids of the jobs that use it or wait to.
+   *
+   * @generated from field: repeated string job_uuids = 222;
+   */
+  jobUuids: string[];
+
+  /**
+   * Why it cannot be used, as a sentence; empty is nothing.
+   *
+   * @generated from field: string problem = 223;
+   */
+  problem: string;
 };
 
 /**
@@ -197,6 +225,55 @@ export type Volume = Message<"joblet.Volume"> & {
  */
 export const VolumeSchema: GenMessage<Volume> = /*@__PURE__*/
   messageDesc(file_joblet_volumes, 4);
+
+/**
+ * Which volume to look at.
+ *
+ * @generated from message joblet.InspectVolumeRequest
+ */
+export type InspectVolumeRequest = Message<"joblet.InspectVolumeRequest"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message joblet.InspectVolumeRequest.
+ * Use `create(InspectVolumeRequestSchema)` to create a new message.
+ */
+export const InspectVolumeRequestSchema: GenMessage<InspectVolumeRequest> = /*@__PURE__*/
+  messageDesc(file_joblet_volumes, 5);
+
+/**
+ * A volume and the size that it is to have.
+ *
+ * @generated from message joblet.ResizeVolumeRequest
+ */
+export type ResizeVolumeRequest = Message<"joblet.ResizeVolumeRequest"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Its size, as `10GB`.
+   *
+   * @generated from field: string size = 2;
+   */
+  size: string;
+};
+
+/**
+ * Describes the message joblet.ResizeVolumeRequest.
+ * Use `create(ResizeVolumeRequestSchema)` to create a new message.
+ */
+export const ResizeVolumeRequestSchema: GenMessage<ResizeVolumeRequest> = /*@__PURE__*/
+  messageDesc(file_joblet_volumes, 6);
 
 /**
  * A list of volumes.
@@ -217,7 +294,7 @@ export type Volumes = Message<"joblet.Volumes"> & {
  * Use `create(VolumesSchema)` to create a new message.
  */
 export const VolumesSchema: GenMessage<Volumes> = /*@__PURE__*/
-  messageDesc(file_joblet_volumes, 5);
+  messageDesc(file_joblet_volumes, 7);
 
 /**
  * Makes, lists and removes volumes.
@@ -254,6 +331,26 @@ export const VolumeService: GenService<{
     methodKind: "unary";
     input: typeof RemoveVolumeRequestSchema;
     output: typeof RemoveVolumeResponseSchema;
+  },
+  /**
+   * One volume, with the jobs that use it.
+   *
+   * @generated from rpc joblet.VolumeService.InspectVolume
+   */
+  inspectVolume: {
+    methodKind: "unary";
+    input: typeof InspectVolumeRequestSchema;
+    output: typeof VolumeSchema;
+  },
+  /**
+   * Gives a volume another size. It can grow while jobs use it.
+   *
+   * @generated from rpc joblet.VolumeService.ResizeVolume
+   */
+  resizeVolume: {
+    methodKind: "unary";
+    input: typeof ResizeVolumeRequestSchema;
+    output: typeof VolumeSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_joblet_volumes, 0);
