@@ -196,6 +196,8 @@ async function startApi(log: Log) {
     uploads: none,
     postures: none,
     volumes: none,
+    catalogue: none,
+    trees: none,
     disks: [],
     audit,
     config,

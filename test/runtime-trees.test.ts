@@ -22,12 +22,19 @@ import { test } from 'node:test';
 import { Contents } from '../src/daemon/runtimes/contents.ts';
 import { digestOf } from '../src/daemon/runtimes/digest.ts';
 import type { Trees } from '../src/daemon/runtimes/trees.ts';
+import { Uses } from '../src/daemon/runtimes/uses.ts';
 import { JobletError } from '../src/shared/errors.ts';
 import { Disk } from './disk.ts';
 import { cannotRun } from './harness.ts';
 import { namesBelow, openTrees, scratch, smallTree, stageTree, writeTree } from './small-tree.ts';
 
 const skip = cannotRun();
+
+/** As the catalogue names a tree. */
+function idOf(directory: string): string {
+  const { dev, ino } = lstatSync(directory, { bigint: true });
+  return `${dev}:${ino}`;
+}
 
 const inodeOf = (...parts: string[]) => lstatSync(path.join(...parts)).ino;
 
@@ -174,23 +181,24 @@ test('names that are paths are refused', { skip }, async (t) => {
 test('S0-16 a version that is there is replaced only when that is asked for; jobs in it keep their tree', {
   skip,
 }, async (t) => {
-  let used = true;
-  const trees = openTrees(scratch(t), { isUsed: () => used });
+  const uses = new Uses();
+  const trees = openTrees(scratch(t), { uses });
   const { directory } = await install(trees);
   const before = inodeOf(directory);
+  uses.hold('job', { id: idOf(directory) });
   await assert.rejects(install(trees), { kind: 'exists' });
   assert.equal(inodeOf(directory), before);
   const again = await install(trees, '1.0.0', { ...smallTree, 'isolated/lib/data': 'new' }, true);
   assert.deepEqual([again.replaced, again.newBytes], [true, 3]);
   const [retired = ''] = readdirSync(trees.places.retired);
   assert.equal(inodeOf(trees.places.retired, retired), before);
-  assert.equal(
-    readFileSync(path.join(trees.places.retired, retired, 'isolated/lib/data'), 'utf8'),
-    'data',
-  );
+  const old = path.join(trees.places.retired, retired, 'isolated/lib/data');
+  assert.equal(readFileSync(old, 'utf8'), 'data');
   assert.equal(readFileSync(path.join(directory, 'isolated/lib/data'), 'utf8'), 'new');
-  used = false;
-  assert.equal(await trees.discardRetired(), 4);
+  uses.release('job');
+  // Behind what the end of the job began.
+  await uses.whenFree({ id: idOf(directory) });
+  await trees.discardRetired();
   assert.deepEqual(readdirSync(trees.places.retired), []);
 });
 

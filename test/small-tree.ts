@@ -15,6 +15,7 @@ import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { openSigningKey } from '../src/daemon/runtimes/signature.ts';
 import { type TreeParts, Trees } from '../src/daemon/runtimes/trees.ts';
+import { Uses } from '../src/daemon/runtimes/uses.ts';
 
 /** An empty directory, removed after the test. */
 export function scratch(t: TestContext): string {
@@ -30,7 +31,7 @@ export function openTrees(directory: string, other: Partial<TreeParts> = {}): Tr
     directory: path.join(directory, 'runtimes'),
     limits: { maxFiles: 10_000, maxBytes: 2 ** 30 },
     keys: { signing: openSigningKey(path.join(directory, 'key.pem')), trusted: [] },
-    isUsed: () => false,
+    uses: new Uses(),
     ...other,
   });
 }

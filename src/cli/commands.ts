@@ -39,6 +39,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'check the specification of a runtime',
     load: async () => (await import('./runtime-validate.ts')).runtimeValidate,
   },
+  'runtime verify': {
+    summary: 'say whether runtimes are what was installed',
+    load: async () => (await import('./runtime-verify.ts')).runtimeVerify,
+  },
   'volume create': {
     summary: 'make a volume for files that outlive jobs',
     load: async () => (await import('./volume.ts')).volumeCreate,

@@ -2,6 +2,7 @@
 
 import * as b from './build-messages.ts';
 import * as m from './messages.ts';
+import * as t from './tree-messages.ts';
 import { decode, encode, type Input, type Message, type Shape } from './wire.ts';
 
 /** One method of the API. */
@@ -89,4 +90,9 @@ export const validateRuntimeYaml = method(
   'RuntimeService/ValidateRuntimeYAML',
   b.ValidateRuntimeYAMLRequest,
   b.ValidateRuntimeYAMLResponse,
+);
+export const verifyRuntime = method(
+  'RuntimeService/VerifyRuntime',
+  t.VerifyRuntimeRequest,
+  t.VerifyRuntimeResponse,
 );

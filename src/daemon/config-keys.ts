@@ -313,6 +313,23 @@ export const sections = {
       '/opt/joblet/runtimes',
       'Directory of the runtimes; whatever is unpacked there can be used',
     ),
+    signingKey: key(
+      { schema: absolute.schema, format: (value) => value || undefined },
+      '',
+      'Private key (Ed25519, PEM) that signs what is installed here; else one is made in state.path',
+    ),
+    trustedKeys: key(
+      listOf(absolute),
+      [],
+      'Public keys (PEM files) whose signatures count, beside that of runtime.signingKey',
+    ),
+    requireSignatures: key(
+      flag,
+      true,
+      'Install packs only with a signature of a trusted key; wrong ones are refused in any case',
+    ),
+    maxFiles: key(integer(1, 10_000_000), 500_000, 'Most files, folders and links of a runtime'),
+    maxBytes: key(size(MB, 1024 * GB), 20 * GB, 'Most bytes of a runtime, all files together'),
   },
   grpc: {
     maxRecvMsgSize: key(size(4096, GB), 128 * MB, 'Largest message taken, bytes'),

@@ -32,6 +32,8 @@ export const searchPaths = [
 ] as const;
 
 const VERSION = 3;
+/** The key that signs runtimes, in the state directory unless another one is named. */
+const SIGNING_KEY = 'runtime-signing-key.pem';
 const MAX_FILE_BYTES = 1024 ** 2;
 /** Problems that are named; nobody mends more at once. */
 const MAX_PROBLEMS = 100;
@@ -280,7 +282,14 @@ function toConfig(values: Values, file: string) {
     },
     logging,
     network: { defaultNetwork: values.network.default_network },
-    runtimes: { directory: values.runtime.base_path },
+    runtimes: {
+      directory: values.runtime.base_path,
+      signingKey: values.runtime.signingKey || path.join(values.state.path, SIGNING_KEY),
+      trustedKeys: values.runtime.trustedKeys,
+      requireSignatures: values.runtime.requireSignatures,
+      maxFiles: values.runtime.maxFiles,
+      maxBytes: values.runtime.maxBytes,
+    },
     state: values.state,
     audit: { maxRecords: values.audit.maxRecords, maxAgeMs: values.audit.maxAge },
     logs: values.logs,

@@ -3,7 +3,7 @@
 
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { JobletError } from '../shared/errors.ts';
+import { JobletError, messageOf } from '../shared/errors.ts';
 import { Audit } from './audit/audit.ts';
 import type { Config } from './config.ts';
 import { listenControl } from './control.ts';
@@ -29,6 +29,10 @@ import { LAUNCH_BINARY } from './linux/launch-binary.ts';
 import { Launcher } from './linux/launcher.ts';
 import type { Log } from './log.ts';
 import { createRpc } from './rpc/server.ts';
+import { Catalogue } from './runtimes/catalogue.ts';
+import { openSigningKey, readPublicKey } from './runtimes/signature.ts';
+import { Trees } from './runtimes/trees.ts';
+import { Uses } from './runtimes/uses.ts';
 import { restoredFile } from './store/backup.ts';
 import { Db } from './store/db.ts';
 import { assertTogether, makeWritable } from './store/directories.ts';
@@ -85,7 +89,13 @@ async function start(
   requireRights(conditions);
   const work = path.join(config.run.directory, 'work');
   assertTogether(config.state.path, config.logs.directory);
-  const places = [config.state.path, config.logs.directory, work, config.volumes.directory];
+  const places = [
+    config.state.path,
+    config.logs.directory,
+    work,
+    config.volumes.directory,
+    config.runtimes.directory,
+  ];
   for (const directory of places) makeWritable(directory);
 
   const db = new Db(config.state.path, {
@@ -112,6 +122,17 @@ async function start(
   requireConditions(conditions, layout);
   const cgroups = new CgroupSlots(layout, idRanges.lowest(CGROUPS_KEPT));
   const disks = listDisks();
+  const catalogue = new Catalogue(config.runtimes.directory);
+  const uses = new Uses();
+  const trees = new Trees({
+    ...config.runtimes,
+    keys: {
+      signing: openSigningKey(config.runtimes.signingKey),
+      trusted: config.runtimes.trustedKeys.map(readPublicKey),
+    },
+    limits: config.runtimes,
+    uses,
+  });
   const { minFreeBytes } = config.filesystem;
   const uploads = new Uploads(config.uploads.directory, {
     ...config.uploads,
@@ -188,6 +209,9 @@ async function start(
   }
   await jobs.recover();
   stops.push(() => jobs.stopWatching());
+  void trees.recover().catch((error) => {
+    log.warn('what is left of unfinished runtimes stays', { why: messageOf(error) });
+  });
 
   const postures = new Postures(store, layout, disks, addressOf);
   const copyTo = async (file: string) => {
@@ -196,7 +220,19 @@ async function start(
     log.info('the state was copied', { file });
   };
   stops.push(await listenControl(config.run.directory, (question) => copyTo(question.copyTo)));
-  const rpc = createRpc({ jobs, logs, uploads, postures, audit, volumes, disks, config, log });
+  const rpc = createRpc({
+    jobs,
+    logs,
+    uploads,
+    postures,
+    audit,
+    volumes,
+    disks,
+    catalogue,
+    trees,
+    config,
+    log,
+  });
   stops.push(() => rpc.stop());
   const port = await rpc.listen();
   tellOwner(config.state.path, `${config.server.address}:${port}`);

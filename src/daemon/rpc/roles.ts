@@ -100,6 +100,8 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
     StreamingInstallRuntimeFromGithub: ['operator', 'install_runtime'],
     StreamingInstallRuntimeFromLocal: ['operator', 'install_runtime'],
     BuildRuntime: ['operator', 'build_runtime'],
+    VerifyRuntime: ['developer', 'verify_runtime'],
+    PackRuntime: ['developer', 'pack_runtime'],
     RemoveRuntime: ['admin', 'remove_runtime'],
   }),
   ...rows('joblet.persist.PersistService', {

@@ -28,9 +28,12 @@ import { type JobParts, jobHandlers } from './jobs.ts';
 import { legacyHandlers } from './legacy.ts';
 import { monitoringHandlers } from './monitoring.ts';
 import { refusedBeforehand, refusedInside } from './refused-calls.ts';
+import { type TreeParts, treeHandlers } from './trees.ts';
 import { volumeHandlers } from './volumes.ts';
 
-export interface RpcParts extends Pick<JobParts, 'jobs' | 'logs' | 'uploads' | 'postures'> {
+export interface RpcParts
+  extends Pick<JobParts, 'jobs' | 'logs' | 'uploads' | 'postures'>,
+    TreeParts {
   readonly audit: Pick<Audit, 'recordSoon' | 'query' | 'read' | 'verify'>;
   readonly volumes: Parameters<typeof volumeHandlers>[0];
   readonly disks: readonly string[];
@@ -89,7 +92,7 @@ export function createRpc(all: RpcParts): Rpc {
   server.add(MonitoringService, monitoringHandlers());
   server.add(AuditService, auditHandlers(audit));
   server.add(NetworkService, {});
-  server.add(RuntimeService, { ...buildHandlers() });
+  server.add(RuntimeService, { ...buildHandlers(), ...treeHandlers(all) });
   server.add(VolumeService, volumeHandlers(volumes, config.volumes));
   server.add(PersistService, {});
 

@@ -17,8 +17,9 @@ import { JobletError } from '../../shared/errors.ts';
 import { exchangeDirectories, syncFileSystem } from '../linux/tree-switch.ts';
 import { Contents, TREE_TIME } from './contents.ts';
 import { copyTree } from './copy-tree.ts';
+import { RUNTIME_FILE } from './layout.ts';
 import { formatManifest, MANIFEST_FILE, SIGNATURE_FILE } from './manifest.ts';
-import { type Places, RUNTIME_FILE, retiredName, syncDirectory } from './places.ts';
+import { type Places, retiredName, syncDirectory } from './places.ts';
 import { type Settled, settleTree, type TreeLimits, type Witness } from './settle.ts';
 import { type Keys, signBytes } from './signature.ts';
 

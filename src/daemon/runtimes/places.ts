@@ -12,9 +12,6 @@ export const STAGING_FOLDER = '.staging';
 export const RETIRED_FOLDER = '.retired';
 export const STORE_FOLDER = '.store';
 
-/** The file that makes a folder a runtime. */
-export const RUNTIME_FILE = 'runtime.yml';
-
 export interface Places {
   readonly root: string;
   readonly staging: string;
@@ -31,23 +28,9 @@ export function placesBelow(root: string): Places {
   };
 }
 
-/** A tree that nobody shall start jobs in any more. */
-export interface Retired {
-  readonly directory: string;
-  readonly name: string;
-  /** Empty for one that was unpacked by hand, without a folder for its version. */
-  readonly version: string;
-}
-
+/** A name for a tree that no job shall start in any more; it tells people what it was. */
 export function retiredName(name: string, version: string, id: string): string {
   return `${name}@${version}@${id}`;
-}
-
-/** The inverse of retiredName; undefined for anything else. */
-export function parseRetired(folder: string, entry: string): Retired | undefined {
-  const [name, version, id] = entry.split('@');
-  if (name === undefined || version === undefined || id === undefined) return undefined;
-  return { directory: path.join(folder, entry), name, version };
 }
 
 /** What was renamed in a directory stays so over a power cut. */

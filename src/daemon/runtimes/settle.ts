@@ -52,7 +52,7 @@ export function settleTree(
   const found = walkTree(root, limits.maxFiles);
   const bytes = found.reduce((sum, { stats }) => sum + (stats.isFile() ? stats.size : 0), 0);
   if (bytes > limits.maxBytes) {
-    const message = `a runtime holds at most ${formatBytes(limits.maxBytes)} (runtimes.maxBytes), and this one has ${formatBytes(bytes)}`;
+    const message = `a runtime holds at most ${formatBytes(limits.maxBytes)} (runtime.maxBytes), and this one has ${formatBytes(bytes)}`;
     throw new JobletError('exhausted', message);
   }
   let newBytes = 0;

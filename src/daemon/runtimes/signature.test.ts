@@ -45,7 +45,7 @@ test('a signature counts when its key is our own or trusted, and its bytes are t
   assert.deepEqual(verdicts.map(signatureProblem), [
     undefined,
     undefined,
-    `it is signed by key ${keyIdOf(other)}, which is not trusted here (runtimes.trustedKeys)`,
+    `it is signed by key ${keyIdOf(other)}, which is not trusted here (runtime.trustedKeys)`,
     `its signature is wrong: it is not what key ${keyIdOf(own)} signed`,
     'it has no signature',
   ]);

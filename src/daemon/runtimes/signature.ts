@@ -122,6 +122,6 @@ export function signatureProblem(verdict: Verdict): string | undefined {
     case 'wrong':
       return `its signature is wrong: it is not what key ${verdict.keyId} signed`;
     case 'untrusted':
-      return `it is signed by key ${verdict.keyId}, which is not trusted here (runtimes.trustedKeys)`;
+      return `it is signed by key ${verdict.keyId}, which is not trusted here (runtime.trustedKeys)`;
   }
 }

@@ -2,24 +2,28 @@
 // its turn, in a thread of its own; see places.ts for what lies where.
 
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { mkdir, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { invalid } from '../../shared/errors.ts';
+import type { Runtime } from './catalogue.ts';
 import { treeNameProblem } from './manifest.ts';
+import type { Sizes } from './measure-trees.ts';
 import type { Placed } from './place-tree.ts';
-import { type Places, parseRetired, placesBelow, type Retired, retiredName } from './places.ts';
+import { type Places, placesBelow, retiredName } from './places.ts';
 import type { TreeLimits } from './settle.ts';
 import type { Keys } from './signature.ts';
 import { canceled, type Following, inThread } from './threads.ts';
+import type { Uses } from './uses.ts';
+import type { TreeVerdict } from './verify-tree.ts';
 
 export interface TreeParts {
   /** Where runtimes lie. */
   readonly directory: string;
   readonly limits: TreeLimits;
   readonly keys: Keys;
-  /** Whether jobs run in a tree that was replaced or removed. */
-  readonly isUsed: (retired: Retired) => boolean;
+  /** The jobs that run in a tree, also in one that was replaced or removed. */
+  readonly uses: Pick<Uses, 'usersOf' | 'whenFree'>;
 }
 
 /** What a staged tree is to be installed as. */
@@ -36,6 +40,9 @@ export class Trees {
   readonly places: Places;
   readonly #parts: TreeParts;
   #turn: Promise<unknown> = Promise.resolve();
+  /** Retired trees whose jobs are waited for. */
+  readonly #awaited = new Set<string>();
+  #sizes: { readonly of: string; readonly sizes: Promise<Sizes> } | undefined;
 
   constructor(parts: TreeParts) {
     this.#parts = parts;
@@ -46,13 +53,17 @@ export class Trees {
     }
   }
 
-  /** Clears up what an earlier daemon left unfinished. Call it once, before anything is staged. */
+  /**
+   * Clears up what an earlier daemon left. Call it once, when the uses of running jobs are known and
+   * before anything is staged; what there is to clear up is known when it returns.
+   */
   recover(): Promise<void> {
     const { staging } = this.places;
     const leftovers = readdirSync(staging).map((name) => path.join(staging, name));
     return this.#inTurn(async () => {
       const { places } = this;
       await inThread('sweep', { places, leftovers }, places.root);
+      await this.#discardUnused();
     });
   }
 
@@ -117,16 +128,49 @@ export class Trees {
     return this.#inTurn(() => this.#discardUnused());
   }
 
+  /** Looks through a tree, to the last bit. */
+  verify({ directory, name, version }: Runtime, following: Following = {}): Promise<TreeVerdict> {
+    const { keys } = this.#parts;
+    const order = { tree: directory, name, version, keys };
+    // In its turn, so that it does not change meanwhile.
+    return this.#inTurn(() => inThread('verify', order, directory, following));
+  }
+
+  /** What runtimes take of the disk. It is looked up when one of them came, went or was replaced. */
+  sizes(runtimes: readonly Runtime[]): Promise<Sizes> {
+    const of = runtimes.map(({ id, directory }) => `${id} ${directory}`).join('\n');
+    if (this.#sizes?.of === of) return this.#sizes.sizes;
+    const directories = runtimes.map(({ directory }) => directory);
+    const sizes = inThread('measure', { directories }, this.places.root);
+    this.#sizes = { of, sizes };
+    sizes.catch(() => {
+      this.#sizes = undefined;
+    });
+    return sizes;
+  }
+
   async #discardUnused(): Promise<number> {
     const { places } = this;
     let freed = 0;
     for (const entry of readdirSync(places.retired)) {
-      const found = parseRetired(places.retired, entry);
-      if (found !== undefined && this.#parts.isUsed(found)) continue;
       const tree = path.join(places.retired, entry);
-      if (existsSync(tree)) freed += await inThread('discard', { places, tree }, places.root);
+      const id = idOf(tree);
+      if (this.#parts.uses.usersOf({ id }).length > 0) this.#discardLater(id);
+      else freed += await inThread('discard', { places, tree }, places.root);
     }
     return freed;
+  }
+
+  #discardLater(id: string): void {
+    if (this.#awaited.has(id)) return;
+    this.#awaited.add(id);
+    const discard = async () => {
+      await this.#parts.uses.whenFree({ id });
+      this.#awaited.delete(id);
+      await this.discardRetired();
+    };
+    // What cannot be removed now is removed at the next start.
+    void discard().catch(() => {});
   }
 
   /** Changes of trees, one after the other. */
@@ -135,6 +179,12 @@ export class Trees {
     this.#turn = mine.catch(() => {});
     return mine;
   }
+}
+
+/** A tree keeps it when it is renamed; see Runtime. */
+function idOf(directory: string): string {
+  const { dev, ino } = statSync(directory, { bigint: true });
+  return `${dev}:${ino}`;
 }
 
 function unlessInUse(error: NodeJS.ErrnoException): void {

@@ -31,7 +31,7 @@ export function walkTree(root: string, most: number): Found[] {
       if (all.length <= most) continue;
       throw new JobletError(
         'exhausted',
-        `a runtime holds at most ${most} files, folders and links (runtimes.maxFiles)`,
+        `a runtime holds at most ${most} files, folders and links (runtime.maxFiles)`,
       );
     }
   }

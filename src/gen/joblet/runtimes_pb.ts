@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file joblet/runtimes.proto.
  */
 export const file_joblet_runtimes: GenFile = /*@__PURE__*/
-  fileDesc("ChVqb2JsZXQvcnVudGltZXMucHJvdG8SBmpvYmxldCI9ChRMaXN0UnVudGltZXNSZXNwb25zZRIlCghydW50aW1lcxgBIAMoCzITLmpvYmxldC5SdW50aW1lSW5mbyKgAwoLUnVudGltZUluZm8SDAoEbmFtZRgBIAEoCRIQCghsYW5ndWFnZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEhIKCnNpemVfYnl0ZXMYBSABKAMSEAoIcGFja2FnZXMYBiADKAkSEQoJYXZhaWxhYmxlGAcgASgIEjEKDHJlcXVpcmVtZW50cxgIIAEoCzIbLmpvYmxldC5SdW50aW1lUmVxdWlyZW1lbnRzEhgKEGxhbmd1YWdlX3ZlcnNpb24YCSABKAkSEQoJbGlicmFyaWVzGAogAygJEjkKC2Vudmlyb25tZW50GAsgAygLMiQuam9ibGV0LlJ1bnRpbWVJbmZvLkVudmlyb25tZW50RW50cnkSLAoKYnVpbGRfaW5mbxgMIAEoCzIYLmpvYmxldC5SdW50aW1lQnVpbGRJbmZvEhUKDW9yaWdpbmFsX3lhbWwYDSABKAkaMgoQRW52aXJvbm1lbnRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjkKE1J1bnRpbWVSZXF1aXJlbWVudHMSFQoNYXJjaGl0ZWN0dXJlcxgBIAMoCRILCgNncHUYAiABKAgiSgoQUnVudGltZUJ1aWxkSW5mbxIQCghidWlsdF9hdBgBIAEoCRISCgpidWlsdF93aXRoGAIgASgJEhAKCHBsYXRmb3JtGAMgASgJIigKFUdldFJ1bnRpbWVJbmZvUmVxdWVzdBIPCgdydW50aW1lGAEgASgJIk0KFkdldFJ1bnRpbWVJbmZvUmVzcG9uc2USJAoHcnVudGltZRgBIAEoCzITLmpvYmxldC5SdW50aW1lSW5mbxINCgVmb3VuZBgCIAEoCCIlChJUZXN0UnVudGltZVJlcXVlc3QSDwoHcnVudGltZRgBIAEoCSJYChNUZXN0UnVudGltZVJlc3BvbnNlEg8KB3N1Y2Nlc3MYAiABKAgSDgoGb3V0cHV0GAMgASgJEg0KBWVycm9yGAQgASgJEhEKCWV4aXRfY29kZRgFIAEoBSKOAQoVSW5zdGFsbFJ1bnRpbWVSZXF1ZXN0EhQKDHJ1bnRpbWVfc3BlYxgBIAEoCRISCgpyZXBvc2l0b3J5GAIgASgJEg4KBmJyYW5jaBgDIAEoCRIMCgRwYXRoGAQgASgJEhcKD2ZvcmNlX3JlaW5zdGFsbBgFIAEoCBIUCgxyZWdpc3RyeV91cmwYBiABKAkikgEKFkluc3RhbGxSdW50aW1lUmVzcG9uc2USFgoOYnVpbGRfam9iX3V1aWQYASABKAkSFAoMcnVudGltZV9zcGVjGAIgASgJEg4KBnN0YXR1cxgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEhIKCnJlcG9zaXRvcnkYBSABKAkSFQoNcmVzb2x2ZWRfcGF0aBgGIAEoCSJzCh5JbnN0YWxsUnVudGltZUZyb21Mb2NhbFJlcXVlc3QSFAoMcnVudGltZV9zcGVjGAEgASgJEiIKBWZpbGVzGAIgAygLMhMuam9ibGV0LlJ1bnRpbWVGaWxlEhcKD2ZvcmNlX3JlaW5zdGFsbBgDIAEoCCJACgtSdW50aW1lRmlsZRIMCgRwYXRoGAEgASgJEg8KB2NvbnRlbnQYAiABKAwSEgoKZXhlY3V0YWJsZRgDIAEoCCLFAQoYUnVudGltZUluc3RhbGxhdGlvbkNodW5rEjcKCHByb2dyZXNzGAEgASgLMiMuam9ibGV0LlJ1bnRpbWVJbnN0YWxsYXRpb25Qcm9ncmVzc0gAEi0KA2xvZxgCIAEoCzIeLmpvYmxldC5SdW50aW1lSW5zdGFsbGF0aW9uTG9nSAASMwoGcmVzdWx0GAMgASgLMiEuam9ibGV0LlJ1bnRpbWVJbnN0YWxsYXRpb25SZXN1bHRIAEIMCgpjaHVua190eXBlIlEKG1J1bnRpbWVJbnN0YWxsYXRpb25Qcm9ncmVzcxIPCgdtZXNzYWdlGAEgASgJEgwKBHN0ZXAYAiABKAUSEwoLdG90YWxfc3RlcHMYAyABKAUiJgoWUnVudGltZUluc3RhbGxhdGlvbkxvZxIMCgRkYXRhGAEgASgMImkKGVJ1bnRpbWVJbnN0YWxsYXRpb25SZXN1bHQSDwoHc3VjY2VzcxgBIAEoCBIPCgdtZXNzYWdlGAIgASgJEhQKDHJ1bnRpbWVfc3BlYxgDIAEoCRIUCgxpbnN0YWxsX3BhdGgYBCABKAkiMgoaVmFsaWRhdGVSdW50aW1lU3BlY1JlcXVlc3QSFAoMcnVudGltZV9zcGVjGAEgASgJIoIBChtWYWxpZGF0ZVJ1bnRpbWVTcGVjUmVzcG9uc2USDQoFdmFsaWQYASABKAgSDwoHbWVzc2FnZRgCIAEoCRIXCg9ub3JtYWxpemVkX3NwZWMYAyABKAkSKgoJc3BlY19pbmZvGAQgASgLMhcuam9ibGV0LlJ1bnRpbWVTcGVjSW5mbyJcCg9SdW50aW1lU3BlY0luZm8SEAoIbGFuZ3VhZ2UYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCgh2YXJpYW50cxgDIAMoCRIUCgxhcmNoaXRlY3R1cmUYBCABKAkiJwoUUmVtb3ZlUnVudGltZVJlcXVlc3QSDwoHcnVudGltZRgBIAEoCSJUChVSZW1vdmVSdW50aW1lUmVzcG9uc2USDwoHc3VjY2VzcxgBIAEoCBIPCgdtZXNzYWdlGAIgASgJEhkKEWZyZWVkX3NwYWNlX2J5dGVzGAMgASgDImQKE0J1aWxkUnVudGltZVJlcXVlc3QSFAoMeWFtbF9jb250ZW50GAEgASgJEg8KB2RyeV9ydW4YAiABKAgSDwoHdmVyYm9zZRgDIAEoCBIVCg1mb3JjZV9yZWJ1aWxkGAQgASgIIqABChRCdWlsZFJ1bnRpbWVQcm9ncmVzcxIrCgVwaGFzZRgBIAEoCzIaLmpvYmxldC5CdWlsZFBoYXNlUHJvZ3Jlc3NIABIjCgNsb2cYAiABKAsyFC5qb2JsZXQuQnVpbGRMb2dMaW5lSAASJQoGcmVzdWx0GAMgASgLMhMuam9ibGV0LkJ1aWxkUmVzdWx0SABCDwoNcHJvZ3Jlc3NfdHlwZSJlChJCdWlsZFBoYXNlUHJvZ3Jlc3MSFAoMcGhhc2VfbnVtYmVyGAEgASgFEhQKDHRvdGFsX3BoYXNlcxgCIAEoBRISCgpwaGFzZV9uYW1lGAMgASgJEg8KB21lc3NhZ2UYBCABKAkiQQoMQnVpbGRMb2dMaW5lEg0KBWxldmVsGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEQoJdGltZXN0YW1wGAMgASgDIqMBCgtCdWlsZFJlc3VsdBIPCgdzdWNjZXNzGAEgASgIEg8KB21lc3NhZ2UYAiABKAkSFAoMcnVudGltZV9uYW1lGAMgASgJEhcKD3J1bnRpbWVfdmVyc2lvbhgEIAEoCRIUCgxpbnN0YWxsX3BhdGgYBSABKAkSEgoKc2l6ZV9ieXRlcxgGIAEoAxIZChFidWlsZF9kdXJhdGlvbl9tcxgHIAEoAyJGChpWYWxpZGF0ZVJ1bnRpbWVZQU1MUmVxdWVzdBIUCgx5YW1sX2NvbnRlbnQYASABKAkSEgoJZmlsZV9uYW1lGL4BIAEoCSKLAQobVmFsaWRhdGVSdW50aW1lWUFNTFJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEg8KB21lc3NhZ2UYAiABKAkSDgoGZXJyb3JzGAMgAygJEhAKCHdhcm5pbmdzGAQgAygJEioKCXNwZWNfaW5mbxgFIAEoCzIXLmpvYmxldC5SdW50aW1lWUFNTEluZm8igAIKD1J1bnRpbWVZQU1MSW5mbxIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEAoIbGFuZ3VhZ2UYAyABKAkSGAoQbGFuZ3VhZ2VfdmVyc2lvbhgEIAEoCRITCgtkZXNjcmlwdGlvbhgFIAEoCRIUCgxwaXBfcGFja2FnZXMYBiADKAkSFAoMbnBtX3BhY2thZ2VzGAcgAygJEhEKCWhhc19ob29rcxgIIAEoCBIUCgxyZXF1aXJlc19ncHUYCSABKAgSDQoEYmFzZRi+ASABKAkSFQoMYXB0X3BhY2thZ2VzGL8BIAMoCRISCglwbGF0Zm9ybXMYwAEgAygJMq8ICg5SdW50aW1lU2VydmljZRJCCgxMaXN0UnVudGltZXMSFC5qb2JsZXQuRW1wdHlSZXF1ZXN0Ghwuam9ibGV0Lkxpc3RSdW50aW1lc1Jlc3BvbnNlEk8KDkdldFJ1bnRpbWVJbmZvEh0uam9ibGV0LkdldFJ1bnRpbWVJbmZvUmVxdWVzdBoeLmpvYmxldC5HZXRSdW50aW1lSW5mb1Jlc3BvbnNlEkYKC1Rlc3RSdW50aW1lEhouam9ibGV0LlRlc3RSdW50aW1lUmVxdWVzdBobLmpvYmxldC5UZXN0UnVudGltZVJlc3BvbnNlElkKGEluc3RhbGxSdW50aW1lRnJvbUdpdGh1YhIdLmpvYmxldC5JbnN0YWxsUnVudGltZVJlcXVlc3QaHi5qb2JsZXQuSW5zdGFsbFJ1bnRpbWVSZXNwb25zZRJhChdJbnN0YWxsUnVudGltZUZyb21Mb2NhbBImLmpvYmxldC5JbnN0YWxsUnVudGltZUZyb21Mb2NhbFJlcXVlc3QaHi5qb2JsZXQuSW5zdGFsbFJ1bnRpbWVSZXNwb25zZRJmCiFTdHJlYW1pbmdJbnN0YWxsUnVudGltZUZyb21HaXRodWISHS5qb2JsZXQuSW5zdGFsbFJ1bnRpbWVSZXF1ZXN0GiAuam9ibGV0LlJ1bnRpbWVJbnN0YWxsYXRpb25DaHVuazABEm4KIFN0cmVhbWluZ0luc3RhbGxSdW50aW1lRnJvbUxvY2FsEiYuam9ibGV0Lkluc3RhbGxSdW50aW1lRnJvbUxvY2FsUmVxdWVzdBogLmpvYmxldC5SdW50aW1lSW5zdGFsbGF0aW9uQ2h1bmswARJeChNWYWxpZGF0ZVJ1bnRpbWVTcGVjEiIuam9ibGV0LlZhbGlkYXRlUnVudGltZVNwZWNSZXF1ZXN0GiMuam9ibGV0LlZhbGlkYXRlUnVudGltZVNwZWNSZXNwb25zZRJMCg1SZW1vdmVSdW50aW1lEhwuam9ibGV0LlJlbW92ZVJ1bnRpbWVSZXF1ZXN0Gh0uam9ibGV0LlJlbW92ZVJ1bnRpbWVSZXNwb25zZRJLCgxCdWlsZFJ1bnRpbWUSGy5qb2JsZXQuQnVpbGRSdW50aW1lUmVxdWVzdBocLmpvYmxldC5CdWlsZFJ1bnRpbWVQcm9ncmVzczABEl4KE1ZhbGlkYXRlUnVudGltZVlBTUwSIi5qb2JsZXQuVmFsaWRhdGVSdW50aW1lWUFNTFJlcXVlc3QaIy5qb2JsZXQuVmFsaWRhdGVSdW50aW1lWUFNTFJlc3BvbnNlEk8KDkluc3RhbGxSdW50aW1lEh0uam9ibGV0Lkluc3RhbGxSdW50aW1lUmVxdWVzdBoeLmpvYmxldC5JbnN0YWxsUnVudGltZVJlc3BvbnNlYgZwcm90bzM", [file_joblet_common]);
+  fileDesc("ChVqb2JsZXQvcnVudGltZXMucHJvdG8SBmpvYmxldCJSChRMaXN0UnVudGltZXNSZXNwb25zZRIlCghydW50aW1lcxgBIAMoCzITLmpvYmxldC5SdW50aW1lSW5mbxITCgpkaXNrX2J5dGVzGLkBIAEoAyK3AwoLUnVudGltZUluZm8SDAoEbmFtZRgBIAEoCRIQCghsYW5ndWFnZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEhIKCnNpemVfYnl0ZXMYBSABKAMSEAoIcGFja2FnZXMYBiADKAkSEQoJYXZhaWxhYmxlGAcgASgIEjEKDHJlcXVpcmVtZW50cxgIIAEoCzIbLmpvYmxldC5SdW50aW1lUmVxdWlyZW1lbnRzEhgKEGxhbmd1YWdlX3ZlcnNpb24YCSABKAkSEQoJbGlicmFyaWVzGAogAygJEjkKC2Vudmlyb25tZW50GAsgAygLMiQuam9ibGV0LlJ1bnRpbWVJbmZvLkVudmlyb25tZW50RW50cnkSLAoKYnVpbGRfaW5mbxgMIAEoCzIYLmpvYmxldC5SdW50aW1lQnVpbGRJbmZvEhUKDW9yaWdpbmFsX3lhbWwYDSABKAkSFQoMdW5pcXVlX2J5dGVzGLkBIAEoAxoyChBFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiOQoTUnVudGltZVJlcXVpcmVtZW50cxIVCg1hcmNoaXRlY3R1cmVzGAEgAygJEgsKA2dwdRgCIAEoCCJKChBSdW50aW1lQnVpbGRJbmZvEhAKCGJ1aWx0X2F0GAEgASgJEhIKCmJ1aWx0X3dpdGgYAiABKAkSEAoIcGxhdGZvcm0YAyABKAkiKAoVR2V0UnVudGltZUluZm9SZXF1ZXN0Eg8KB3J1bnRpbWUYASABKAkiTQoWR2V0UnVudGltZUluZm9SZXNwb25zZRIkCgdydW50aW1lGAEgASgLMhMuam9ibGV0LlJ1bnRpbWVJbmZvEg0KBWZvdW5kGAIgASgIIiUKElRlc3RSdW50aW1lUmVxdWVzdBIPCgdydW50aW1lGAEgASgJIlgKE1Rlc3RSdW50aW1lUmVzcG9uc2USDwoHc3VjY2VzcxgCIAEoCBIOCgZvdXRwdXQYAyABKAkSDQoFZXJyb3IYBCABKAkSEQoJZXhpdF9jb2RlGAUgASgFIo4BChVJbnN0YWxsUnVudGltZVJlcXVlc3QSFAoMcnVudGltZV9zcGVjGAEgASgJEhIKCnJlcG9zaXRvcnkYAiABKAkSDgoGYnJhbmNoGAMgASgJEgwKBHBhdGgYBCABKAkSFwoPZm9yY2VfcmVpbnN0YWxsGAUgASgIEhQKDHJlZ2lzdHJ5X3VybBgGIAEoCSKSAQoWSW5zdGFsbFJ1bnRpbWVSZXNwb25zZRIWCg5idWlsZF9qb2JfdXVpZBgBIAEoCRIUCgxydW50aW1lX3NwZWMYAiABKAkSDgoGc3RhdHVzGAMgASgJEg8KB21lc3NhZ2UYBCABKAkSEgoKcmVwb3NpdG9yeRgFIAEoCRIVCg1yZXNvbHZlZF9wYXRoGAYgASgJIocBCh5JbnN0YWxsUnVudGltZUZyb21Mb2NhbFJlcXVlc3QSFAoMcnVudGltZV9zcGVjGAEgASgJEiIKBWZpbGVzGAIgAygLMhMuam9ibGV0LlJ1bnRpbWVGaWxlEhcKD2ZvcmNlX3JlaW5zdGFsbBgDIAEoCBISCgl1cGxvYWRfaWQYuQEgASgJIkAKC1J1bnRpbWVGaWxlEgwKBHBhdGgYASABKAkSDwoHY29udGVudBgCIAEoDBISCgpleGVjdXRhYmxlGAMgASgIIsUBChhSdW50aW1lSW5zdGFsbGF0aW9uQ2h1bmsSNwoIcHJvZ3Jlc3MYASABKAsyIy5qb2JsZXQuUnVudGltZUluc3RhbGxhdGlvblByb2dyZXNzSAASLQoDbG9nGAIgASgLMh4uam9ibGV0LlJ1bnRpbWVJbnN0YWxsYXRpb25Mb2dIABIzCgZyZXN1bHQYAyABKAsyIS5qb2JsZXQuUnVudGltZUluc3RhbGxhdGlvblJlc3VsdEgAQgwKCmNodW5rX3R5cGUicAobUnVudGltZUluc3RhbGxhdGlvblByb2dyZXNzEg8KB21lc3NhZ2UYASABKAkSDAoEc3RlcBgCIAEoBRITCgt0b3RhbF9zdGVwcxgDIAEoBRINCgRkb25lGLkBIAEoAxIOCgV0b3RhbBi6ASABKAMiJgoWUnVudGltZUluc3RhbGxhdGlvbkxvZxIMCgRkYXRhGAEgASgMIpIBChlSdW50aW1lSW5zdGFsbGF0aW9uUmVzdWx0Eg8KB3N1Y2Nlc3MYASABKAgSDwoHbWVzc2FnZRgCIAEoCRIUCgxydW50aW1lX3NwZWMYAyABKAkSFAoMaW5zdGFsbF9wYXRoGAQgASgJEhMKCnNpemVfYnl0ZXMYuQEgASgDEhIKCW5ld19ieXRlcxi6ASABKAMiMgoaVmFsaWRhdGVSdW50aW1lU3BlY1JlcXVlc3QSFAoMcnVudGltZV9zcGVjGAEgASgJIoIBChtWYWxpZGF0ZVJ1bnRpbWVTcGVjUmVzcG9uc2USDQoFdmFsaWQYASABKAgSDwoHbWVzc2FnZRgCIAEoCRIXCg9ub3JtYWxpemVkX3NwZWMYAyABKAkSKgoJc3BlY19pbmZvGAQgASgLMhcuam9ibGV0LlJ1bnRpbWVTcGVjSW5mbyJcCg9SdW50aW1lU3BlY0luZm8SEAoIbGFuZ3VhZ2UYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCgh2YXJpYW50cxgDIAMoCRIUCgxhcmNoaXRlY3R1cmUYBCABKAkiJwoUUmVtb3ZlUnVudGltZVJlcXVlc3QSDwoHcnVudGltZRgBIAEoCSJUChVSZW1vdmVSdW50aW1lUmVzcG9uc2USDwoHc3VjY2VzcxgBIAEoCBIPCgdtZXNzYWdlGAIgASgJEhkKEWZyZWVkX3NwYWNlX2J5dGVzGAMgASgDImQKE0J1aWxkUnVudGltZVJlcXVlc3QSFAoMeWFtbF9jb250ZW50GAEgASgJEg8KB2RyeV9ydW4YAiABKAgSDwoHdmVyYm9zZRgDIAEoCBIVCg1mb3JjZV9yZWJ1aWxkGAQgASgIIqABChRCdWlsZFJ1bnRpbWVQcm9ncmVzcxIrCgVwaGFzZRgBIAEoCzIaLmpvYmxldC5CdWlsZFBoYXNlUHJvZ3Jlc3NIABIjCgNsb2cYAiABKAsyFC5qb2JsZXQuQnVpbGRMb2dMaW5lSAASJQoGcmVzdWx0GAMgASgLMhMuam9ibGV0LkJ1aWxkUmVzdWx0SABCDwoNcHJvZ3Jlc3NfdHlwZSJlChJCdWlsZFBoYXNlUHJvZ3Jlc3MSFAoMcGhhc2VfbnVtYmVyGAEgASgFEhQKDHRvdGFsX3BoYXNlcxgCIAEoBRISCgpwaGFzZV9uYW1lGAMgASgJEg8KB21lc3NhZ2UYBCABKAkiQQoMQnVpbGRMb2dMaW5lEg0KBWxldmVsGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEQoJdGltZXN0YW1wGAMgASgDIqMBCgtCdWlsZFJlc3VsdBIPCgdzdWNjZXNzGAEgASgIEg8KB21lc3NhZ2UYAiABKAkSFAoMcnVudGltZV9uYW1lGAMgASgJEhcKD3J1bnRpbWVfdmVyc2lvbhgEIAEoCRIUCgxpbnN0YWxsX3BhdGgYBSABKAkSEgoKc2l6ZV9ieXRlcxgGIAEoAxIZChFidWlsZF9kdXJhdGlvbl9tcxgHIAEoAyJGChpWYWxpZGF0ZVJ1bnRpbWVZQU1MUmVxdWVzdBIUCgx5YW1sX2NvbnRlbnQYASABKAkSEgoJZmlsZV9uYW1lGL4BIAEoCSKLAQobVmFsaWRhdGVSdW50aW1lWUFNTFJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEg8KB21lc3NhZ2UYAiABKAkSDgoGZXJyb3JzGAMgAygJEhAKCHdhcm5pbmdzGAQgAygJEioKCXNwZWNfaW5mbxgFIAEoCzIXLmpvYmxldC5SdW50aW1lWUFNTEluZm8igAIKD1J1bnRpbWVZQU1MSW5mbxIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEAoIbGFuZ3VhZ2UYAyABKAkSGAoQbGFuZ3VhZ2VfdmVyc2lvbhgEIAEoCRITCgtkZXNjcmlwdGlvbhgFIAEoCRIUCgxwaXBfcGFja2FnZXMYBiADKAkSFAoMbnBtX3BhY2thZ2VzGAcgAygJEhEKCWhhc19ob29rcxgIIAEoCBIUCgxyZXF1aXJlc19ncHUYCSABKAgSDQoEYmFzZRi+ASABKAkSFQoMYXB0X3BhY2thZ2VzGL8BIAMoCRISCglwbGF0Zm9ybXMYwAEgAygJIicKFFZlcmlmeVJ1bnRpbWVSZXF1ZXN0Eg8KB3J1bnRpbWUYASABKAkiQQoVVmVyaWZ5UnVudGltZVJlc3BvbnNlEigKCHJ1bnRpbWVzGAEgAygLMhYuam9ibGV0LlJ1bnRpbWVWZXJkaWN0IsgBCg5SdW50aW1lVmVyZGljdBIPCgdydW50aW1lGAEgASgJEg0KBXNvdW5kGAIgASgIEg8KB2VudHJpZXMYAyABKAMSEgoKc2l6ZV9ieXRlcxgEIAEoAxIRCglzaWduYXR1cmUYBSABKAkSDgoGa2V5X2lkGAYgASgJEigKCGZpbmRpbmdzGAcgAygLMhYuam9ibGV0LlJ1bnRpbWVGaW5kaW5nEhUKDWZpbmRpbmdfY291bnQYCCABKAMSDQoFbm90ZXMYCSADKAkiLwoOUnVudGltZUZpbmRpbmcSDAoEcGF0aBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIjUKElBhY2tSdW50aW1lUmVxdWVzdBIPCgdydW50aW1lGAEgASgJEg4KBmZvcm1hdBgCIAEoCSJgChBQYWNrUnVudGltZUNodW5rEhEKCWZpbGVfbmFtZRgBIAEoCRIMCgRkYXRhGAIgASgMEgwKBGRvbmUYAyABKAMSDQoFdG90YWwYBCABKAMSDgoGc2hhMjU2GAUgASgJMsQJCg5SdW50aW1lU2VydmljZRJCCgxMaXN0UnVudGltZXMSFC5qb2JsZXQuRW1wdHlSZXF1ZXN0Ghwuam9ibGV0Lkxpc3RSdW50aW1lc1Jlc3BvbnNlEk8KDkdldFJ1bnRpbWVJbmZvEh0uam9ibGV0LkdldFJ1bnRpbWVJbmZvUmVxdWVzdBoeLmpvYmxldC5HZXRSdW50aW1lSW5mb1Jlc3BvbnNlEkYKC1Rlc3RSdW50aW1lEhouam9ibGV0LlRlc3RSdW50aW1lUmVxdWVzdBobLmpvYmxldC5UZXN0UnVudGltZVJlc3BvbnNlElkKGEluc3RhbGxSdW50aW1lRnJvbUdpdGh1YhIdLmpvYmxldC5JbnN0YWxsUnVudGltZVJlcXVlc3QaHi5qb2JsZXQuSW5zdGFsbFJ1bnRpbWVSZXNwb25zZRJhChdJbnN0YWxsUnVudGltZUZyb21Mb2NhbBImLmpvYmxldC5JbnN0YWxsUnVudGltZUZyb21Mb2NhbFJlcXVlc3QaHi5qb2JsZXQuSW5zdGFsbFJ1bnRpbWVSZXNwb25zZRJmCiFTdHJlYW1pbmdJbnN0YWxsUnVudGltZUZyb21HaXRodWISHS5qb2JsZXQuSW5zdGFsbFJ1bnRpbWVSZXF1ZXN0GiAuam9ibGV0LlJ1bnRpbWVJbnN0YWxsYXRpb25DaHVuazABEm4KIFN0cmVhbWluZ0luc3RhbGxSdW50aW1lRnJvbUxvY2FsEiYuam9ibGV0Lkluc3RhbGxSdW50aW1lRnJvbUxvY2FsUmVxdWVzdBogLmpvYmxldC5SdW50aW1lSW5zdGFsbGF0aW9uQ2h1bmswARJeChNWYWxpZGF0ZVJ1bnRpbWVTcGVjEiIuam9ibGV0LlZhbGlkYXRlUnVudGltZVNwZWNSZXF1ZXN0GiMuam9ibGV0LlZhbGlkYXRlUnVudGltZVNwZWNSZXNwb25zZRJMCg1SZW1vdmVSdW50aW1lEhwuam9ibGV0LlJlbW92ZVJ1bnRpbWVSZXF1ZXN0Gh0uam9ibGV0LlJlbW92ZVJ1bnRpbWVSZXNwb25zZRJLCgxCdWlsZFJ1bnRpbWUSGy5qb2JsZXQuQnVpbGRSdW50aW1lUmVxdWVzdBocLmpvYmxldC5CdWlsZFJ1bnRpbWVQcm9ncmVzczABEl4KE1ZhbGlkYXRlUnVudGltZVlBTUwSIi5qb2JsZXQuVmFsaWRhdGVSdW50aW1lWUFNTFJlcXVlc3QaIy5qb2JsZXQuVmFsaWRhdGVSdW50aW1lWUFNTFJlc3BvbnNlEk8KDkluc3RhbGxSdW50aW1lEh0uam9ibGV0Lkluc3RhbGxSdW50aW1lUmVxdWVzdBoeLmpvYmxldC5JbnN0YWxsUnVudGltZVJlc3BvbnNlEkwKDVZlcmlmeVJ1bnRpbWUSHC5qb2JsZXQuVmVyaWZ5UnVudGltZVJlcXVlc3QaHS5qb2JsZXQuVmVyaWZ5UnVudGltZVJlc3BvbnNlEkUKC1BhY2tSdW50aW1lEhouam9ibGV0LlBhY2tSdW50aW1lUmVxdWVzdBoYLmpvYmxldC5QYWNrUnVudGltZUNodW5rMAFiBnByb3RvMw", [file_joblet_common]);
 
 /**
  * A list of runtimes.
@@ -28,6 +28,13 @@ export type ListRuntimesResponse = Message<"joblet.ListRuntimesResponse"> & {
    * @generated from field: repeated joblet.RuntimeInfo runtimes = 1;
    */
   runtimes: RuntimeInfo[];
+
+  /**
+   * What all of them take of the disk together: what several have counts once.
+   *
+   * @generated from field: int64 disk_bytes = 185;
+   */
+  diskBytes: bigint;
 };
 
 /**
@@ -133,6 +140,13 @@ export type RuntimeInfo = Message<"joblet.RuntimeInfo"> & {
    * @generated from field: string original_yaml = 13;
    */
   originalYaml: string;
+
+  /**
+   * Bytes that no other runtime has: so much would be free without it.
+   *
+   * @generated from field: int64 unique_bytes = 185;
+   */
+  uniqueBytes: bigint;
 };
 
 /**
@@ -455,6 +469,14 @@ export type InstallRuntimeFromLocalRequest = Message<"joblet.InstallRuntimeFromL
    * @generated from field: bool force_reinstall = 3;
    */
   forceReinstall: boolean;
+
+  /**
+   * The pack to install, or a tar archive of a folder, instead of `files`: the id that
+   * JobService.UploadFiles answered for it.
+   *
+   * @generated from field: string upload_id = 185;
+   */
+  uploadId: string;
 };
 
 /**
@@ -570,6 +592,20 @@ export type RuntimeInstallationProgress = Message<"joblet.RuntimeInstallationPro
    * @generated from field: int32 total_steps = 3;
    */
   totalSteps: number;
+
+  /**
+   * How far the step has come, of `total`.
+   *
+   * @generated from field: int64 done = 185;
+   */
+  done: bigint;
+
+  /**
+   * 0 when nobody knows.
+   *
+   * @generated from field: int64 total = 186;
+   */
+  total: bigint;
 };
 
 /**
@@ -633,6 +669,20 @@ export type RuntimeInstallationResult = Message<"joblet.RuntimeInstallationResul
    * @generated from field: string install_path = 4;
    */
   installPath: string;
+
+  /**
+   * Bytes of all its files.
+   *
+   * @generated from field: int64 size_bytes = 185;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * What the disk has less of: what other runtimes have too does not count.
+   *
+   * @generated from field: int64 new_bytes = 186;
+   */
+  newBytes: bigint;
 };
 
 /**
@@ -1206,6 +1256,230 @@ export const RuntimeYAMLInfoSchema: GenMessage<RuntimeYAMLInfo> = /*@__PURE__*/
   messageDesc(file_joblet_runtimes, 28);
 
 /**
+ * Which runtimes to look through.
+ *
+ * @generated from message joblet.VerifyRuntimeRequest
+ */
+export type VerifyRuntimeRequest = Message<"joblet.VerifyRuntimeRequest"> & {
+  /**
+   * A name, with or without a version; empty is all of them.
+   *
+   * @generated from field: string runtime = 1;
+   */
+  runtime: string;
+};
+
+/**
+ * Describes the message joblet.VerifyRuntimeRequest.
+ * Use `create(VerifyRuntimeRequestSchema)` to create a new message.
+ */
+export const VerifyRuntimeRequestSchema: GenMessage<VerifyRuntimeRequest> = /*@__PURE__*/
+  messageDesc(file_joblet_runtimes, 29);
+
+/**
+ * What was found.
+ *
+ * @generated from message joblet.VerifyRuntimeResponse
+ */
+export type VerifyRuntimeResponse = Message<"joblet.VerifyRuntimeResponse"> & {
+  /**
+   * One for each runtime.
+   *
+   * @generated from field: repeated joblet.RuntimeVerdict runtimes = 1;
+   */
+  runtimes: RuntimeVerdict[];
+};
+
+/**
+ * Describes the message joblet.VerifyRuntimeResponse.
+ * Use `create(VerifyRuntimeResponseSchema)` to create a new message.
+ */
+export const VerifyRuntimeResponseSchema: GenMessage<VerifyRuntimeResponse> = /*@__PURE__*/
+  messageDesc(file_joblet_runtimes, 30);
+
+/**
+ * Whether a runtime is what was installed.
+ *
+ * @generated from message joblet.RuntimeVerdict
+ */
+export type RuntimeVerdict = Message<"joblet.RuntimeVerdict"> & {
+  /**
+   * Its name and version, as `name@version`.
+   *
+   * @generated from field: string runtime = 1;
+   */
+  runtime: string;
+
+  /**
+   * It is, and it was signed by a key that is trusted here.
+   *
+   * @generated from field: bool sound = 2;
+   */
+  sound: boolean;
+
+  /**
+   * Files, folders and links that it should have.
+   *
+   * @generated from field: int64 entries = 3;
+   */
+  entries: bigint;
+
+  /**
+   * Bytes of all its files.
+   *
+   * @generated from field: int64 size_bytes = 4;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * `trusted`, `untrusted`, `wrong` or `missing`.
+   *
+   * @generated from field: string signature = 5;
+   */
+  signature: string;
+
+  /**
+   * The id of the key that signed it.
+   *
+   * @generated from field: string key_id = 6;
+   */
+  keyId: string;
+
+  /**
+   * What is not as it should be, the first of it.
+   *
+   * @generated from field: repeated joblet.RuntimeFinding findings = 7;
+   */
+  findings: RuntimeFinding[];
+
+  /**
+   * How many findings there are.
+   *
+   * @generated from field: int64 finding_count = 8;
+   */
+  findingCount: bigint;
+
+  /**
+   * What does no harm, and is worth knowing.
+   *
+   * @generated from field: repeated string notes = 9;
+   */
+  notes: string[];
+};
+
+/**
+ * Describes the message joblet.RuntimeVerdict.
+ * Use `create(RuntimeVerdictSchema)` to create a new message.
+ */
+export const RuntimeVerdictSchema: GenMessage<RuntimeVerdict> = /*@__PURE__*/
+  messageDesc(file_joblet_runtimes, 31);
+
+/**
+ * One thing that is not as it should be.
+ *
+ * @generated from message joblet.RuntimeFinding
+ */
+export type RuntimeFinding = Message<"joblet.RuntimeFinding"> & {
+  /**
+   * Path in the runtime.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * What is wrong with it.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message joblet.RuntimeFinding.
+ * Use `create(RuntimeFindingSchema)` to create a new message.
+ */
+export const RuntimeFindingSchema: GenMessage<RuntimeFinding> = /*@__PURE__*/
+  messageDesc(file_joblet_runtimes, 32);
+
+/**
+ * A runtime to pack.
+ *
+ * @generated from message joblet.PackRuntimeRequest
+ */
+export type PackRuntimeRequest = Message<"joblet.PackRuntimeRequest"> & {
+  /**
+   * Its name, with or without a version.
+   *
+   * @generated from field: string runtime = 1;
+   */
+  runtime: string;
+
+  /**
+   * `zip` or `tar.zst`; empty is `tar.zst`.
+   *
+   * @generated from field: string format = 2;
+   */
+  format: string;
+};
+
+/**
+ * Describes the message joblet.PackRuntimeRequest.
+ * Use `create(PackRuntimeRequestSchema)` to create a new message.
+ */
+export const PackRuntimeRequestSchema: GenMessage<PackRuntimeRequest> = /*@__PURE__*/
+  messageDesc(file_joblet_runtimes, 33);
+
+/**
+ * A piece of a pack.
+ *
+ * @generated from message joblet.PackRuntimeChunk
+ */
+export type PackRuntimeChunk = Message<"joblet.PackRuntimeChunk"> & {
+  /**
+   * What the file is called; in the first piece.
+   *
+   * @generated from field: string file_name = 1;
+   */
+  fileName: string;
+
+  /**
+   * The next bytes of the file.
+   *
+   * @generated from field: bytes data = 2;
+   */
+  data: Uint8Array;
+
+  /**
+   * Bytes of the runtime that are packed so far.
+   *
+   * @generated from field: int64 done = 3;
+   */
+  done: bigint;
+
+  /**
+   * Bytes of the runtime.
+   *
+   * @generated from field: int64 total = 4;
+   */
+  total: bigint;
+
+  /**
+   * SHA-256 of the whole file; in the last piece.
+   *
+   * @generated from field: string sha256 = 5;
+   */
+  sha256: string;
+};
+
+/**
+ * Describes the message joblet.PackRuntimeChunk.
+ * Use `create(PackRuntimeChunkSchema)` to create a new message.
+ */
+export const PackRuntimeChunkSchema: GenMessage<PackRuntimeChunk> = /*@__PURE__*/
+  messageDesc(file_joblet_runtimes, 34);
+
+/**
  * Installs, builds, checks and removes runtimes.
  *
  * @generated from service joblet.RuntimeService
@@ -1331,6 +1605,26 @@ export const RuntimeService: GenService<{
     methodKind: "unary";
     input: typeof InstallRuntimeRequestSchema;
     output: typeof InstallRuntimeResponseSchema;
+  },
+  /**
+   * Says whether runtimes are to the last bit what was installed, and who signed that.
+   *
+   * @generated from rpc joblet.RuntimeService.VerifyRuntime
+   */
+  verifyRuntime: {
+    methodKind: "unary";
+    input: typeof VerifyRuntimeRequestSchema;
+    output: typeof VerifyRuntimeResponseSchema;
+  },
+  /**
+   * Packs a runtime into one file, which other nodes install or simply unpack.
+   *
+   * @generated from rpc joblet.RuntimeService.PackRuntime
+   */
+  packRuntime: {
+    methodKind: "server_streaming";
+    input: typeof PackRuntimeRequestSchema;
+    output: typeof PackRuntimeChunkSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_joblet_runtimes, 0);
