@@ -178,11 +178,38 @@ static uint64_t read_cpu_usec(const struct plan *plan) {
   return 0;
 }
 
+// What one of the two files says was read and written, of all disks together.
+static struct disk_bytes {
+  uint64_t read;
+  uint64_t written;
+} read_disk_bytes(const struct plan *plan) {
+  struct disk_bytes sum = {0};
+  bool is_v1 = plan->io.version == 1;
+  const char *file = is_v1 ? "blkio.throttle.io_service_bytes" : "io.stat";
+  const char *read_key = is_v1 ? " Read " : " rbytes=";
+  const char *write_key = is_v1 ? " Write " : " wbytes=";
+  char path[PATH_ROOM], text[8192];
+  if (plan->io.version == 0) return sum;
+  if (read_file(AT_FDCWD, join(path, plan->io.path, file), text, sizeof text) < 0) return sum;
+  for (char *line = text, *next; *line != 0; line = next) {
+    next = strchrnul(line, '\n');
+    if (*next != 0) *next++ = 0;
+    // What v2 counts for a loop device it counts again for the disk behind it.
+    if (!is_v1 && strncmp(line, "7:", 2) == 0) continue;
+    const char *bytes_read = strstr(line, read_key), *bytes_written = strstr(line, write_key);
+    if (bytes_read != NULL) sum.read += strtoull(bytes_read + strlen(read_key), NULL, 10);
+    if (bytes_written != NULL) sum.written += strtoull(bytes_written + strlen(write_key), NULL, 10);
+  }
+  return sum;
+}
+
 static uint64_t cpu_usec_before;
+static struct disk_bytes disk_bytes_before;
 
 void cgroup_start_counting(const struct plan *plan) {
   if (plan->cgroup_life != CGROUPS_KEPT_AS_IS) return;
   cpu_usec_before = read_cpu_usec(plan);
+  disk_bytes_before = read_disk_bytes(plan);
   static const char *const peaks[] = {"memory.max_usage_in_bytes", "memory.memsw.max_usage_in_bytes"};
   char path[PATH_ROOM];
   // Where the kernel does not count swap, the second is not there.
@@ -192,7 +219,12 @@ void cgroup_start_counting(const struct plan *plan) {
 }
 
 struct usage cgroup_usage(const struct plan *plan) {
-  struct usage usage = {.cpu_usec = read_cpu_usec(plan) - cpu_usec_before};
+  struct disk_bytes disks = read_disk_bytes(plan);
+  struct usage usage = {
+      .cpu_usec = read_cpu_usec(plan) - cpu_usec_before,
+      .read_bytes = disks.read - disk_bytes_before.read,
+      .written_bytes = disks.written - disk_bytes_before.written,
+  };
   if (plan->memory.version == 1) {
     usage.oom_kills = read_keyed(&plan->memory, "memory.oom_control", "oom_kill");
     // memsw counts swap too, and is at least as high wherever it exists.

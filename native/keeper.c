@@ -145,6 +145,7 @@ static void forget_plan(void) {
   }
   lasting.memory.path = keep_string(plan->memory.path);
   lasting.cpu.path = keep_string(plan->cpu.path);
+  lasting.io.path = keep_string(plan->io.path);
   plan_forget(plan);
   keeper.plan = &lasting;
   keeper.entry = NULL;
@@ -274,6 +275,8 @@ static void describe_end(struct frame *frame, int status, uint64_t ended_ns) {
   frame_pair_number(frame, "memory-peak", usage.memory_peak_bytes);
   if (cgroup_is_as_new(keeper.plan, &usage)) frame_pair(frame, "cgroups", "as-new");
   frame_pair_number(frame, "cpu-usec", usage.cpu_usec);
+  frame_pair_number(frame, "read-bytes", usage.read_bytes);
+  frame_pair_number(frame, "written-bytes", usage.written_bytes);
   frame_pair_number(frame, "started-ns", keeper.started_ns);
   frame_pair_number(frame, "ended-ns", ended_ns);
   frame_pair_number(frame, "log-bytes", keeper.log.position);

@@ -191,6 +191,7 @@ struct plan {
   enum cgroup_life cgroup_life;
   struct counter memory;
   struct counter cpu;
+  struct counter io;
 
   // What is needed to start it.
   char *log_dir;
@@ -296,6 +297,8 @@ struct usage {
   uint64_t oom_kills;
   uint64_t memory_peak_bytes;
   uint64_t cpu_usec;
+  uint64_t read_bytes; // from disks
+  uint64_t written_bytes;
 };
 
 // What the kernel counted; 0 where the plan names no counter.

@@ -343,6 +343,7 @@ static const struct option options[] = {
      .operands = "wp",
      .take = take_counter,
      .field = offsetof(struct plan, cpu)},
+    {.name = "io-usage", .operands = "wp", .take = take_counter, .field = offsetof(struct plan, io)},
     {.name = "rlimit", .operands = "wnn", .take = take_rlimit},
     {.name = "allow", .operands = "w", .take = take_allow},
     {.name = "capability", .operands = "w", .take = take_capability},

@@ -198,6 +198,8 @@ async function startApi(log: Log) {
     volumes: none,
     catalogue: none,
     trees: none,
+    samples: none,
+    layoutKind: 'v2',
     disks: [],
     audit,
     config,

@@ -221,6 +221,7 @@ static void put_plan(const struct plan *plan) {
   put_cgroups(plan);
   put_counter("memory-events", &plan->memory);
   put_counter("cpu-usage", &plan->cpu);
+  put_counter("io-usage", &plan->io);
   for (unsigned i = 0; i < plan->rlimit_count; i++) {
     put_text("rlimit", resources[plan->rlimits[i].resource]);
     put_formatted("%llu", plan->rlimits[i].soft);

@@ -3,25 +3,49 @@
 import { JobletError } from '../shared/errors.ts';
 import { command } from './command.ts';
 import { INTERRUPTED_EXIT_CODE } from './job-log.ts';
-import { metricsText } from './metrics-text.ts';
+import { metricsText, summaryText } from './metrics-text.ts';
 import { jsonText } from './print.ts';
 
+const DEADLINE_MS = 30_000;
+
 export const jobMetrics = command({
-  usage: 'rnx job metrics JOB',
+  usage: 'rnx job metrics [flags] JOB',
   summary: 'Shows what a job uses: the samples so far, then new ones until it ends.',
   notes: ['JOB is an id or a beginning of one. Ctrl-C ends it; the job runs on.'],
-  examples: ['rnx job metrics f47ac10b', 'rnx job metrics f47ac10b --json'],
-  flags: {},
+  examples: [
+    'rnx job metrics f47ac10b',
+    'rnx job metrics --last 1 f47ac10b',
+    'rnx job metrics --summary f47ac10b',
+  ],
+  flags: {
+    last: { kind: 'integer', value: 'N', help: 'only the last N samples that there are' },
+    summary: { kind: 'switch', help: 'least, most, mean and percentiles of all of them' },
+  },
   words: [1, 1],
   missing: 'which job? Say its id: rnx job metrics JOB (rnx job list shows them)',
-  run: async (_values, [uuid = ''], { connect, json, out }) => {
-    const { getJobMetrics, sampleJson } = await import('./metrics-wire.ts');
+  run: async (values, [uuid = ''], session) => {
+    const { connect, json, out } = session;
+    const { getJobMetrics, getJobMetricsSummary, sampleJson, summaryJson } = await import(
+      './metrics-wire.ts'
+    );
+    if (values.last === 0) {
+      throw new JobletError(
+        'invalid',
+        '--last: at least one; without --last all of them are shown',
+      );
+    }
     const connection = await connect();
+    if (values.summary) {
+      const deadlineMs = session.deadlineMs(DEADLINE_MS);
+      const summary = await connection.unary(getJobMetricsSummary, { uuid }, { deadlineMs });
+      await out.write(json ? jsonText(summaryJson(summary)) : summaryText(summary));
+      return 0;
+    }
     const stopped = new AbortController();
     process.once('SIGINT', () => stopped.abort());
     const samples = connection.serverStream(
       getJobMetrics,
-      { jobUuid: uuid },
+      { jobUuid: uuid, limit: values.last ?? 0 },
       { signal: stopped.signal },
     );
     let count = 0;

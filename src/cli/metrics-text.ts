@@ -1,6 +1,10 @@
 // One sample of a job's metrics, for people.
 
-import type { JobMetricsSample } from '../gen/joblet/metrics_pb.ts';
+import type {
+  JobMetricsAggregate,
+  JobMetricsSample,
+  JobMetricsSummaryResponse,
+} from '../gen/joblet/metrics_pb.ts';
 import { roughSize, roughTime, visible } from './print.ts';
 
 /** A title and `label: value` lines, those without a value left out. */
@@ -22,6 +26,36 @@ export function metricsText(sample: JobMetricsSample): string {
   return `${[...head, ...body].join('\n')}\n\n`;
 }
 
+const summaryHead = ['', 'MIN', 'MEAN', 'P50', 'P95', 'P99', 'MAX'];
+
+/** The text of a summary: a table. */
+export function summaryText({ cpu, memory, io, network }: JobMetricsSummaryResponse): string {
+  const rows = [
+    summaryHead,
+    row('CPU', cpu, (value) => `${value.toFixed(1)}%`),
+    row('Memory', memory, (value) => roughSize(Math.round(value))),
+    row('Disk I/O', io, (value) => `${roughSize(Math.round(value))}/s`),
+    row('Network', network, (value) => `${roughSize(Math.round(value))}/s`),
+  ];
+  const widths = summaryHead.map((_, at) =>
+    Math.max(...rows.map((cells) => cells[at]?.length ?? 0)),
+  );
+  const lines = rows.map((cells) =>
+    cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  '),
+  );
+  return `${lines.map((line) => line.trimEnd()).join('\n')}\n`;
+}
+
+function row(
+  name: string,
+  spread: JobMetricsAggregate | undefined,
+  text: (value: number) => string,
+): string[] {
+  if (spread === undefined) return [name];
+  const { min, avg, p50, p95, p99, max } = spread;
+  return [name, ...[min, avg, p50, p95, p99, max].map(text)];
+}
+
 function blocks(sample: JobMetricsSample): readonly Block[] {
   const { cpu, memory, io, network, process, limits } = sample;
   return [
@@ -39,7 +73,8 @@ function blocks(sample: JobMetricsSample): readonly Block[] {
       'Memory',
       [
         ['Current', memory && `${bytes(memory.current)} (${percent(memory.usagePercent)})`],
-        ['Peak', bytes(memory?.max)],
+        ['Peak', memory && memory.peak > 0n ? bytes(memory.peak) : undefined],
+        ['Limit', memory && memory.max > 0n ? bytes(memory.max) : undefined],
         ['Anonymous', bytes(memory?.anon)],
         ['File Cache', bytes(memory?.file)],
         ['Major Page Faults', count(memory?.pgMajFault)],

@@ -418,6 +418,13 @@ export const sections = {
       'How long records of the audit log are kept; 0 is as long as there is room',
     ),
   },
+  job_metrics: {
+    default_sample_rate: key(
+      duration(1000, 3_600_000),
+      5000,
+      'Time between two looks at what a running job uses',
+    ),
+  },
   run: {
     directory: key(absolute, '/opt/joblet/run', 'Directory of the pid file and of sockets'),
   },
@@ -499,7 +506,9 @@ export const refusals: Readonly<Record<string, Refusal>> = {
   volume: { because: 'what there is to set about volumes is in the section volumes' },
   'monitoring.enabled': { ...later, only: false },
   monitoring: later,
-  job_metrics: later,
+  'job_metrics.enabled': always,
+  'job_metrics.storage_dir': { because: "samples lie beside the job's log, in logs.directory" },
+  'job_metrics.retention_days': { because: 'samples are kept as long as their job' },
   telemetry: later,
   'runtime.common_paths': { because: 'a runtime is whole, and nothing of the host is put into it' },
   'state.backend': { because: 'jobs are kept in SQLite in state.path', only: 'sqlite' },

@@ -293,6 +293,7 @@ function toConfig(values: Values, file: string) {
     state: values.state,
     audit: { maxRecords: values.audit.maxRecords, maxAgeMs: values.audit.maxAge },
     logs: values.logs,
+    jobMetrics: { intervalMs: values.job_metrics.default_sample_rate },
     run: values.run,
     uploads: { directory: filesystem.baseDir, ...values.uploads },
     volumes: {

@@ -38,6 +38,7 @@ import { Db } from './store/db.ts';
 import { assertTogether, makeWritable } from './store/directories.ts';
 import { faultOf } from './store/faults.ts';
 import { tellOwner } from './store/owner.ts';
+import { Samples } from './telemetry/samples.ts';
 import { version } from './version.ts';
 import { VolumeStore } from './volumes/store.ts';
 import { Volumes } from './volumes/volumes.ts';
@@ -160,6 +161,14 @@ async function start(
     },
     log,
   );
+  const samples = new Samples({
+    layout,
+    directoryOf: (id) => logs.directoryOf(id),
+    intervalMs: config.jobMetrics.intervalMs,
+    clock: systemClock,
+    log,
+  });
+  stops.push(() => samples.stop());
   const jobs = new Jobs({
     config: {
       capacity: capacityOf(config),
@@ -184,6 +193,7 @@ async function start(
     ]),
     logs,
     bells,
+    samples,
     launcher,
     cgroups: layout,
     disks,
@@ -225,6 +235,8 @@ async function start(
     logs,
     uploads,
     postures,
+    samples,
+    layoutKind: layout.kind,
     audit,
     volumes,
     disks,

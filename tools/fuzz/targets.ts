@@ -73,7 +73,11 @@ export const targets: Readonly<Record<string, Row>> = {
     load: () => import('./targets/inspection.ts'),
   },
   'kernel-texts': {
-    sources: ['src/daemon/linux/cgroup.ts', 'src/daemon/linux/job-process.ts'],
+    sources: [
+      'src/daemon/linux/job-usage.ts',
+      'src/daemon/linux/cgroup.ts',
+      'src/daemon/linux/job-process.ts',
+    ],
     load: () => import('./targets/kernel-texts.ts'),
   },
   keeper: {

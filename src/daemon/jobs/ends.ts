@@ -4,6 +4,7 @@
 import { messageOf } from '../../shared/errors.ts';
 import { type Outcome, viewOutcome } from '../../shared/job-state.ts';
 import type { End } from '../linux/end-record.ts';
+import type { Samples } from '../telemetry/samples.ts';
 import type { Active, ActiveJobs, ActiveParts } from './active.ts';
 import type { Bells } from './bells.ts';
 import type { Identity, Job } from './job.ts';
@@ -15,6 +16,7 @@ export interface EndsParts extends ActiveParts {
   readonly resources: Resources;
   readonly logs: Logs;
   readonly bells: Bells;
+  readonly samples: Pick<Samples, 'begin' | 'end'>;
 }
 
 /** An end that the state could not take yet. */
@@ -56,8 +58,9 @@ export class Ends {
   ): Promise<Job> {
     if (active.settled) return active.over.promise;
     active.settled = true;
-    const { store, resources, bells, clock, log } = this.#parts;
+    const { store, resources, bells, samples, clock, log } = this.#parts;
     const { id } = active.job;
+    samples.end(id);
     const ended = endedJob(active.job, outcome, end, clock.now());
     const row = { job: ended, idRange: undefined, bootId: active.bootId };
     const record = async () => {
@@ -125,7 +128,12 @@ function endedJob(job: Job, outcome: Outcome, end: End | undefined, nowMs: numbe
     usage:
       end === undefined
         ? undefined
-        : { cpuUsec: end.cpuUsec, memoryPeakBytes: end.memoryPeakBytes },
+        : {
+            cpuUsec: end.cpuUsec,
+            memoryPeakBytes: end.memoryPeakBytes,
+            readBytes: end.readBytes,
+            writtenBytes: end.writtenBytes,
+          },
     logBytes: end?.logBytes ?? job.logBytes,
     logDroppedBytes: end?.droppedBytes ?? 0,
   };

@@ -76,6 +76,9 @@ export interface JobKey {
 export interface Usage {
   readonly cpuUsec: number;
   readonly memoryPeakBytes: number;
+  /** Traffic with disks; absent in the records of older versions. */
+  readonly readBytes?: number;
+  readonly writtenBytes?: number;
 }
 
 /** How long a job may take. */

@@ -1,6 +1,7 @@
 // Answers how jobs are held: from what was recorded at their start, and for a running one from the
 // kernel as well.
 
+import path from 'node:path';
 import { type CgroupLayout, cgroupPlan } from '../linux/cgroup.ts';
 import { readBackLimits } from '../linux/cgroup-readback.ts';
 import { readJobProcess } from '../linux/job-process.ts';
@@ -51,6 +52,14 @@ export class Postures {
       posture,
       kernel: runs ? await this.#look(job, posture, sandbox.cgroups.name) : undefined,
     };
+  }
+
+  /** The directory of a job's cgroup; empty for one that was never started. */
+  cgroupPathOf(id: string): string {
+    const name = this.#store.sandboxOf(id)?.cgroups.name;
+    if (name === undefined) return '';
+    const layout = this.#cgroups;
+    return path.join(layout.kind === 'v2' ? layout.base : layout.unified, name);
   }
 
   async #look(job: Job, posture: Posture, cgroupName: string): Promise<KernelView | undefined> {

@@ -96,7 +96,9 @@ export class Recovery {
     const startedAtMs = await link?.started;
     if (startedAtMs !== undefined) {
       void link?.ended.then((end) => this.#afterKeeper(active, end, link));
-      return status === 'RUNNING' ? active.job : this.#starts.began(active, startedAtMs);
+      if (status !== 'RUNNING') return this.#starts.began(active, startedAtMs);
+      this.#starts.meter(active);
+      return active.job;
     }
     // There is none, or it went away again.
     if (!here || status === 'RUNNING' || logs.exists(id)) return this.keeperGone(active);

@@ -5,6 +5,7 @@
 import type { CgroupSlots } from '../linux/cgroup-slots.ts';
 import type { End } from '../linux/end-record.ts';
 import { makeWorkImage, removeWorkImage } from '../linux/work-image.ts';
+import type { Metered } from '../telemetry/samples.ts';
 import type { IdRanges } from './id-ranges.ts';
 import type { Limits, StoredSpec } from './job.ts';
 import type { WorkPlace, WorkSource } from './plan.ts';
@@ -64,6 +65,12 @@ export class Resources {
   /** The name of its directories. */
   cgroupNameOf(id: string, idRange: number | undefined): string {
     return this.#cgroups.nameOf(id, idRange);
+  }
+
+  /** The cgroups that are looked at to see what a job uses. */
+  meteredBy(id: string, idRange: number | undefined, isStartedHere: boolean): Metered {
+    const cgroup = this.#cgroups.nameOf(id, idRange);
+    return { id, cgroup, before: this.#cgroups.before(idRange, isStartedHere) };
   }
 
   /** The part of the launch plan that puts the job into its cgroups, with its limits on `disks`. */

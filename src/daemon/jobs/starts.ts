@@ -87,6 +87,7 @@ export class Starts {
     active.launched = true;
     this.#active.change(active, { status: 'RUNNING', startedAtMs });
     this.#parts.bells.start(active.job.id);
+    this.meter(active);
     const started = active.job;
     const end = active.earlyEnd;
     if (end !== undefined) {
@@ -95,6 +96,13 @@ export class Starts {
       await this.#keepers.stop(active, active.stopGraceMs);
     }
     return started;
+  }
+
+  /** From now on it is looked at what a job uses. */
+  meter(active: Active): void {
+    const { resources, samples } = this.#parts;
+    const isStartedHere = active.launches > 0;
+    samples.begin(resources.meteredBy(active.job.id, active.idRange, isStartedHere));
   }
 
   /** What the launcher answers; undefined when it, or the keeper, was killed before it could. */

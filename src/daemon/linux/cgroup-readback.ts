@@ -9,6 +9,7 @@ const operandCounts: Readonly<Record<string, number>> = {
   'cgroup-set': 2,
   'memory-events': 2,
   'cpu-usage': 2,
+  'io-usage': 2,
 };
 
 export interface LimitsReadBack {

@@ -12,11 +12,14 @@ import {
   clearCgroups,
 } from './cgroup.ts';
 import type { End } from './end-record.ts';
+import { readUsedUp, type UsedUp } from './job-usage.ts';
 
 export class CgroupSlots {
   readonly layout: CgroupLayout;
   /** First ids of the ranges that keep their directories, and the limits that these were left with. */
   readonly #kept: Map<number, string>;
+  /** What the directories of a range had counted up when its job came. */
+  readonly #usedUp = new Map<number, UsedUp>();
 
   /** `ranges` are the first ids of the ranges that are to keep their directories; v1 hosts only. */
   constructor(layout: CgroupLayout, ranges: readonly number[]) {
@@ -48,7 +51,21 @@ export class CgroupSlots {
     if (left === undefined) return plan;
     const wanted = plan.join('\n');
     this.#kept.set(idRange, wanted);
-    return ['cgroups-kept', left === wanted ? 'as-is' : 'anew', ...plan];
+    const isAsIs = left === wanted;
+    this.#usedUp.delete(idRange);
+    if (isAsIs && this.layout.kind === 'v1') {
+      this.#usedUp.set(idRange, readUsedUp(this.layout, slotNameOf(idRange)));
+    }
+    return ['cgroups-kept', isAsIs ? 'as-is' : 'anew', ...plan];
+  }
+
+  /**
+   * What the job in the cgroups of a range is not to be charged with. Not known of a job that an
+   * earlier daemon started.
+   */
+  before(idRange: number | undefined, isStartedHere: boolean): UsedUp | 'nothing' | 'unknown' {
+    if (idRange === undefined || !this.#kept.has(idRange)) return 'nothing';
+    return isStartedHere ? (this.#usedUp.get(idRange) ?? 'nothing') : 'unknown';
   }
 
   /**

@@ -50,7 +50,7 @@ test('on cgroup v2 every limit becomes a value in the one directory of the job',
 test('on v1 controllers a shared mount is one directory, and what no limit needs is left out', () => {
   const plan = cgroupPlan(v1, 'job-x', none, ['8:0'], false);
   const directories = plan.flatMap((word, at) => (word === 'cgroup' ? [plan[at + 2]] : []));
-  assert.deepEqual(directories, ['/m/j/job-x', '/c/j/job-x', '/u/j/job-x']);
+  assert.deepEqual(directories, ['/m/j/job-x', '/c/j/job-x', '/b/j/job-x', '/u/j/job-x']);
   assert.deepEqual(values(plan), {});
   const limited = values(cgroupPlan(v1, 'job-x', limits, ['8:0'], false));
   assert.equal(limited['/m/j/job-x/memory.limit_in_bytes'], '67108864');

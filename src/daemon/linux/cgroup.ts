@@ -323,7 +323,7 @@ export function cgroupPlan(
         set(at, 'io.max', `${disk} rbps=${limits.ioBps} wbps=${limits.ioBps}`);
       }
     }
-    plan.push('memory-events', 'v2', at, 'cpu-usage', 'v2', at);
+    plan.push('memory-events', 'v2', at, 'cpu-usage', 'v2', at, 'io-usage', 'v2', at);
     return plan;
   }
 
@@ -346,8 +346,8 @@ export function cgroupPlan(
   }
   const processes = join('pids');
   if (limits.processes > 0) set(processes, 'pids.max', pids);
+  const blkio = join('blkio');
   if (limits.ioBps > 0) {
-    const blkio = join('blkio');
     for (const disk of disks) {
       set(blkio, 'blkio.throttle.read_bps_device', `${disk} ${limits.ioBps}`);
       set(blkio, 'blkio.throttle.write_bps_device', `${disk} ${limits.ioBps}`);
@@ -365,6 +365,7 @@ export function cgroupPlan(
   // The unified tree counts processor time without any controller, so cpuacct is not needed.
   const unified = path.join(layout.unified, name);
   plan.push('cgroup', 'kill', unified, 'memory-events', 'v1', memory, 'cpu-usage', 'v2', unified);
+  plan.push('io-usage', 'v1', blkio);
   return plan;
 }
 

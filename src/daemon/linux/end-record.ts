@@ -18,6 +18,8 @@ export interface End {
   /** The next job finds cgroups that are kept as if nobody had been in them. */
   readonly cgroupsAsNew: boolean;
   readonly cpuUsec: number;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
   readonly startedAtMs: number;
   readonly endedAtMs: number;
   readonly logBytes: number;
@@ -46,6 +48,8 @@ export function parseEnd(pairs: ReadonlyMap<string, string>): End | undefined {
     memoryPeakBytes: number('memory-peak'),
     cgroupsAsNew: pairs.get('cgroups') === 'as-new',
     cpuUsec: number('cpu-usec'),
+    readBytes: number('read-bytes'),
+    writtenBytes: number('written-bytes'),
     startedAtMs: nsToMs(pairs.get('started-ns') ?? '0'),
     endedAtMs: nsToMs(pairs.get('ended-ns') ?? '0'),
     logBytes: number('log-bytes'),

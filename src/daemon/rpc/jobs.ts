@@ -26,6 +26,7 @@ import { encodeJobs, takePage } from './job-pages.ts';
 import { type Host, type JobPolicy, type JobRequest, toJobSpec } from './job-spec.ts';
 import { toJob, toRunResponse, toStatus, toStopResponse } from './job-view.ts';
 import { eachEntry, joinEntries } from './log-chunks.ts';
+import { followMetrics, type MetricsParts, readMetrics, summarize } from './metrics.ts';
 import { toPosture } from './posture-view.ts';
 import { digestsOf } from './request-digests.ts';
 import { demand, type Rule } from './roles.ts';
@@ -49,7 +50,10 @@ export interface JobParts {
   >;
   readonly logs: Pick<Logs, 'read'>;
   readonly uploads: Pick<Uploads, 'receive'>;
-  readonly postures: Pick<Postures, 'of'>;
+  readonly postures: Pick<Postures, 'of'> & MetricsParts['postures'];
+  readonly samples: MetricsParts['samples'];
+  readonly layoutKind: MetricsParts['layoutKind'];
+  readonly sampleIntervalMs: number;
   readonly host: Host;
   readonly policy: JobPolicy;
   readonly nodeId: string;
@@ -135,6 +139,10 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
     },
 
     getJobLogs: (request, call) => readLog(parts, request, call),
+
+    getJobMetrics: (request, call) => readMetrics(parts, request, call),
+    streamJobMetrics: (request, call) => followMetrics(parts, request, call),
+    getJobMetricsSummary: (request, call) => summarize(parts, request, call),
 
     sendJobInput: async (requests, call) => ({
       acceptedBytes: BigInt(await feed(jobs, requests, call)),

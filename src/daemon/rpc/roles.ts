@@ -57,6 +57,7 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
     GetJobLogs: ['viewer', 'get_job_logs'],
     GetJobMetrics: ['viewer', 'get_metrics'],
     StreamJobMetrics: ['viewer', 'get_metrics'],
+    GetJobMetricsSummary: ['viewer', 'get_metrics'],
     StreamJobTelematics: ['viewer', 'get_metrics'],
     GetJobTelematics: ['viewer', 'query_metrics'],
     RunWorkflow: ['developer', 'run_job'],

@@ -32,7 +32,7 @@ import { type TreeParts, treeHandlers } from './trees.ts';
 import { volumeHandlers } from './volumes.ts';
 
 export interface RpcParts
-  extends Pick<JobParts, 'jobs' | 'logs' | 'uploads' | 'postures'>,
+  extends Pick<JobParts, 'jobs' | 'logs' | 'uploads' | 'postures' | 'samples' | 'layoutKind'>,
     TreeParts {
   readonly audit: Pick<Audit, 'recordSoon' | 'query' | 'read' | 'verify'>;
   readonly volumes: Parameters<typeof volumeHandlers>[0];
@@ -62,7 +62,8 @@ const CLIENT_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /** Makes the API of a node. */
 export function createRpc(all: RpcParts): Rpc {
-  const { jobs, logs, uploads, postures, audit, volumes, disks, config, log } = all;
+  const { jobs, logs, uploads, postures, samples, layoutKind, audit, volumes, disks, config, log } =
+    all;
   // One line for each record, not for each call: a flood would fill this log as well.
   const refusals = new Refusals((entry) => {
     audit.recordSoon(entry);
@@ -83,6 +84,9 @@ export function createRpc(all: RpcParts): Rpc {
     logs,
     uploads,
     postures,
+    samples,
+    layoutKind,
+    sampleIntervalMs: config.jobMetrics.intervalMs,
     host: { cores: availableParallelism(), memoryBytes: totalmem(), disks: disks.length },
     policy: policyOf(config),
     nodeId: config.server.nodeId,

@@ -1,0 +1,413 @@
+// What the kernel counts of a job at this moment: its cgroups, and its processes below /proc. Read
+// from outside; nothing runs in the job for it.
+
+import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
+import path from 'node:path';
+import type { CgroupLayout } from './cgroup.ts';
+
+/** Percent of the time in which some or all tasks waited, over 10, 60 and 300 seconds. */
+export interface Pressure {
+  readonly some: readonly [number, number, number];
+  readonly full: readonly [number, number, number];
+}
+
+export interface CpuUsage {
+  readonly usageUsec: number;
+  readonly userUsec: number;
+  readonly systemUsec: number;
+  readonly periods: number;
+  readonly throttledPeriods: number;
+  readonly throttledUsec: number;
+  readonly pressure?: Pressure;
+}
+
+/** Bytes, and counts of events since the start. */
+export interface MemoryUsage {
+  readonly current: number;
+  readonly anon: number;
+  readonly file: number;
+  readonly kernelStack: number;
+  readonly slab: number;
+  readonly sock: number;
+  readonly shmem: number;
+  readonly fileMapped: number;
+  readonly fileDirty: number;
+  readonly fileWriteback: number;
+  readonly faults: number;
+  readonly majorFaults: number;
+  readonly oomEvents: number;
+  readonly oomKills: number;
+  readonly pressure?: Pressure;
+}
+
+export interface DeviceUsage {
+  readonly readBytes: number;
+  readonly writeBytes: number;
+  readonly readOps: number;
+  readonly writeOps: number;
+  readonly discardBytes: number;
+  readonly discardOps: number;
+}
+
+export interface IoUsage {
+  /** By numbers as `8:0`. */
+  readonly devices: Readonly<Record<string, DeviceUsage>>;
+  readonly pressure?: Pressure;
+}
+
+export interface InterfaceUsage {
+  readonly rxBytes: number;
+  readonly txBytes: number;
+  readonly rxPackets: number;
+  readonly txPackets: number;
+  readonly rxErrors: number;
+  readonly txErrors: number;
+  readonly rxDropped: number;
+  readonly txDropped: number;
+}
+
+export interface ProcessUsage {
+  /** Processes and threads, as the limit counts them. */
+  readonly tasks: number;
+  readonly limitHits: number;
+  readonly threads: number;
+  readonly running: number;
+  readonly sleeping: number;
+  readonly stopped: number;
+  readonly zombie: number;
+  readonly openFds: number;
+  readonly maxFds: number;
+}
+
+/** What earlier jobs in the same cgroups have counted up. */
+export interface UsedUp extends Pick<CpuUsage, 'usageUsec' | 'userUsec' | 'systemUsec'> {
+  readonly devices: IoUsage['devices'];
+}
+
+export interface JobUsage {
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  readonly cpu: CpuUsage;
+  readonly memory: MemoryUsage;
+  readonly io: IoUsage;
+  /** By name. */
+  readonly network: Readonly<Record<string, InterfaceUsage>>;
+  readonly processes: ProcessUsage;
+}
+
+/** Processes that are looked at one by one; what more there are is counted only. */
+const PROCESSES_LOOKED_AT = 128;
+
+/** No file of these is longer, but those of hosts with very many disks or interfaces. */
+const FILE_BYTES = 64 * 1024;
+const buffer = Buffer.allocUnsafe(FILE_BYTES);
+
+/** Loop devices are numbered so. */
+const LOOP_MAJOR = '7:';
+
+/** The text of a small file of the kernel's; empty when it is not there, or no more. */
+function read(file: string): string {
+  let fd: number;
+  try {
+    fd = openSync(file, 'r');
+  } catch {
+    return '';
+  }
+  try {
+    return buffer.toString('latin1', 0, readSync(fd, buffer, 0, FILE_BYTES, 0));
+  } catch {
+    // The kernel answers ENODEV or ESRCH for what has just gone.
+    return '';
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** `key number` lines. */
+function keyed(text: string): (key: string) => number {
+  const numbers = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    const space = line.indexOf(' ');
+    if (space > 0) numbers.set(line.slice(0, space), Number(line.slice(space + 1)));
+  }
+  return (key) => numbers.get(key) ?? 0;
+}
+
+/** Reads a job of which `name` is the directory. Undefined when it has no process any more. */
+export function readJobUsage(
+  layout: CgroupLayout,
+  name: string,
+  nowMs: number,
+): JobUsage | undefined {
+  const unified = path.join(layout.kind === 'v2' ? layout.base : layout.unified, name);
+  const pids = read(path.join(unified, 'cgroup.procs')).split('\n').slice(0, -1);
+  const [first] = pids;
+  if (first === undefined) return undefined;
+  return {
+    atMs: nowMs,
+    ...readCounters(layout, name),
+    network: parseInterfaces(read(`/proc/${first}/net/dev`)),
+    processes: { ...readTasks(layout, name), ...readProcesses(pids) },
+  };
+}
+
+/**
+ * What v1 cgroups that go from job to job have counted up for the jobs before: times of processors in
+ * microseconds, and traffic with disks. Little enough to be read at each start.
+ */
+export function readUsedUp(layout: CgroupLayout & { readonly kind: 'v1' }, name: string): UsedUp {
+  const times = keyed(read(path.join(layout.unified, name, 'cpu.stat')));
+  return {
+    usageUsec: times('usage_usec'),
+    userUsec: times('user_usec'),
+    systemUsec: times('system_usec'),
+    devices: readBlkio(path.join(layout.base.blkio, name)),
+  };
+}
+
+function readBlkio(at: string): Record<string, DeviceUsage> {
+  return parseBlkio(
+    read(path.join(at, 'blkio.throttle.io_service_bytes')),
+    read(path.join(at, 'blkio.throttle.io_serviced')),
+  );
+}
+
+function readCounters(layout: CgroupLayout, name: string): Pick<JobUsage, 'cpu' | 'memory' | 'io'> {
+  if (layout.kind === 'v2') {
+    const at = path.join(layout.base, name);
+    const cpu = keyed(read(path.join(at, 'cpu.stat')));
+    return {
+      cpu: { ...cpuUsage(cpu, cpu, 'throttled_usec', 1), ...pressureOf(at, 'cpu') },
+      memory: { ...memoryV2(at), ...pressureOf(at, 'memory') },
+      io: {
+        devices: parseIoStat(read(path.join(at, 'io.stat'))),
+        ...pressureOf(at, 'io'),
+      },
+    };
+  }
+  const unified = path.join(layout.unified, name);
+  const times = keyed(read(path.join(unified, 'cpu.stat')));
+  const periods = keyed(read(path.join(layout.base.cpu, name, 'cpu.stat')));
+  return {
+    cpu: { ...cpuUsage(times, periods, 'throttled_time', 1000), ...pressureOf(unified, 'cpu') },
+    memory: {
+      ...memoryV1(path.join(layout.base.memory, name)),
+      ...pressureOf(unified, 'memory'),
+    },
+    io: {
+      devices: readBlkio(path.join(layout.base.blkio, name)),
+      ...pressureOf(unified, 'io'),
+    },
+  };
+}
+
+/** The traffic of all disks together. What v2 counts for a loop device it counts again behind it. */
+export function sumOfDisks({ devices }: IoUsage, kind: CgroupLayout['kind']): DeviceUsage {
+  const sum: { -readonly [K in keyof DeviceUsage]: DeviceUsage[K] } = { ...noTraffic };
+  for (const [device, usage] of Object.entries(devices)) {
+    if (kind === 'v2' && device.startsWith(LOOP_MAJOR)) continue;
+    for (const key of deviceKeys) sum[key] += usage[key];
+  }
+  return sum;
+}
+
+export const noTraffic: DeviceUsage = {
+  readBytes: 0,
+  writeBytes: 0,
+  readOps: 0,
+  writeOps: 0,
+  discardBytes: 0,
+  discardOps: 0,
+};
+export const deviceKeys = Object.keys(noTraffic) as readonly (keyof DeviceUsage)[];
+
+type Numbers = (key: string) => number;
+
+function cpuUsage(times: Numbers, periods: Numbers, throttledKey: string, unit: number): CpuUsage {
+  return {
+    usageUsec: times('usage_usec'),
+    userUsec: times('user_usec'),
+    systemUsec: times('system_usec'),
+    periods: periods('nr_periods'),
+    throttledPeriods: periods('nr_throttled'),
+    throttledUsec: Math.round(periods(throttledKey) / unit),
+  };
+}
+
+function memoryV2(at: string): MemoryUsage {
+  const stat = keyed(read(path.join(at, 'memory.stat')));
+  const events = keyed(read(path.join(at, 'memory.events')));
+  return {
+    current: Number(read(path.join(at, 'memory.current'))),
+    anon: stat('anon'),
+    file: stat('file'),
+    kernelStack: stat('kernel_stack'),
+    slab: stat('slab'),
+    sock: stat('sock'),
+    shmem: stat('shmem'),
+    fileMapped: stat('file_mapped'),
+    fileDirty: stat('file_dirty'),
+    fileWriteback: stat('file_writeback'),
+    faults: stat('pgfault'),
+    majorFaults: stat('pgmajfault'),
+    oomEvents: events('oom'),
+    oomKills: events('oom_kill'),
+  };
+}
+
+/** v1 tells kernel memory and sockets only in sum, and not what of it is stacks. */
+function memoryV1(at: string): MemoryUsage {
+  const stat = keyed(read(path.join(at, 'memory.stat')));
+  const kills = keyed(read(path.join(at, 'memory.oom_control')))('oom_kill');
+  const number = (file: string) => Number(read(path.join(at, file)));
+  return {
+    current: number('memory.usage_in_bytes'),
+    anon: stat('rss'),
+    file: stat('cache'),
+    kernelStack: 0,
+    slab: number('memory.kmem.usage_in_bytes'),
+    sock: number('memory.kmem.tcp.usage_in_bytes'),
+    shmem: stat('shmem'),
+    fileMapped: stat('mapped_file'),
+    fileDirty: stat('dirty'),
+    fileWriteback: stat('writeback'),
+    faults: stat('pgfault'),
+    majorFaults: stat('pgmajfault'),
+    oomEvents: kills,
+    oomKills: kills,
+  };
+}
+
+/** Nothing where the kernel keeps no account of it. */
+function pressureOf(at: string, of: string): { readonly pressure?: Pressure } {
+  const pressure = parsePressure(read(path.join(at, `${of}.pressure`)));
+  return pressure === undefined ? {} : { pressure };
+}
+
+/** Reads a `*.pressure` file. */
+export function parsePressure(text: string): Pressure | undefined {
+  const of = (word: string): [number, number, number] | undefined => {
+    const found = new RegExp(`^${word} avg10=(\\S+) avg60=(\\S+) avg300=(\\S+)`, 'm').exec(text);
+    return found === null ? undefined : [Number(found[1]), Number(found[2]), Number(found[3])];
+  };
+  const some = of('some');
+  return some === undefined ? undefined : { some, full: of('full') ?? [0, 0, 0] };
+}
+
+/** Reads v2's `io.stat`. */
+export function parseIoStat(text: string): Record<string, DeviceUsage> {
+  const devices: Record<string, DeviceUsage> = {};
+  for (const line of text.split('\n')) {
+    const [device = '', ...pairs] = line.split(' ');
+    if (!/^\d+:\d+$/.test(device)) continue;
+    const number = keyed(pairs.map((pair) => pair.replace('=', ' ')).join('\n'));
+    devices[device] = {
+      readBytes: number('rbytes'),
+      writeBytes: number('wbytes'),
+      readOps: number('rios'),
+      writeOps: number('wios'),
+      discardBytes: number('dbytes'),
+      discardOps: number('dios'),
+    };
+  }
+  return devices;
+}
+
+/** Reads the two files in which v1 counts bytes and operations. */
+export function parseBlkio(bytes: string, operations: string): Record<string, DeviceUsage> {
+  const devices: Record<string, { -readonly [K in keyof DeviceUsage]: DeviceUsage[K] }> = {};
+  const add = (text: string, unit: 'Bytes' | 'Ops') => {
+    for (const line of text.split('\n')) {
+      const [device = '', word = '', number = ''] = line.split(' ');
+      const way = ways.get(word);
+      if (way === undefined) continue;
+      devices[device] ??= { ...noTraffic };
+      devices[device][`${way}${unit}`] = Number(number);
+    }
+  };
+  add(bytes, 'Bytes');
+  add(operations, 'Ops');
+  return devices;
+}
+
+const ways: ReadonlyMap<string, 'read' | 'write' | 'discard'> = new Map([
+  ['Read', 'read'],
+  ['Write', 'write'],
+  ['Discard', 'discard'],
+]);
+
+/** Reads `/proc/PID/net/dev`. */
+export function parseInterfaces(text: string): Record<string, InterfaceUsage> {
+  const interfaces: Record<string, InterfaceUsage> = {};
+  for (const line of text.split('\n').slice(2)) {
+    const colon = line.indexOf(':');
+    if (colon < 0) continue;
+    const numbers = line
+      .slice(colon + 1)
+      .trim()
+      .split(/\s+/)
+      .map(Number);
+    const [rxBytes = 0, rxPackets = 0, rxErrors = 0, rxDropped = 0] = numbers;
+    const [txBytes = 0, txPackets = 0, txErrors = 0, txDropped = 0] = numbers.slice(8);
+    interfaces[line.slice(0, colon).trim()] = {
+      rxBytes,
+      txBytes,
+      rxPackets,
+      txPackets,
+      rxErrors,
+      txErrors,
+      rxDropped,
+      txDropped,
+    };
+  }
+  return interfaces;
+}
+
+function readTasks(layout: CgroupLayout, name: string): Pick<ProcessUsage, 'tasks' | 'limitHits'> {
+  const at = path.join(layout.kind === 'v2' ? layout.base : layout.base.pids, name);
+  return {
+    tasks: Number(read(path.join(at, 'pids.current'))),
+    limitHits: keyed(read(path.join(at, 'pids.events')))('max'),
+  };
+}
+
+const states: ReadonlyMap<string, 'running' | 'sleeping' | 'stopped' | 'zombie'> = new Map([
+  ['R', 'running'],
+  ['S', 'sleeping'],
+  ['D', 'sleeping'],
+  ['I', 'sleeping'],
+  ['T', 'stopped'],
+  ['t', 'stopped'],
+  ['Z', 'zombie'],
+]);
+
+function readProcesses(pids: readonly string[]): Omit<ProcessUsage, 'tasks' | 'limitHits'> {
+  const count = { running: 0, sleeping: 0, stopped: 0, zombie: 0 };
+  let [threads, openFds] = [0, 0];
+  for (const pid of pids.slice(0, PROCESSES_LOOKED_AT)) {
+    // The name in parentheses may hold anything.
+    const [state = '', ...fields] = read(`/proc/${pid}/stat`).split(') ').at(-1)?.split(' ') ?? [];
+    const word = states.get(state);
+    if (word === undefined) continue;
+    count[word]++;
+    threads += Number(fields[16]);
+    openFds += countFds(pid);
+  }
+  // Process 1 may be ours; the others have the command's.
+  const one = pids.slice(0, PROCESSES_LOOKED_AT).at(-1);
+  const maxFds = parseOpenFiles(read(`/proc/${one}/limits`));
+  return { threads, ...count, openFds, maxFds };
+}
+
+function countFds(pid: string): number {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).length;
+  } catch {
+    return 0;
+  }
+}
+
+/** The soft limit in the text of `/proc/PID/limits`. */
+export function parseOpenFiles(text: string): number {
+  return Number(/^Max open files\s+(\d+)/m.exec(text)?.[1] ?? 0);
+}

@@ -1,0 +1,76 @@
+// Where the samples of a job are kept: beside its log, a line of JSON each, so that they go with it.
+// What a crash tore off at the end is overlooked.
+
+import { appendFileSync, renameSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import path from 'node:path';
+import type { JobUsage } from '../linux/job-usage.ts';
+import type { Base } from './base.ts';
+
+const NEW = 'metrics.jsonl';
+const OLD = 'metrics.old.jsonl';
+
+/** At this size the next file is begun, and the one before it goes: some 4,000 samples each. */
+const FILE_BYTES = 4 << 20;
+
+/** The longest line that is believed. */
+const LINE_BYTES = 256 * 1024;
+
+/** A line of the file: what the counters stood at before the job, or a sample. */
+export type Line = { readonly base: Base } | { readonly sample: JobUsage };
+
+/** Adds lines to the samples in a directory. */
+export function appendLines(directory: string, lines: readonly Line[]): void {
+  const file = path.join(directory, NEW);
+  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  if (size >= FILE_BYTES) renameSync(file, path.join(directory, OLD));
+  const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+  appendFileSync(file, text, { mode: 0o600 });
+}
+
+/** The samples in a directory, oldest first; none when there is no file. */
+export async function* readLines(directory: string): AsyncGenerator<Line> {
+  // Opened in this order, a change of files in between shows lines twice rather than not at all.
+  const names = [NEW, OLD];
+  const files = [];
+  for (const name of names) files.push(await openIfThere(path.join(directory, name)));
+  let lastMs = 0;
+  try {
+    for (const file of files.reverse()) {
+      if (file === undefined) continue;
+      for await (const text of file.readLines({ encoding: 'utf8', autoClose: false })) {
+        const line = parseLine(text);
+        if (line === undefined) continue;
+        if ('sample' in line) {
+          if (line.sample.atMs <= lastMs) continue;
+          lastMs = line.sample.atMs;
+        }
+        yield line;
+      }
+    }
+  } finally {
+    for (const file of files) await file?.close();
+  }
+}
+
+/** Undefined for what was torn off, or is no line of ours. */
+export function parseLine(text: string): Line | undefined {
+  if (text.length > LINE_BYTES || !text.endsWith('}')) return undefined;
+  try {
+    const line = JSON.parse(text) as { base?: Base; sample?: JobUsage } | null;
+    if (line?.base !== undefined) return { base: line.base };
+    const sample = line?.sample;
+    return sample !== undefined && Number.isFinite(sample.atMs) ? { sample } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function openIfThere(file: string) {
+  try {
+    return await open(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,216 @@
+// What jobs use, sampled while they run. A job that is over before its first sample is due costs
+// nothing: its beginning is known without looking, and its end from its keeper.
+
+import { JobletError, messageOf } from '../../shared/errors.ts';
+import type { CgroupLayout } from '../linux/cgroup.ts';
+import { type JobUsage, readJobUsage, type UsedUp } from '../linux/job-usage.ts';
+import type { Log } from '../log.ts';
+import { type Base, baseAt, nothingBefore, without } from './base.ts';
+import { appendLines, readLines } from './sample-file.ts';
+
+/** A job that begins to be sampled. */
+export interface Metered {
+  readonly id: string;
+  /** The name of its cgroups. */
+  readonly cgroup: string;
+  /** What their counters stood at before it: `nothing` where it is their first job. */
+  readonly before: UsedUp | 'nothing' | 'unknown';
+}
+
+export interface SamplesParts {
+  readonly layout: CgroupLayout;
+  /** Where the log of a job is; its samples lie beside it. */
+  readonly directoryOf: (id: string) => string;
+  readonly intervalMs: number;
+  readonly clock: {
+    now(): number;
+    at(atMs: number, callback: () => void): () => void;
+  };
+  readonly log: Pick<Log, 'warn'>;
+}
+
+export interface SampleQuery {
+  /** Go on with what comes. */
+  readonly follow: boolean;
+  /** The job had ended when it was asked about. */
+  readonly isOver: boolean;
+  readonly signal: AbortSignal;
+}
+
+interface Sampled extends Metered {
+  /** Known from its first sample on. */
+  base: Base | undefined;
+  last: JobUsage | undefined;
+  readonly readers: Set<Reader>;
+}
+
+/** Samples that wait for one reader; one that lets more come together is cut off. */
+const QUEUE_LIMIT = 1000;
+
+/** Jobs that are looked at before the event loop gets its turn. */
+const LOOKS_AT_ONCE = 8;
+
+interface Reader {
+  readonly queue: JobUsage[];
+  isOver: boolean;
+  isSlow: boolean;
+  wake: () => void;
+}
+
+export class Samples {
+  readonly #parts: SamplesParts;
+  readonly #jobs = new Map<string, Sampled>();
+  /** Who follows a job that has not started yet. */
+  readonly #early = new Map<string, Set<Reader>>();
+  /** When each is looked at next. All wait equally long, so the first one is always the next. */
+  readonly #due = new Map<string, number>();
+  #disarm: () => void = () => {};
+  #isArmed = false;
+
+  constructor(parts: SamplesParts) {
+    this.#parts = parts;
+  }
+
+  /** A job's command runs. */
+  begin(job: Metered): void {
+    const readers = this.#early.get(job.id) ?? new Set();
+    this.#early.delete(job.id);
+    this.#jobs.set(job.id, { ...job, base: undefined, last: undefined, readers });
+    this.#due.set(job.id, this.#parts.clock.now() + this.#parts.intervalMs);
+    this.#arm();
+  }
+
+  /** A job has ended, and whoever follows it hears of that. */
+  end(id: string): void {
+    const readers = this.#jobs.get(id)?.readers ?? this.#early.get(id) ?? [];
+    this.#jobs.delete(id);
+    this.#early.delete(id);
+    this.#due.delete(id);
+    for (const reader of readers) {
+      reader.isOver = true;
+      reader.wake();
+    }
+  }
+
+  stop(): void {
+    this.#disarm();
+    for (const id of [...this.#jobs.keys()]) this.end(id);
+  }
+
+  /**
+   * The samples of a job: those that are kept, then, when a job that is not over is followed, each new
+   * one until it ends.
+   */
+  async *read(id: string, { follow, isOver, signal }: SampleQuery): AsyncGenerator<JobUsage> {
+    const job = this.#jobs.get(id);
+    const reader: Reader = { queue: [], isOver, isSlow: false, wake: () => {} };
+    const readers = isOver ? new Set<Reader>() : (job?.readers ?? this.#earlyReaders(id));
+    readers.add(reader);
+    const wake = () => reader.wake();
+    signal.addEventListener('abort', wake);
+    try {
+      // Somebody looks: there is to be something to see.
+      if (job !== undefined && job.last === undefined) await this.#look(job);
+      let lastMs = 0;
+      for await (const line of readLines(this.#parts.directoryOf(id))) {
+        if (signal.aborted) return;
+        if (!('sample' in line)) continue;
+        lastMs = line.sample.atMs;
+        yield line.sample;
+      }
+      if (!follow) return;
+      for (;;) {
+        for (let next = reader.queue.shift(); next !== undefined; next = reader.queue.shift()) {
+          if (next.atMs > lastMs) yield next;
+        }
+        if (reader.isSlow) throw tooSlow(id);
+        if (reader.isOver || signal.aborted) return;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        reader.wake = resolve;
+        // What came while nobody waited rings no more.
+        if (reader.queue.length === 0 && !signal.aborted) await promise;
+      }
+    } finally {
+      signal.removeEventListener('abort', wake);
+      readers.delete(reader);
+      if (readers.size === 0 && this.#early.get(id) === readers) this.#early.delete(id);
+    }
+  }
+
+  #earlyReaders(id: string): Set<Reader> {
+    const readers = this.#early.get(id) ?? new Set();
+    this.#early.set(id, readers);
+    return readers;
+  }
+
+  #arm(): void {
+    if (this.#isArmed) return;
+    const [next] = this.#due.values();
+    if (next === undefined) return;
+    this.#isArmed = true;
+    this.#disarm = this.#parts.clock.at(next, () => void this.#ring());
+  }
+
+  async #ring(): Promise<void> {
+    const now = this.#parts.clock.now();
+    let looks = 0;
+    for (const [id, atMs] of this.#due) {
+      if (atMs > now) break;
+      const job = this.#jobs.get(id);
+      this.#due.delete(id);
+      if (job === undefined) continue;
+      this.#due.set(id, now + this.#parts.intervalMs);
+      await this.#look(job);
+      if (++looks % LOOKS_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    this.#isArmed = false;
+    this.#arm();
+  }
+
+  async #look(job: Sampled): Promise<void> {
+    const { layout, directoryOf, clock, log } = this.#parts;
+    const found = job.base ?? (await this.#storedBase(job));
+    const now = clock.now();
+    // Two in the same moment would be one and a rate of nothing.
+    if (job.last?.atMs === now || !this.#jobs.has(job.id)) return;
+    const counted = readJobUsage(layout, job.cgroup, now);
+    if (counted === undefined) return;
+    const base = found ?? firstBase(job, counted);
+    job.base = base;
+    job.last = without(counted, base);
+    try {
+      const first = found === undefined ? [{ base }] : [];
+      appendLines(directoryOf(job.id), [...first, { sample: job.last }]);
+    } catch (error) {
+      log.warn('a sample of a job cannot be kept', { jobId: job.id, why: messageOf(error) });
+    }
+    for (const reader of job.readers) tell(reader, job.last);
+  }
+
+  /** What an earlier daemon has written down with the job's first sample. */
+  async #storedBase({ id, before }: Sampled): Promise<Base | undefined> {
+    if (before !== 'unknown') return undefined;
+    for await (const line of readLines(this.#parts.directoryOf(id))) {
+      if ('base' in line) return line.base;
+    }
+    return undefined;
+  }
+}
+
+function firstBase({ before }: Sampled, counted: JobUsage): Base {
+  if (before === 'nothing') return nothingBefore;
+  return baseAt(counted, before === 'unknown' ? undefined : before);
+}
+
+function tell(reader: Reader, sample: JobUsage): void {
+  if (reader.queue.length < QUEUE_LIMIT) reader.queue.push(sample);
+  else reader.isSlow = true;
+  reader.wake();
+}
+
+function tooSlow(id: string): JobletError {
+  return new JobletError(
+    'exhausted',
+    `this reader of the samples of job ${id} is ${QUEUE_LIMIT} of them behind; read them anew`,
+  );
+}
