@@ -114,7 +114,7 @@ int frame_send_patiently(int socket, const struct frame *frame);
 enum {
   ID_ROOM = 37,
   KEY_ROOM = 129,
-  OP_LIMIT = 128,
+  OP_LIMIT = 512,
   CGROUP_LIMIT = 16,
   CGROUP_SET_LIMIT = 128,
   RLIMIT_LIMIT = 16,

@@ -200,6 +200,7 @@ async function startApi(log: Log) {
     trees: none,
     samples: none,
     layoutKind: 'v2',
+    runtimes: none,
     disks: [],
     audit,
     config,

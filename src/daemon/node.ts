@@ -30,6 +30,7 @@ import { Launcher } from './linux/launcher.ts';
 import type { Log } from './log.ts';
 import { createRpc } from './rpc/server.ts';
 import { Catalogue } from './runtimes/catalogue.ts';
+import { Runtimes } from './runtimes/runtimes.ts';
 import { openSigningKey, readPublicKey } from './runtimes/signature.ts';
 import { Trees } from './runtimes/trees.ts';
 import { Uses } from './runtimes/uses.ts';
@@ -169,6 +170,12 @@ async function start(
     log,
   });
   stops.push(() => samples.stop());
+  const runtimes = new Runtimes({
+    catalogue,
+    uses,
+    hostRoot: hostRoot(config.filesystem.allowedMounts),
+    forget: (key) => launcher.forget(key),
+  });
   const jobs = new Jobs({
     config: {
       capacity: capacityOf(config),
@@ -197,7 +204,7 @@ async function start(
     launcher,
     cgroups: layout,
     disks,
-    root: hostRoot(config.filesystem.allowedMounts),
+    runtimes,
     addressOf,
     bootId: readBootId(),
     clock: systemClock,
@@ -242,6 +249,7 @@ async function start(
     disks,
     catalogue,
     trees,
+    runtimes,
     config,
     log,
   });

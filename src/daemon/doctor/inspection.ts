@@ -70,7 +70,7 @@ export function fromInside(seen: Inspection, identity: string, hostname: string)
   return [
     same('no descriptor but three', 'descriptor', DESCRIPTORS),
     same('devices', 'device', DEVICES),
-    same('environment', 'variable', Object.keys(environmentOf(PLAIN, ''))),
+    same('environment', 'variable', Object.keys(environmentOf(PLAIN, { environment: {} }, ''))),
     judge(
       'no process of others',
       seen.get('processes')?.get('/proc') === String(PROCESSES) ? [] : ['it sees others'],

@@ -5,6 +5,7 @@ import type { Action } from '../audit/record.ts';
 import type { End } from '../linux/end-record.ts';
 import type { KeeperLink } from '../linux/keeper.ts';
 import type { Log } from '../log.ts';
+import type { HeldRoot, Runtimes } from '../runtimes/runtimes.ts';
 import type { Clock } from './due.ts';
 import type { Identity, Job } from './job.ts';
 import type { JobRow, JobStore } from './store.ts';
@@ -16,6 +17,8 @@ export interface Active {
   idRange: number | undefined;
   bootId: string;
   staged: Staged | undefined;
+  /** What it sees as its root, once it is to start. */
+  root: HeldRoot | undefined;
   /** Set when a stop came before the command ran. */
   stopGraceMs: number | undefined;
   /** The connection to its keeper that stops and the like go by, while there is one. */
@@ -39,6 +42,7 @@ export interface Active {
 
 export interface ActiveParts {
   readonly store: JobStore;
+  readonly runtimes: Runtimes;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -83,6 +87,7 @@ export class ActiveJobs {
       idRange: row.idRange,
       bootId: row.bootId,
       staged,
+      root: undefined,
       stopGraceMs: undefined,
       link: undefined,
       inputs: new Set(),
@@ -95,11 +100,14 @@ export class ActiveJobs {
       over: Promise.withResolvers<Job>(),
     };
     this.#byId.set(row.job.id, active);
+    // From now on nobody removes it, however long the job waits.
+    this.#parts.runtimes.hold(row.job.id, row.job.spec.runtime);
     return active;
   }
 
   leave(id: string): void {
     this.#byId.delete(id);
+    this.#parts.runtimes.release(id);
   }
 
   /** A change that the next daemon would find out by itself, so that nothing waits for its row. */

@@ -30,7 +30,7 @@ const spec: StoredSpec = {
 
 const facts: PlanFacts = {
   id: '0b8f3c5e-0000-4000-8000-000000000000',
-  root: { key: 'k', operations: ['dir', '/etc', '0755'], readOnly: [] },
+  root: { key: 'k', operations: ['dir', '/etc', '0755'], readOnly: [], environment: {} },
   work: { kind: 'memory', bytes: 1 << 20, copyFrom: '' },
   idRange: 1 << 20,
   cgroups: ['cgroup', 'v2', '/cg/job'],
@@ -68,6 +68,7 @@ test('every argument reaches the plan as it is, also empty ones and ones that lo
 test("the environment is the defaults, the user's and the secrets, and nothing of the daemon's", () => {
   const own = environmentOf(
     { environment: { A: '1', LANG: 'C' }, secretEnvironment: { S: 'x' } },
+    { environment: {} },
     'h',
   );
   assert.deepEqual(own, {

@@ -1,9 +1,9 @@
 // From a JobSpec and the facts of this node to a launch plan (docs/launch-plan.md). Pure: the same
 // input gives the same plan, so everything that a job is given can be read off here.
 
-import type { Root } from '../linux/host-root.ts';
 import type { KeeperAddress } from '../linux/keeper-address.ts';
 import type { LaunchPlan } from '../linux/launcher.ts';
+import { type Root, SEARCH_PATH } from '../linux/root.ts';
 import type { StoredSpec } from './job.ts';
 
 /** Where the work directory comes from. */
@@ -42,8 +42,6 @@ export interface PlanFacts {
   /** An id for this run only, as a UUID: the job's machine id and boot id come from it. */
   readonly identity: string;
 }
-
-const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** The least files a memory file system can hold, whatever its size. */
 const LEAST_INODES = 1024;
@@ -121,7 +119,7 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
   ];
   if (!spec.init) plan.push('no-init');
   for (const opening of spec.allow) plan.push('allow', opening);
-  for (const [name, value] of Object.entries(environmentOf(spec, hostname))) {
+  for (const [name, value] of Object.entries(environmentOf(spec, facts.root, hostname))) {
     plan.push('env', `${name}=${value}`);
   }
   for (const arg of [spec.command, ...spec.args]) plan.push('arg', arg);
@@ -141,9 +139,10 @@ export function writablePlaces(sizes: {
   ];
 }
 
-/** The whole environment of a job: defaults, then the user's, then the secrets. */
+/** The whole environment of a job: defaults, then the runtime's, the user's, and the secrets. */
 export function environmentOf(
   spec: Pick<StoredSpec, 'environment' | 'secretEnvironment'>,
+  root: Pick<Root, 'environment'>,
   hostname: string,
 ): Record<string, string> {
   return {
@@ -152,6 +151,7 @@ export function environmentOf(
     USER: 'root',
     HOSTNAME: hostname,
     LANG: 'C.UTF-8',
+    ...root.environment,
     ...spec.environment,
     ...spec.secretEnvironment,
   };

@@ -12,8 +12,10 @@ import { type WorkPlace, type WritablePlace, writablePlaces } from './plan.ts';
 export interface Sandbox {
   /** Host id of its user 0. */
   readonly firstId: number;
-  /** Paths of the host in its root. */
+  /** Paths of the host, or of its runtime, in its root. */
   readonly readOnly: readonly string[];
+  /** The tree of its runtime, while it runs; absent or empty is the host. */
+  readonly tree?: string;
   readonly work: WorkPlace;
   readonly tmpBytes: number;
   readonly shmBytes: number;

@@ -123,7 +123,11 @@ export class Recovery {
     // Before anything is waited for, so that those of one rank come in their old order.
     this.#turns.comeBack(row.job);
     const active = this.#active.enter(row, undefined);
-    const { status } = row.job;
+    const { id, status } = row.job;
+    // It runs in the tree that it was started in, whatever lies there by now.
+    if (row.job.spec.runtime !== '') {
+      this.#parts.runtimes.holdTree(id, this.#parts.store.sandboxOf(id)?.tree ?? '');
+    }
     if (status !== 'SCHEDULED' && status !== 'PENDING') await this.findOut(active);
   }
 

@@ -3,8 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../shared/errors.ts';
 import type { CgroupLayout } from '../linux/cgroup.ts';
-import type { Root } from '../linux/host-root.ts';
 import type { Launched, LaunchPort } from '../linux/launcher.ts';
+import type { HeldRoot } from '../runtimes/runtimes.ts';
 import type { Active, ActiveJobs } from './active.ts';
 import type { Ends, EndsParts } from './ends.ts';
 import type { Job } from './job.ts';
@@ -31,7 +31,6 @@ export interface StartsParts extends EndsParts, KeepersParts {
   readonly launcher: LaunchPort;
   readonly cgroups: CgroupLayout;
   readonly disks: readonly string[];
-  readonly root: Root;
 }
 
 export class Starts {
@@ -56,12 +55,24 @@ export class Starts {
     this.#findOut = findOut;
   }
 
+  /** What a job that starts sees as its root. @throws JobletError when its runtime is gone or unfit */
+  takeRoot(active: Active): HeldRoot {
+    const { runtimes } = this.#parts;
+    const { id, spec } = active.job;
+    active.root ??= runtimes.rootFor(spec.runtime);
+    runtimes.holdTree(id, active.root.tree);
+    return active.root;
+  }
+
   /** What the sandbox of a job that starts is made of. */
-  sandboxOf({ job, idRange, staged }: Active): Sandbox {
-    const { config, resources, root, cgroups } = this.#parts;
+  sandboxOf(active: Active): Sandbox {
+    const { job, idRange, staged } = active;
+    const { config, resources, cgroups } = this.#parts;
+    const root = this.takeRoot(active);
     return {
       firstId: idRange ?? 0,
       readOnly: root.readOnly,
+      tree: root.tree,
       work: resources.planWork(job.spec.limits, staged),
       tmpBytes: config.tmpBytes,
       shmBytes: config.shmBytes,
@@ -116,7 +127,7 @@ export class Starts {
       const disks = work.kind === 'disk' ? [...this.#parts.disks, work.device] : this.#parts.disks;
       const plan = makePlan(spec, {
         id,
-        root: this.#parts.root,
+        root: this.takeRoot(active),
         work,
         idRange: active.idRange ?? 0,
         cgroups: resources.takeCgroups(id, active.idRange ?? 0, spec, disks),

@@ -158,6 +158,12 @@ export class Turns {
       await this.#ends.refuse(active, 'uploads', messageOf(error), 'EIO');
       return;
     }
+    try {
+      this.#starts.takeRoot(active);
+    } catch (error) {
+      await this.#ends.refuse(active, 'runtime', messageOf(error), 'ENOENT');
+      return;
+    }
     active.bootId = bootId;
     try {
       await store.start(rowOf(active), this.#starts.sandboxOf(active), clock.now());

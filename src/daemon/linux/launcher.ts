@@ -37,6 +37,8 @@ export interface LaunchPort {
    * a keeper that listens, or a log directory, or was never started.
    */
   launch(id: string, plan: LaunchPlan): Promise<Launched | undefined>;
+  /** Lets go of what is kept of the roots with this key. */
+  forget(rootKey: string): void;
   stop(): Promise<void>;
 }
 
@@ -150,6 +152,11 @@ export class Launcher implements LaunchPort {
       this.#pending.set(id, { resolve, by: this.#running });
       this.#running?.socket.write(frame);
     });
+  }
+
+  forget(rootKey: string): void {
+    // One that is started anew has nothing to forget.
+    this.#running?.socket.write(formatFrame(['forget', rootKey]));
   }
 
   /** Ends the launcher; its jobs live on. */

@@ -175,7 +175,7 @@ const refused: readonly (readonly [Wish, string, RegExp])[] = [
   [{ network: 'bridge' }, 'network', /arrive with a later version; use none or isolated/],
   [{ network: 'host' }, 'network', /use none or isolated/],
   [{ volumes: ['data'] }, 'volumes', /arrives with a later version/],
-  [{ runtime: 'python-3.11-ml' }, 'runtime', /runtime not found: python-3.11-ml/],
+  [{ runtime: 'python@../x' }, 'runtime', /must start with a letter or a digit/],
   [{ gpuCount: 1 }, 'gpu_count', /arrives with a later version/],
   [{ gpuMemoryMb: 1 }, 'gpu_memory_mb', /arrives with a later version/],
   [{ workflowUuid: 'x' }, 'workflow_uuid', /set by the server/],

@@ -5,6 +5,7 @@ import path from 'node:path/posix';
 import type { RunJobRequest } from '../../gen/joblet/jobs_pb.ts';
 import { invalid, type Problem } from '../../shared/errors.ts';
 import { checkName } from '../../shared/names.ts';
+import { runtimeSpecProblem } from '../../shared/runtime-names.ts';
 import { formatBytes, formatDuration } from '../../shared/units.ts';
 import { pathProblem } from '../../shared/upload-path.ts';
 import { type JobSpec, type Limits, type Opening, openings, type Upload } from '../jobs/job.ts';
@@ -96,7 +97,7 @@ export function toJobSpec(
     priority: readPriority(request.priority, report),
     network: readNetwork(request.network || policy.defaultNetwork, report),
     volumes: [],
-    runtime: '',
+    runtime: readRuntime(request.runtime, report),
     workDir: readWorkDir(request.workDir, report),
     ...readEnvironment(request, report),
     timeoutMs: readTimeout(request.timeoutMs, policy, report),
@@ -367,6 +368,12 @@ function readNetwork(network: string, report: Report): string {
   return network;
 }
 
+function readRuntime(name: string, report: Report): string {
+  const problem = name === '' ? undefined : runtimeSpecProblem(name);
+  if (problem !== undefined) report('runtime', `${JSON.stringify(name.slice(0, 64))} ${problem}`);
+  return name;
+}
+
 function readWorkDir(asked: string, report: Report): string {
   const field = 'work_dir';
   if (asked.includes('\0')) report(field, 'holds a NUL character');
@@ -462,11 +469,6 @@ function refuseWhatIsNotThere(request: JobRequest, report: Report): void {
   const later = 'arrives with a later version; leave it out';
   const refused: readonly (readonly [string, boolean, string])[] = [
     ['volumes', request.volumes.length > 0, later],
-    [
-      'runtime',
-      request.runtime !== '',
-      `runtime not found: ${request.runtime.slice(0, 64)} (runtimes arrive with a later version)`,
-    ],
     ['gpu_count', request.gpuCount !== 0, later],
     ['gpu_memory_mb', request.gpuMemoryMb !== 0, later],
     ['requirements', request.requirements.length > 0, 'belong to workflows; leave them out'],

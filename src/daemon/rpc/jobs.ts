@@ -21,8 +21,10 @@ import type { LogQuery, Logs } from '../jobs/logs.ts';
 import type { Held, Postures } from '../jobs/postures.ts';
 import type { JobQuery } from '../jobs/store.ts';
 import type { UploadPart, Uploads } from '../jobs/uploads.ts';
+import type { Runtimes } from '../runtimes/runtimes.ts';
 import type { Call, Handlers } from './handlers.ts';
 import { encodeJobs, takePage } from './job-pages.ts';
+import { inRuntime } from './job-runtime.ts';
 import { type Host, type JobPolicy, type JobRequest, toJobSpec } from './job-spec.ts';
 import { toJob, toRunResponse, toStatus, toStopResponse } from './job-view.ts';
 import { eachEntry, joinEntries } from './log-chunks.ts';
@@ -54,6 +56,7 @@ export interface JobParts {
   readonly samples: MetricsParts['samples'];
   readonly layoutKind: MetricsParts['layoutKind'];
   readonly sampleIntervalMs: number;
+  readonly runtimes: Pick<Runtimes, 'getUsable'>;
   readonly host: Host;
   readonly policy: JobPolicy;
   readonly nodeId: string;
@@ -160,12 +163,12 @@ const raisePriority: Rule = { role: 'operator', operation: 'raise_priority' };
 
 /** Starts a job as a request wants it. */
 export async function startJob(
-  { jobs, host, policy }: Pick<JobParts, 'jobs' | 'host' | 'policy'>,
+  { jobs, runtimes, host, policy }: Pick<JobParts, 'jobs' | 'runtimes' | 'host' | 'policy'>,
   request: JobRequest,
   { identity }: Pick<Call, 'identity'>,
 ): Promise<{ readonly job: Job; readonly isNew: boolean }> {
   if (request.priority > 0) demand(identity, raisePriority);
-  const spec = toJobSpec(request, host, policy, Date.now());
+  const spec = inRuntime(toJobSpec(request, host, policy, Date.now()), runtimes);
   const text = request.idempotencyKey;
   if (text === '') return { job: await jobs.run(spec, identity), isNew: true };
   return jobs.runOnce({ text, digests: digestsOf(request) }, spec, identity);

@@ -32,7 +32,10 @@ import { type TreeParts, treeHandlers } from './trees.ts';
 import { volumeHandlers } from './volumes.ts';
 
 export interface RpcParts
-  extends Pick<JobParts, 'jobs' | 'logs' | 'uploads' | 'postures' | 'samples' | 'layoutKind'>,
+  extends Pick<
+      JobParts,
+      'jobs' | 'logs' | 'uploads' | 'postures' | 'runtimes' | 'samples' | 'layoutKind'
+    >,
     TreeParts {
   readonly audit: Pick<Audit, 'recordSoon' | 'query' | 'read' | 'verify'>;
   readonly volumes: Parameters<typeof volumeHandlers>[0];
@@ -62,8 +65,20 @@ const CLIENT_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /** Makes the API of a node. */
 export function createRpc(all: RpcParts): Rpc {
-  const { jobs, logs, uploads, postures, samples, layoutKind, audit, volumes, disks, config, log } =
-    all;
+  const {
+    jobs,
+    logs,
+    uploads,
+    postures,
+    runtimes,
+    samples,
+    layoutKind,
+    audit,
+    volumes,
+    disks,
+    config,
+    log,
+  } = all;
   // One line for each record, not for each call: a flood would fill this log as well.
   const refusals = new Refusals((entry) => {
     audit.recordSoon(entry);
@@ -87,6 +102,7 @@ export function createRpc(all: RpcParts): Rpc {
     samples,
     layoutKind,
     sampleIntervalMs: config.jobMetrics.intervalMs,
+    runtimes,
     host: { cores: availableParallelism(), memoryBytes: totalmem(), disks: disks.length },
     policy: policyOf(config),
     nodeId: config.server.nodeId,

@@ -6,22 +6,18 @@
 //
 // A link to a folder within the directory stands for that folder. What begins with a dot is nobody's.
 
-import {
-  type BigIntStats,
-  type Dirent,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  statSync,
-} from 'node:fs';
+import { constants, type Dirent, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { parseRuntimeFile, type ReadRuntimeFile } from '../../shared/runtime-file.ts';
+import { Seen, stateOf } from './seen.ts';
 
 export const RUNTIME_FILE = 'runtime.yml';
 /** What jobs see of a tree that has it; nothing is looked for in there. */
 export const TREE_FOLDER = 'isolated';
 /** A link to the version that counts as the latest. */
 const CURRENT = 'current';
+
+const READ_NO_LINK = constants.O_RDONLY | constants.O_NOFOLLOW;
 
 /** Folders between the directory and runtime.yml, at most. */
 const MAX_DEPTH = 3;
@@ -45,20 +41,16 @@ export type Content = { readonly read: ReadRuntimeFile } | { readonly error: unk
 /** One look at all there is. */
 interface Look {
   readonly root: string;
+  readonly seen: Seen;
   readonly places: Place[];
   /** What the look before has read. */
   readonly before: ReadonlyMap<string, Content>;
 }
 
-/** A change that came so shortly before we looked may not show in the times of a file. */
-const UNSETTLED_MS = 20;
-
 export class Layout {
   readonly #directory: string;
   #places: readonly Place[] = [];
-  /** What was looked at, with the state that it was in; empty is not there. */
-  #seen = new Map<string, string>();
-  #settledAtMs = Number.POSITIVE_INFINITY;
+  #seen: Seen | undefined;
   /** What was read, by path and state. */
   #contents = new Map<string, Content>();
 
@@ -68,46 +60,32 @@ export class Layout {
 
   /** The same array as long as nothing has changed. */
   places(): readonly Place[] {
-    if (!this.#isUnchanged()) this.#look();
+    if (this.#seen?.isUnchanged() !== true) this.#look();
     return this.#places;
   }
 
-  #isUnchanged(): boolean {
-    if (Date.now() < this.#settledAtMs) return false;
-    for (const [file, state] of this.#seen) if (stateOf(statOf(file)) !== state) return false;
-    return true;
-  }
-
   #look(): void {
-    const look: Look = { root: '', places: [], before: this.#contents };
+    const seen = new Seen();
+    const places: Place[] = [];
+    const before = this.#contents;
     this.#contents = new Map();
-    this.#seen = new Map();
-    this.#settledAtMs = 0;
-    this.#note(this.#directory);
+    seen.note(this.#directory);
     const root = realPathOf(this.#directory);
-    if (root !== undefined) this.#lookInto({ ...look, root }, root, [], MAX_DEPTH);
-    this.#places = look.places;
-  }
-
-  /** Remembers the state of a path; answers what is there. */
-  #note(file: string): BigIntStats | undefined {
-    const found = statOf(file);
-    this.#seen.set(file, stateOf(found));
-    const changedMs = Number((found?.ctimeNs ?? 0n) / 1_000_000n);
-    this.#settledAtMs = Math.max(this.#settledAtMs, changedMs + UNSETTLED_MS);
-    return found;
+    if (root !== undefined) this.#lookInto({ root, seen, places, before }, root, [], MAX_DEPTH);
+    this.#places = places;
+    this.#seen = seen;
   }
 
   /** Takes what lies in a folder, and so many levels below it. */
   #lookInto(look: Look, directory: string, parts: readonly string[], levels: number): void {
-    this.#note(directory);
+    look.seen.note(directory);
     const entries = entriesOf(directory).filter(({ name }) => !name.startsWith('.'));
     const current = entries.some(({ name }) => name === CURRENT)
       ? folderWithin(look.root, path.join(directory, CURRENT))
       : undefined;
     for (const entry of entries) {
       if (!entry.isDirectory() && !entry.isSymbolicLink()) continue;
-      if (entry.name === TREE_FOLDER || this.#seen.size > MAX_LOOKS) continue;
+      if (entry.name === TREE_FOLDER || look.seen.size > MAX_LOOKS) continue;
       if (entry.isSymbolicLink() && entry.name === CURRENT && parts.length > 0) continue;
       const folder = folderWithin(look.root, path.join(directory, entry.name));
       if (folder === undefined) continue;
@@ -121,9 +99,9 @@ export class Layout {
 
   /** Whether there is a runtime in a folder, which is then taken. */
   #lookAt(look: Look, folder: string, parts: readonly string[], isCurrent: boolean): boolean {
-    const about = this.#note(folder);
+    const about = look.seen.note(folder);
     const file = path.join(folder, RUNTIME_FILE);
-    const found = this.#note(file);
+    const found = look.seen.note(file);
     if (about === undefined || found?.isFile() !== true) return false;
     const key = `${file} ${stateOf(found)}`;
     const content = look.before.get(key) ?? readContent(file);
@@ -137,20 +115,6 @@ export class Layout {
     });
     return true;
   }
-}
-
-function statOf(file: string): BigIntStats | undefined {
-  try {
-    return statSync(file, { bigint: true, throwIfNoEntry: false });
-  } catch {
-    // A file where a folder was.
-    return undefined;
-  }
-}
-
-/** Changes whenever what is there does: nobody can set the time of the last change of a file. */
-function stateOf(found: BigIntStats | undefined): string {
-  return found === undefined ? '' : `${found.ino} ${found.size} ${found.ctimeNs}`;
 }
 
 function realPathOf(file: string): string | undefined {
@@ -172,7 +136,7 @@ function folderWithin(root: string, file: string): string | undefined {
       .some((part) => part.startsWith('.'))
   )
     return undefined;
-  return statOf(real)?.isDirectory() === true ? real : undefined;
+  return statSync(real, { throwIfNoEntry: false })?.isDirectory() === true ? real : undefined;
 }
 
 function entriesOf(directory: string): Dirent[] {
@@ -186,7 +150,9 @@ function entriesOf(directory: string): Dirent[] {
 
 function readContent(file: string): Content {
   try {
-    return { read: parseRuntimeFile(readFileSync(file, 'utf8'), file) };
+    // No link to anything else: what is wrong with a text is told.
+    const text = readFileSync(file, { encoding: 'utf8', flag: READ_NO_LINK });
+    return { read: parseRuntimeFile(text, file) };
   } catch (error) {
     return { error };
   }

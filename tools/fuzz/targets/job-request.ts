@@ -38,7 +38,7 @@ const policy: JobPolicy = {
 
 const facts = {
   id: '0f8fad5b-d9cb-469f-a165-70867728950e',
-  root: { key: 'host', operations: ['dev', '/dev'], readOnly: [] },
+  root: { key: 'host', operations: ['dev', '/dev'], readOnly: [], environment: {} },
   work: { kind: 'memory', bytes: MB, copyFrom: '' },
   idRange: 655_360,
   cgroups: [],

@@ -1,0 +1,208 @@
+// What jobs of a runtime see as their root: its tree, read-only, around what every job has of its own,
+// and nothing of the host. A folder of the tree is mounted whole, unless something else has its place
+// below it: then it is made anew, with what is in it mounted one by one.
+
+import { readlinkSync } from 'node:fs';
+import path from 'node:path';
+import { JobletError } from '../../shared/errors.ts';
+import { ownPlaces, type RuntimeMount } from '../../shared/runtime-file.ts';
+import {
+  keyOf,
+  leastFiles,
+  ownLinks,
+  ownOperations,
+  type Root,
+  SEARCH_PATH,
+} from '../linux/root.ts';
+import type { UsableRuntime } from './catalogue.ts';
+import { TREE_FOLDER } from './layout.ts';
+import { Seen } from './seen.ts';
+import { type Found, followWithin, listFolder } from './within.ts';
+
+/** What the launcher takes, with room for what jobs have of their own. */
+const MAX_PLACES = 400;
+
+/** What a distribution or an architecture may do without: a source like these may be missing. */
+const optionalSources: readonly RegExp[] = [
+  /^s?bin$/,
+  /^(usr\/)?lib(32|64|x32)?$/,
+  /^(usr\/)?lib\/[a-z0-9_]+-linux-[a-z0-9]+$/,
+  /^usr\/(local\/)?s?bin$/,
+  /^etc\/(ssl|ca-certificates)$/,
+  /^usr\/share\/ca-certificates$/,
+  /^usr\/lib\/python3\/dist-packages$/,
+];
+
+/** A root, and what has to be as it was for it to be still the right one. */
+export interface RuntimeRoot {
+  readonly root: Root;
+  readonly seen: Seen;
+}
+
+/**
+ * Looks at the tree of a runtime, and describes the root.
+ * @throws JobletError wrong-state when it has not what its runtime.yml says
+ */
+export function rootOf(runtime: UsableRuntime): RuntimeRoot {
+  const plan = new Places(runtime);
+  if (runtime.file.mounts.length === 0) plan.showWhole();
+  else plan.show(runtime.file.mounts);
+  const operations = [...ownOperations(plan.files), ...plan.operations()];
+  return {
+    root: {
+      // The same operations on another tree in the same place are another root.
+      key: keyOf(operations, [runtime.id, ...plan.seen.states()]),
+      operations,
+      readOnly: plan.shown,
+      environment: environmentOf(runtime.file.environment),
+    },
+    seen: plan.seen,
+  };
+}
+
+/** A variable that goes before the PATH of jobs, and is not theirs. */
+const PATH_PREPEND = 'PATH_PREPEND';
+
+function environmentOf(variables: Readonly<Record<string, string>>): Record<string, string> {
+  const { [PATH_PREPEND]: first, ...rest } = variables;
+  return first === undefined ? rest : { ...rest, PATH: `${first}:${rest['PATH'] ?? SEARCH_PATH}` };
+}
+
+function isOwn(target: string): boolean {
+  return Object.keys(ownLinks).some((own) => target === own || target.startsWith(`${own}/`));
+}
+
+class Places {
+  readonly seen = new Seen();
+  /** What of the tree is shown, for people. */
+  readonly shown: string[] = [];
+  readonly #runtime: UsableRuntime;
+  /** The operation for each target. */
+  readonly #places = new Map<string, readonly string[]>();
+  /** What has its place whatever the tree has there. */
+  #fixed: readonly string[] = [...ownPlaces, ...Object.keys(ownLinks)];
+
+  constructor(runtime: UsableRuntime) {
+    this.#runtime = runtime;
+  }
+
+  /** Everything that is there, each before what lies below it. */
+  operations(): string[] {
+    const targets = [...this.#places.keys()].sort();
+    return targets.flatMap((target) => this.#places.get(target) ?? []);
+  }
+
+  /** Of the files that every /etc has those that the tree brings along. */
+  get files(): ReadonlySet<string> {
+    return new Set(Object.keys(leastFiles).filter((target) => this.#places.has(target)));
+  }
+
+  showWhole(): void {
+    const root = path.join(this.#runtime.directory, TREE_FOLDER);
+    const tree = followWithin(this.#runtime.directory, TREE_FOLDER, this.seen);
+    if (tree?.stats.isDirectory() !== true || tree.file !== root) {
+      throw this.#wrong(`it has no folder ${TREE_FOLDER}, and its runtime.yml no mounts`);
+    }
+    this.#open(root, '');
+    this.shown.push(...listFolder(root, this.seen).map(({ name }) => `/${name}`));
+  }
+
+  show(mounts: readonly RuntimeMount[]): void {
+    const wanted = mounts.flatMap((mount, at) => this.#sourcesOf(mount, at));
+    if (wanted.length === 0) throw this.#wrong('it has nothing of what its runtime.yml mounts');
+    this.#fixed = [...this.#fixed, ...wanted.map(({ target }) => target)];
+    for (const { found, target } of wanted) {
+      this.#put(found, target);
+      this.shown.push(target);
+    }
+  }
+
+  /** What a mount of runtime.yml asks for, as far as it is there. */
+  #sourcesOf(
+    { source, target, selective }: RuntimeMount,
+    at: number,
+  ): { readonly found: Found; readonly target: string }[] {
+    // What differs from job to job is no runtime's.
+    if (isOwn(target)) return [];
+    const whole = this.#find(source);
+    if (whole === undefined) {
+      const inTree = source.startsWith(`${TREE_FOLDER}/`)
+        ? source.slice(TREE_FOLDER.length + 1)
+        : source;
+      if (optionalSources.some((pattern) => pattern.test(inTree))) return [];
+      throw this.#wrong(`mounts[${at}].source ${source} of its runtime.yml is not there`);
+    }
+    if (selective.length === 0) return [{ found: whole, target }];
+    return selective.flatMap((name) => {
+      const found = this.#find(`${source}/${name}`);
+      return found === undefined ? [] : [{ found, target: `${target}/${name}` }];
+    });
+  }
+
+  /** Links are followed within the tree where there is one, else within the folder of the runtime. */
+  #find(source: string): Found | undefined {
+    const { directory } = this.#runtime;
+    const [first, ...rest] = source.split('/');
+    const tree = path.join(directory, TREE_FOLDER);
+    const isInTree = first === TREE_FOLDER && rest.length > 0;
+    const found = isInTree
+      ? followWithin(tree, rest.join('/'), this.seen)
+      : followWithin(directory, source, this.seen);
+    const isShown = found?.stats.isDirectory() === true || found?.stats.isFile() === true;
+    return isShown ? found : undefined;
+  }
+
+  #put({ file, stats }: Found, target: string): void {
+    if (stats.isDirectory() && this.#hasToOpen(file, target)) this.#open(file, target);
+    else this.#set(target, ['bind-ro', file, target]);
+  }
+
+  /** Whether something else has its place below a target, where the folder has nothing to mount it on. */
+  #hasToOpen(folder: string, target: string): boolean {
+    return this.#fixed.some((other) => {
+      if (!other.startsWith(`${target}/`)) return false;
+      if (Object.hasOwn(ownLinks, other)) return true;
+      return followWithin(folder, other.slice(target.length + 1), this.seen) === undefined;
+    });
+  }
+
+  /** Makes a folder anew; what is in the given one is put into it. */
+  #open(folder: string, target: string): void {
+    if (target !== '') this.#set(target, ['dir', target, '0755']);
+    for (const entry of listFolder(folder, this.seen)) {
+      const place = `${target}/${entry.name}`;
+      const file = path.join(folder, entry.name);
+      if (this.#fixed.includes(place)) continue;
+      if (entry.isSymbolicLink()) this.#set(place, ['symlink', readlinkSync(file), place]);
+      else if (entry.isFile()) this.#set(place, ['bind-ro', file, place]);
+      else if (entry.isDirectory()) this.#putFolder(file, place);
+    }
+  }
+
+  #putFolder(folder: string, target: string): void {
+    if (this.#hasToOpen(folder, target)) this.#open(folder, target);
+    else if (this.#isBare(folder, target)) this.#set(target, ['dir', target, '0755']);
+    else this.#set(target, ['bind-ro', folder, target]);
+  }
+
+  /** Most of the folders at the top of a tree are empty: a mount each would slow every start. */
+  #isBare(folder: string, target: string): boolean {
+    const isNearTop = ['/', '/var'].includes(path.dirname(target));
+    return isNearTop && listFolder(folder, this.seen).length === 0;
+  }
+
+  #set(target: string, operation: readonly string[]): void {
+    if (this.#places.size >= MAX_PLACES) {
+      throw this.#wrong(`its root takes more than ${MAX_PLACES} mounts; mount whole folders`);
+    }
+    // A mount of runtime.yml goes before what a folder around it has there.
+    this.#places.set(target, operation);
+  }
+
+  #wrong(why: string): JobletError {
+    const { name, version } = this.#runtime;
+    return new JobletError('wrong-state', `runtime ${name}@${version} cannot be used: ${why}`, {
+      about: 'runtime',
+    });
+  }
+}
