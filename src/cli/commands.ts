@@ -60,6 +60,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./volume.ts')).volumeResize,
   },
   'volume remove': { summary: 'remove a volume with its data', load: removeVolume },
+  'workflow validate': {
+    summary: 'check a workflow file',
+    load: async () => (await import('./workflow-validate.ts')).workflowValidate,
+  },
   audit: {
     summary: 'show who did what on the daemon, and check that record',
     load: async () => (await import('./audit.ts')).audit,
@@ -98,14 +102,8 @@ export const groups: Readonly<Record<string, string>> = {
   job: 'Run jobs and look after them.',
   runtime: 'Build runtimes, the trees of programs that jobs run in.',
   volume: 'Keep files that outlive jobs.',
+  workflow: 'Run jobs that depend on each other, from one file.',
 };
 
 /** Commands of later versions. */
-export const laterCommands: readonly string[] = [
-  'workflow',
-  'network',
-  'monitor',
-  'gpu',
-  'admin',
-  'logs',
-];
+export const laterCommands: readonly string[] = ['network', 'monitor', 'gpu', 'admin', 'logs'];

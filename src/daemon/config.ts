@@ -86,8 +86,8 @@ function parseValues(text: string, file: string, environment: Environment): Valu
   if (Buffer.byteLength(text) > MAX_FILE_BYTES) {
     throw invalid([{ field: file, message: `is larger than ${MAX_FILE_BYTES} bytes` }]);
   }
-  const { root, placeOf } = parseYamlText(text, file);
-  const problems: Problem[] = [];
+  const { root, repeated, placeOf } = parseYamlText(text, file);
+  const problems: Problem[] = [...repeated];
   const tree = toTree(root);
   const fromEnvironment = applyOverrides(tree, environment, problems);
   const report: Report = (at, part, message) => {

@@ -1,31 +1,94 @@
 // YAML text as plain values, where every key and value can still tell its line and column.
-import { isMap, isScalar, LineCounter, type Pair, parseDocument, visit } from 'yaml';
-import { invalid } from './errors.ts';
+import { isMap, isScalar, Lexer, LineCounter, type Pair, parseDocument, visit } from 'yaml';
+import { invalid, type Problem } from './errors.ts';
+
+/** Lists and maps within each other; the parser calls itself for each. */
+const MAX_DEPTH = 100;
+
+/** Keys that are shown in a message are cut to this. */
+const MAX_WORD_CHARS = 64;
 
 export type Path = readonly PropertyKey[];
 export type Part = 'key' | 'value';
 
 export interface YamlText {
   readonly root: unknown;
+  /** Keys that stand twice in their map; the later one counts. */
+  readonly repeated: readonly Problem[];
   /** `file:line:column` of a key or value, or of the nearest thing around it. */
   placeOf(at: Path, part: Part): string;
 }
 
-/** Reads YAML. Throws `invalid` for what is no YAML, with the place of every problem. */
-export function parseYamlText(text: string, file: string): YamlText {
+/**
+ * Reads YAML. Throws `invalid` for what is no YAML, with the place of every problem. With `as written`
+ * every scalar is its text: `1.10` stays that, and so do `yes` and `0755`; what is empty is ''.
+ */
+export function parseYamlText(
+  text: string,
+  file: string,
+  scalars: 'by their types' | 'as written' = 'by their types',
+): YamlText {
+  if (isDeep(text)) throw tooDeep(file);
+  try {
+    return parse(text, file, scalars);
+  } catch (error) {
+    // Deep by indentation.
+    throw error instanceof RangeError ? tooDeep(file) : error;
+  }
+}
+
+function tooDeep(file: string): Error {
+  return invalid([{ field: `${file}:1:1`, message: 'is nested too deeply' }]);
+}
+
+/** Whether brackets stand in each other that deep; looks closely only where there are so many. */
+function isDeep(text: string): boolean {
+  if (!exceeds(text)) return false;
+  return exceeds(new Lexer().lex(text));
+}
+
+function exceeds(tokens: Iterable<string>): boolean {
+  let depth = 0;
+  for (const token of tokens) {
+    if (token === '[' || token === '{') depth += 1;
+    else if ((token === ']' || token === '}') && depth > 0) depth -= 1;
+    if (depth > MAX_DEPTH) return true;
+  }
+  return false;
+}
+
+function parse(text: string, file: string, scalars: 'by their types' | 'as written'): YamlText {
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
     prettyErrors: false,
     // Warnings would go past our log.
     logLevel: 'error',
+    schema: scalars === 'as written' ? 'failsafe' : 'core',
+    // To be found below: the parser compares every key with every other one.
+    uniqueKeys: false,
   });
   const placeAt = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return `${file}:${line}:${col}`;
   };
+  if (document.errors.some(({ message }) => message.startsWith('Maximum call stack'))) {
+    throw new RangeError();
+  }
   const problems = document.errors.map(({ pos, message }) => ({ field: placeAt(pos[0]), message }));
+  const repeated: Problem[] = [];
   visit(document, {
+    Map: (_, { items }) => {
+      const seen = new Set<string>();
+      for (const { key } of items) {
+        if (!isScalar(key)) continue;
+        const word = String(key.value);
+        const shown = JSON.stringify(word.slice(0, MAX_WORD_CHARS));
+        const message = `the key ${shown} is not unique: it stands here twice`;
+        if (seen.has(word)) repeated.push({ field: placeAt(startOf(key) ?? 0), message });
+        seen.add(word);
+      }
+    },
     // A value that stands in two places cannot be told by its line.
     Alias: (_, { range }) => {
       problems.push({
@@ -34,8 +97,9 @@ export function parseYamlText(text: string, file: string): YamlText {
       });
     },
   });
-  if (problems.length > 0) throw invalid(problems);
+  if (problems.length > 0) throw invalid([...problems, ...repeated]);
   return {
+    repeated,
     root: document.toJS(),
     placeOf(at, part) {
       let offset = 0;

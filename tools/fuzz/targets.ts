@@ -132,6 +132,17 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/daemon/store/wal.ts'],
     load: () => import('./targets/wal.ts'),
   },
+  workflow: {
+    sources: [
+      'src/shared/workflow-expression.ts',
+      'src/shared/workflow-file.ts',
+      'src/shared/workflow-matrix.ts',
+      'src/shared/workflow-reader.ts',
+      'src/shared/workflow-template.ts',
+      'src/shared/workflow-variables.ts',
+    ],
+    load: () => import('./targets/workflow.ts'),
+  },
   wire: {
     sources: ['src/client/wire.ts', 'src/client/messages.ts'],
     load: () => import('./targets/wire.ts'),

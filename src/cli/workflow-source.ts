@@ -1,0 +1,112 @@
+// A workflow as the user names it: FILE, or FILE:NAME where the file holds several.
+
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { invalid, JobletError, messageOf, type Problem } from '../shared/errors.ts';
+import { MAX_FILE_BYTES, parseWorkflow } from '../shared/workflow-file.ts';
+import type { Workflow, WorkflowJob } from '../shared/workflow-job.ts';
+import { visible } from './print.ts';
+import type { Session } from './session.ts';
+
+export interface WorkflowSource {
+  readonly file: string;
+  readonly text: string;
+  /** What stands behind the last colon, if anything does. */
+  readonly choice: string;
+}
+
+/** Reads the file that a word names. */
+export function readSource(word: string): WorkflowSource {
+  const [file, choice] = split(word);
+  try {
+    const { size } = statSync(file);
+    if (size > MAX_FILE_BYTES) {
+      throw new JobletError('invalid', `${file} is ${size} bytes of at most ${MAX_FILE_BYTES}`);
+    }
+    return { file, choice, text: readFileSync(file, 'utf8') };
+  } catch (error) {
+    if (error instanceof JobletError) throw error;
+    const message = `the workflow ${file} cannot be read: ${messageOf(error)}`;
+    throw new JobletError('not-found', message, { cause: error });
+  }
+}
+
+/** A file may have a colon in its name too. */
+function split(word: string): [file: string, choice: string] {
+  const at = word.lastIndexOf(':');
+  if (at < 1 || existsSync(word)) return [word, ''];
+  return [word.slice(0, at), word.slice(at + 1)];
+}
+
+/** Values of `--param NAME=VALUE`. */
+export function parseParams(texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const at = text.indexOf('=');
+      if (at < 1) throw new JobletError('invalid', '--param: write it as NAME=VALUE');
+      return [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
+}
+
+/**
+ * The workflow of a source, checked as far as that is possible here.
+ * @throws JobletError invalid with all problems
+ */
+export function readWorkflow(
+  { file, text, choice }: WorkflowSource,
+  params: Readonly<Record<string, string>>,
+): Workflow {
+  const workflow = parseWorkflow(text, file, { choice, params });
+  const problems = workflow.jobs.flatMap((job) => missingFiles(workflow, job, path.dirname(file)));
+  if (problems.length > 0) throw invalid(problems);
+  return workflow;
+}
+
+/** Where a file that a workflow names lies: beside it, or where it says. */
+export function sourceOf(written: string, folder: string): string {
+  return path.resolve(folder, written);
+}
+
+function missingFiles(workflow: Workflow, job: WorkflowJob, folder: string): Problem[] {
+  const wanted = [
+    ...job.files.map((written, index) => ({ written, index, word: 'files' })),
+    ...job.directories.map((written, index) => ({ written, index, word: 'directories' })),
+  ];
+  return wanted.flatMap(({ written, index, word }) => {
+    const found = statSync(sourceOf(written, folder), { throwIfNoEntry: false });
+    const isThere = word === 'files' ? found?.isFile() : found?.isDirectory();
+    if (isThere === true) return [];
+    const what = word === 'files' ? 'file' : 'folder';
+    const field = workflow.placeOf([...job.at, 'uploads', word, index], 'value');
+    const message = `job '${job.name}': uploads - there is no ${what} ${written} below ${path.resolve(folder)}`;
+    return [{ field, message }];
+  });
+}
+
+/** Runs `body`; what is wrong with a workflow is told line by line. Resolves to the exit code. */
+export async function tellingProblems(
+  { err, json }: Session,
+  body: () => Promise<number>,
+): Promise<number> {
+  try {
+    return await body();
+  } catch (error) {
+    if (json || !(error instanceof JobletError) || error.problems.length < 2) throw error;
+    const lines = error.problems.map(({ field, message }) =>
+      visible(field === '' ? message : `${field}: ${message}`),
+    );
+    await err.write(
+      `Error: workflow validation failed\n${lines.map((line) => `  ${line}\n`).join('')}`,
+    );
+    return 1;
+  }
+}
+
+/** Tells what is allowed and may not be meant. */
+export async function tellWarnings({ warnings }: Workflow, { err, json }: Session): Promise<void> {
+  if (json) return;
+  for (const { field, message } of warnings) {
+    await err.write(`Warning: ${visible(`${field}: ${message}`)}\n`);
+  }
+}
