@@ -201,6 +201,7 @@ async function startApi(log: Log) {
     samples: none,
     layoutKind: 'v2',
     runtimes: none,
+    uses: none,
     disks: [],
     audit,
     config,

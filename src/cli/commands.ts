@@ -35,8 +35,28 @@ export const commands: Readonly<Record<string, Entry>> = {
   'job delete': { summary: 'delete the record and the output of a job', load: remove },
   'job delete-all': { summary: 'delete all jobs that have ended', load: removeAll },
   'job metrics': { summary: 'show what a job uses', load: metrics },
+  'runtime list': {
+    summary: 'list the runtimes of the node',
+    load: async () => (await import('./runtime.ts')).runtimeList,
+  },
+  'runtime info': {
+    summary: 'show what a runtime needs and brings along',
+    load: async () => (await import('./runtime.ts')).runtimeInfo,
+  },
+  'runtime test': {
+    summary: 'run the tests of a runtime',
+    load: async () => (await import('./runtime.ts')).runtimeTest,
+  },
+  'runtime remove': {
+    summary: 'remove a runtime that no job uses',
+    load: async () => (await import('./runtime.ts')).runtimeRemove,
+  },
+  'runtime status': {
+    summary: 'say whether jobs can use the runtimes',
+    load: async () => (await import('./runtime.ts')).runtimeStatus,
+  },
   'runtime validate': {
-    summary: 'check the specification of a runtime',
+    summary: 'check the specification or the name of a runtime',
     load: async () => (await import('./runtime-validate.ts')).runtimeValidate,
   },
   'runtime verify': {
@@ -100,7 +120,7 @@ export const commands: Readonly<Record<string, Entry>> = {
 /** First words that need a second one. */
 export const groups: Readonly<Record<string, string>> = {
   job: 'Run jobs and look after them.',
-  runtime: 'Build runtimes, the trees of programs that jobs run in.',
+  runtime: 'Look after runtimes, the trees of programs that jobs run in.',
   volume: 'Keep files that outlive jobs.',
   workflow: 'Run jobs that depend on each other, from one file.',
 };

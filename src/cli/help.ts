@@ -68,8 +68,10 @@ export function groupHelp(group: string): string {
 /** The help of rnx as a whole. */
 export function rootHelp(): string {
   return joined([
-    ['rnx runs commands as isolated, limited jobs on a Joblet server.'],
-    ['Usage:', '  rnx COMMAND [flags]'],
+    [
+      'rnx runs commands as isolated, limited jobs on a Joblet server.',
+      'Usage: rnx COMMAND [flags]; rnx COMMAND --help says what it can do.',
+    ],
     [
       'Commands:',
       ...listed([
@@ -81,11 +83,7 @@ export function rootHelp(): string {
       ]),
     ],
     ['Flags:', ...flagLines(globalFlags)],
-    [
-      'Examples:',
-      '  rnx job run --wait echo "Hello, Joblet!"',
-      '  rnx job run --help        what a command can do',
-    ],
+    ['Example:', '  rnx job run --wait echo "Hello, Joblet!"'],
   ]);
 }
 

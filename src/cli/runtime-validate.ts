@@ -1,4 +1,4 @@
-// rnx runtime validate: says whether a runtime can be built from a specification.
+// rnx runtime validate: says whether a runtime can be built from a specification, or what a name means.
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import type { Message } from '../client/wire.ts';
 import { JobletError, messageOf } from '../shared/errors.ts';
 import { command } from './command.ts';
 import { jsonText, visible } from './print.ts';
+import { validateName } from './runtime-name.ts';
 import type { Session } from './session.ts';
 
 const DEADLINE_MS = 10_000;
@@ -16,14 +17,18 @@ const DEADLINE_MS = 10_000;
 export const SPECIFICATION = 'runtime.yaml';
 
 export const runtimeValidate = command({
-  usage: 'rnx runtime validate FILE',
-  summary: 'Says all that is wrong with the specification of a runtime.',
+  usage: 'rnx runtime validate FILE|NAME',
+  summary: 'Says all that is wrong with the specification of a runtime, or what a name means.',
   notes: ['FILE is a specification, or the folder of one that is called runtime.yaml.'],
-  examples: ['rnx runtime validate runtimes/python-3.11-ml', 'rnx runtime validate my.yaml'],
+  examples: ['rnx runtime validate runtimes/python-3.11-ml', 'rnx runtime validate java:21'],
   flags: {},
   words: [1, 1],
   missing: 'which specification? Say rnx runtime validate FILE',
-  run: async (_values, [word = ''], session) => validateFile(specificationAt(word), session),
+  run: async (_values, [word = ''], session) => {
+    const file = specificationAt(word);
+    const isFile = existsSync(file) || /[/\\]|\.ya?ml$/i.test(word);
+    return isFile ? validateFile(file, session) : validateName(word, session);
+  },
 });
 
 /** The file of a specification that a word of the command line means. */

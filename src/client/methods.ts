@@ -2,6 +2,7 @@
 
 import * as b from './build-messages.ts';
 import * as m from './messages.ts';
+import * as r from './runtime-messages.ts';
 import * as t from './tree-messages.ts';
 import { decode, encode, type Input, type Message, type Shape } from './wire.ts';
 
@@ -95,4 +96,29 @@ export const verifyRuntime = method(
   'RuntimeService/VerifyRuntime',
   t.VerifyRuntimeRequest,
   t.VerifyRuntimeResponse,
+);
+export const listRuntimes = method(
+  'RuntimeService/ListRuntimes',
+  m.EmptyRequest,
+  r.ListRuntimesResponse,
+);
+export const getRuntimeInfo = method(
+  'RuntimeService/GetRuntimeInfo',
+  r.GetRuntimeInfoRequest,
+  r.GetRuntimeInfoResponse,
+);
+export const testRuntime = method(
+  'RuntimeService/TestRuntime',
+  r.TestRuntimeRequest,
+  r.TestRuntimeResponse,
+);
+export const removeRuntime = method(
+  'RuntimeService/RemoveRuntime',
+  r.RemoveRuntimeRequest,
+  r.RemoveRuntimeResponse,
+);
+export const validateRuntimeSpec = method(
+  'RuntimeService/ValidateRuntimeSpec',
+  r.ValidateRuntimeSpecRequest,
+  r.ValidateRuntimeSpecResponse,
 );

@@ -18,6 +18,7 @@ import * as volumes from '../gen/joblet/volumes_pb.ts';
 import { JobletError } from '../shared/errors.ts';
 import * as builds from './build-messages.ts';
 import * as messages from './messages.ts';
+import * as present from './runtime-messages.ts';
 import * as trees from './tree-messages.ts';
 import { decode, encode, type Field, type Shape } from './wire.ts';
 
@@ -34,7 +35,10 @@ function descriptorOf(name: string): DescMessage {
   return generated[`${name}Schema`] as DescMessage;
 }
 
-const shapes = Object.entries({ ...messages, ...builds, ...trees }) as [string, Shape][];
+const shapes = Object.entries({ ...messages, ...builds, ...present, ...trees }) as [
+  string,
+  Shape,
+][];
 
 const scalarNames: Readonly<Record<number, string>> = {
   [ScalarType.STRING]: 'string',

@@ -249,6 +249,7 @@ async function start(
     disks,
     catalogue,
     trees,
+    uses,
     runtimes,
     config,
     log,

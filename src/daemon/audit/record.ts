@@ -16,6 +16,7 @@ export const actions = [
   'volume.created',
   'volume.resized',
   'volume.removed',
+  'runtime.removed',
   'call.refused',
   'certificates.reload',
   'state.copied',

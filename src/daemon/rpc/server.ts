@@ -18,6 +18,10 @@ import { type Refusal, Refusals } from '../audit/refusals.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { type Credentials, describeChange, readRevoked, watchFiles } from '../credentials.ts';
 import type { Log } from '../log.ts';
+import type { Catalogue } from '../runtimes/catalogue.ts';
+import type { Runtimes } from '../runtimes/runtimes.ts';
+import type { Trees } from '../runtimes/trees.ts';
+import type { Uses } from '../runtimes/uses.ts';
 import { auditHandlers } from './audit.ts';
 import { buildHandlers } from './builds.ts';
 import { FailedCalls } from './failed-calls.ts';
@@ -28,16 +32,17 @@ import { type JobParts, jobHandlers } from './jobs.ts';
 import { legacyHandlers } from './legacy.ts';
 import { monitoringHandlers } from './monitoring.ts';
 import { refusedBeforehand, refusedInside } from './refused-calls.ts';
-import { type TreeParts, treeHandlers } from './trees.ts';
+import { runtimeHandlers } from './runtimes.ts';
+import { treeHandlers } from './trees.ts';
 import { volumeHandlers } from './volumes.ts';
 
 export interface RpcParts
-  extends Pick<
-      JobParts,
-      'jobs' | 'logs' | 'uploads' | 'postures' | 'runtimes' | 'samples' | 'layoutKind'
-    >,
-    TreeParts {
-  readonly audit: Pick<Audit, 'recordSoon' | 'query' | 'read' | 'verify'>;
+  extends Pick<JobParts, 'jobs' | 'logs' | 'uploads' | 'postures' | 'samples' | 'layoutKind'> {
+  readonly catalogue: Catalogue;
+  readonly trees: Trees;
+  readonly uses: Uses;
+  readonly runtimes: Runtimes;
+  readonly audit: Pick<Audit, 'record' | 'recordSoon' | 'query' | 'read' | 'verify'>;
   readonly volumes: Parameters<typeof volumeHandlers>[0];
   readonly disks: readonly string[];
   readonly config: Config;
@@ -112,7 +117,11 @@ export function createRpc(all: RpcParts): Rpc {
   server.add(MonitoringService, monitoringHandlers());
   server.add(AuditService, auditHandlers(audit));
   server.add(NetworkService, {});
-  server.add(RuntimeService, { ...buildHandlers(), ...treeHandlers(all) });
+  server.add(RuntimeService, {
+    ...runtimeHandlers({ ...parts, ...all }),
+    ...buildHandlers(),
+    ...treeHandlers(all),
+  });
   server.add(VolumeService, volumeHandlers(volumes, config.volumes));
   server.add(PersistService, {});
 

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file joblet/runtimes.proto.
  */
 export const file_joblet_runtimes: GenFile = /*@__PURE__*/
-  fileDesc("ChVqb2JsZXQvcnVudGltZXMucHJvdG8SBmpvYmxldCJSChRMaXN0UnVudGltZXNSZXNwb25zZRIlCghydW50aW1lcxgBIAMoCzITLmpvYmxldC5SdW50aW1lSW5mbxITCgpkaXNrX2J5dGVzGLkBIAEoAyK3AwoLUnVudGltZUluZm8SDAoEbmFtZRgBIAEoCRIQCghsYW5ndWFnZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEhIKCnNpemVfYnl0ZXMYBSABKAMSEAoIcGFja2FnZXMYBiADKAkSEQoJYXZhaWxhYmxlGAcgASgIEjEKDHJlcXVpcmVtZW50cxgIIAEoCzIbLmpvYmxldC5SdW50aW1lUmVxdWlyZW1lbnRzEhgKEGxhbmd1YWdlX3ZlcnNpb24YCSABKAkSEQoJbGlicmFyaWVzGAogAygJEjkKC2Vudmlyb25tZW50GAsgAygLMiQuam9ibGV0LlJ1bnRpbWVJbmZvLkVudmlyb25tZW50RW50cnkSLAoKYnVpbGRfaW5mbxgMIAEoCzIYLmpvYmxldC5SdW50aW1lQnVpbGRJbmZvEhUKDW9yaWdpbmFsX3lhbWwYDSABKAkSFQoMdW5pcXVlX2J5dGVzGLkBIAEoAxoyChBFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiOQoTUnVudGltZVJlcXVpcmVtZW50cxIVCg1hcmNoaXRlY3R1cmVzGAEgAygJEgsKA2dwdRgCIAEoCCJKChBSdW50aW1lQnVpbGRJbmZvEhAKCGJ1aWx0X2F0GAEgASgJEhIKCmJ1aWx0X3dpdGgYAiABKAkSEAoIcGxhdGZvcm0YAyABKAkiKAoVR2V0UnVudGltZUluZm9SZXF1ZXN0Eg8KB3J1bnRpbWUYASABKAkiTQoWR2V0UnVudGltZUluZm9SZXNwb25zZRIkCgdydW50aW1lGAEgASgLMhMuam9ibGV0LlJ1bnRpbWVJbmZvEg0KBWZvdW5kGAIgASgIIiUKElRlc3RSdW50aW1lUmVxdWVzdBIPCgdydW50aW1lGAEgASgJIlgKE1Rlc3RSdW50aW1lUmVzcG9uc2USDwoHc3VjY2VzcxgCIAEoCBIOCgZvdXRwdXQYAyABKAkSDQoFZXJyb3IYBCABKAkSEQoJZXhpdF9jb2RlGAUgASgFIo4BChVJbnN0YWxsUnVudGltZVJlcXVlc3QSFAoMcnVudGltZV9zcGVjGAEgASgJEhIKCnJlcG9zaXRvcnkYAiABKAkSDgoGYnJhbmNoGAMgASgJEgwKBHBhdGgYBCABKAkSFwoPZm9yY2VfcmVpbnN0YWxsGAUgASgIEhQKDHJlZ2lzdHJ5X3VybBgGIAEoCSKSAQoWSW5zdGFsbFJ1bnRpbWVSZXNwb25zZRIWCg5idWlsZF9qb2JfdXVpZBgBIAEoCRIUCgxydW50aW1lX3NwZWMYAiABKAkSDgoGc3RhdHVzGAMgASgJEg8KB21lc3NhZ2UYBCABKAkSEgoKcmVwb3NpdG9yeRgFIAEoCRIVCg1yZXNvbHZlZF9wYXRoGAYgASgJIocBCh5JbnN0YWxsUnVudGltZUZyb21Mb2NhbFJlcXVlc3QSFAoMcnVudGltZV9zcGVjGAEgASgJEiIKBWZpbGVzGAIgAygLMhMuam9ibGV0LlJ1bnRpbWVGaWxlEhcKD2ZvcmNlX3JlaW5zdGFsbBgDIAEoCBISCgl1cGxvYWRfaWQYuQEgASgJIkAKC1J1bnRpbWVGaWxlEgwKBHBhdGgYASABKAkSDwoHY29udGVudBgCIAEoDBISCgpleGVjdXRhYmxlGAMgASgIIsUBChhSdW50aW1lSW5zdGFsbGF0aW9uQ2h1bmsSNwoIcHJvZ3Jlc3MYASABKAsyIy5qb2JsZXQuUnVudGltZUluc3RhbGxhdGlvblByb2dyZXNzSAASLQoDbG9nGAIgASgLMh4uam9ibGV0LlJ1bnRpbWVJbnN0YWxsYXRpb25Mb2dIABIzCgZyZXN1bHQYAyABKAsyIS5qb2JsZXQuUnVudGltZUluc3RhbGxhdGlvblJlc3VsdEgAQgwKCmNodW5rX3R5cGUicAobUnVudGltZUluc3RhbGxhdGlvblByb2dyZXNzEg8KB21lc3NhZ2UYASABKAkSDAoEc3RlcBgCIAEoBRITCgt0b3RhbF9zdGVwcxgDIAEoBRINCgRkb25lGLkBIAEoAxIOCgV0b3RhbBi6ASABKAMiJgoWUnVudGltZUluc3RhbGxhdGlvbkxvZxIMCgRkYXRhGAEgASgMIpIBChlSdW50aW1lSW5zdGFsbGF0aW9uUmVzdWx0Eg8KB3N1Y2Nlc3MYASABKAgSDwoHbWVzc2FnZRgCIAEoCRIUCgxydW50aW1lX3NwZWMYAyABKAkSFAoMaW5zdGFsbF9wYXRoGAQgASgJEhMKCnNpemVfYnl0ZXMYuQEgASgDEhIKCW5ld19ieXRlcxi6ASABKAMiMgoaVmFsaWRhdGVSdW50aW1lU3BlY1JlcXVlc3QSFAoMcnVudGltZV9zcGVjGAEgASgJIoIBChtWYWxpZGF0ZVJ1bnRpbWVTcGVjUmVzcG9uc2USDQoFdmFsaWQYASABKAgSDwoHbWVzc2FnZRgCIAEoCRIXCg9ub3JtYWxpemVkX3NwZWMYAyABKAkSKgoJc3BlY19pbmZvGAQgASgLMhcuam9ibGV0LlJ1bnRpbWVTcGVjSW5mbyJcCg9SdW50aW1lU3BlY0luZm8SEAoIbGFuZ3VhZ2UYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCgh2YXJpYW50cxgDIAMoCRIUCgxhcmNoaXRlY3R1cmUYBCABKAkiJwoUUmVtb3ZlUnVudGltZVJlcXVlc3QSDwoHcnVudGltZRgBIAEoCSJUChVSZW1vdmVSdW50aW1lUmVzcG9uc2USDwoHc3VjY2VzcxgBIAEoCBIPCgdtZXNzYWdlGAIgASgJEhkKEWZyZWVkX3NwYWNlX2J5dGVzGAMgASgDImQKE0J1aWxkUnVudGltZVJlcXVlc3QSFAoMeWFtbF9jb250ZW50GAEgASgJEg8KB2RyeV9ydW4YAiABKAgSDwoHdmVyYm9zZRgDIAEoCBIVCg1mb3JjZV9yZWJ1aWxkGAQgASgIIqABChRCdWlsZFJ1bnRpbWVQcm9ncmVzcxIrCgVwaGFzZRgBIAEoCzIaLmpvYmxldC5CdWlsZFBoYXNlUHJvZ3Jlc3NIABIjCgNsb2cYAiABKAsyFC5qb2JsZXQuQnVpbGRMb2dMaW5lSAASJQoGcmVzdWx0GAMgASgLMhMuam9ibGV0LkJ1aWxkUmVzdWx0SABCDwoNcHJvZ3Jlc3NfdHlwZSJlChJCdWlsZFBoYXNlUHJvZ3Jlc3MSFAoMcGhhc2VfbnVtYmVyGAEgASgFEhQKDHRvdGFsX3BoYXNlcxgCIAEoBRISCgpwaGFzZV9uYW1lGAMgASgJEg8KB21lc3NhZ2UYBCABKAkiQQoMQnVpbGRMb2dMaW5lEg0KBWxldmVsGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEQoJdGltZXN0YW1wGAMgASgDIqMBCgtCdWlsZFJlc3VsdBIPCgdzdWNjZXNzGAEgASgIEg8KB21lc3NhZ2UYAiABKAkSFAoMcnVudGltZV9uYW1lGAMgASgJEhcKD3J1bnRpbWVfdmVyc2lvbhgEIAEoCRIUCgxpbnN0YWxsX3BhdGgYBSABKAkSEgoKc2l6ZV9ieXRlcxgGIAEoAxIZChFidWlsZF9kdXJhdGlvbl9tcxgHIAEoAyJGChpWYWxpZGF0ZVJ1bnRpbWVZQU1MUmVxdWVzdBIUCgx5YW1sX2NvbnRlbnQYASABKAkSEgoJZmlsZV9uYW1lGL4BIAEoCSKLAQobVmFsaWRhdGVSdW50aW1lWUFNTFJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEg8KB21lc3NhZ2UYAiABKAkSDgoGZXJyb3JzGAMgAygJEhAKCHdhcm5pbmdzGAQgAygJEioKCXNwZWNfaW5mbxgFIAEoCzIXLmpvYmxldC5SdW50aW1lWUFNTEluZm8igAIKD1J1bnRpbWVZQU1MSW5mbxIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEAoIbGFuZ3VhZ2UYAyABKAkSGAoQbGFuZ3VhZ2VfdmVyc2lvbhgEIAEoCRITCgtkZXNjcmlwdGlvbhgFIAEoCRIUCgxwaXBfcGFja2FnZXMYBiADKAkSFAoMbnBtX3BhY2thZ2VzGAcgAygJEhEKCWhhc19ob29rcxgIIAEoCBIUCgxyZXF1aXJlc19ncHUYCSABKAgSDQoEYmFzZRi+ASABKAkSFQoMYXB0X3BhY2thZ2VzGL8BIAMoCRISCglwbGF0Zm9ybXMYwAEgAygJIicKFFZlcmlmeVJ1bnRpbWVSZXF1ZXN0Eg8KB3J1bnRpbWUYASABKAkiQQoVVmVyaWZ5UnVudGltZVJlc3BvbnNlEigKCHJ1bnRpbWVzGAEgAygLMhYuam9ibGV0LlJ1bnRpbWVWZXJkaWN0IsgBCg5SdW50aW1lVmVyZGljdBIPCgdydW50aW1lGAEgASgJEg0KBXNvdW5kGAIgASgIEg8KB2VudHJpZXMYAyABKAMSEgoKc2l6ZV9ieXRlcxgEIAEoAxIRCglzaWduYXR1cmUYBSABKAkSDgoGa2V5X2lkGAYgASgJEigKCGZpbmRpbmdzGAcgAygLMhYuam9ibGV0LlJ1bnRpbWVGaW5kaW5nEhUKDWZpbmRpbmdfY291bnQYCCABKAMSDQoFbm90ZXMYCSADKAkiLwoOUnVudGltZUZpbmRpbmcSDAoEcGF0aBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIjUKElBhY2tSdW50aW1lUmVxdWVzdBIPCgdydW50aW1lGAEgASgJEg4KBmZvcm1hdBgCIAEoCSJgChBQYWNrUnVudGltZUNodW5rEhEKCWZpbGVfbmFtZRgBIAEoCRIMCgRkYXRhGAIgASgMEgwKBGRvbmUYAyABKAMSDQoFdG90YWwYBCABKAMSDgoGc2hhMjU2GAUgASgJMsQJCg5SdW50aW1lU2VydmljZRJCCgxMaXN0UnVudGltZXMSFC5qb2JsZXQuRW1wdHlSZXF1ZXN0Ghwuam9ibGV0Lkxpc3RSdW50aW1lc1Jlc3BvbnNlEk8KDkdldFJ1bnRpbWVJbmZvEh0uam9ibGV0LkdldFJ1bnRpbWVJbmZvUmVxdWVzdBoeLmpvYmxldC5HZXRSdW50aW1lSW5mb1Jlc3BvbnNlEkYKC1Rlc3RSdW50aW1lEhouam9ibGV0LlRlc3RSdW50aW1lUmVxdWVzdBobLmpvYmxldC5UZXN0UnVudGltZVJlc3BvbnNlElkKGEluc3RhbGxSdW50aW1lRnJvbUdpdGh1YhIdLmpvYmxldC5JbnN0YWxsUnVudGltZVJlcXVlc3QaHi5qb2JsZXQuSW5zdGFsbFJ1bnRpbWVSZXNwb25zZRJhChdJbnN0YWxsUnVudGltZUZyb21Mb2NhbBImLmpvYmxldC5JbnN0YWxsUnVudGltZUZyb21Mb2NhbFJlcXVlc3QaHi5qb2JsZXQuSW5zdGFsbFJ1bnRpbWVSZXNwb25zZRJmCiFTdHJlYW1pbmdJbnN0YWxsUnVudGltZUZyb21HaXRodWISHS5qb2JsZXQuSW5zdGFsbFJ1bnRpbWVSZXF1ZXN0GiAuam9ibGV0LlJ1bnRpbWVJbnN0YWxsYXRpb25DaHVuazABEm4KIFN0cmVhbWluZ0luc3RhbGxSdW50aW1lRnJvbUxvY2FsEiYuam9ibGV0Lkluc3RhbGxSdW50aW1lRnJvbUxvY2FsUmVxdWVzdBogLmpvYmxldC5SdW50aW1lSW5zdGFsbGF0aW9uQ2h1bmswARJeChNWYWxpZGF0ZVJ1bnRpbWVTcGVjEiIuam9ibGV0LlZhbGlkYXRlUnVudGltZVNwZWNSZXF1ZXN0GiMuam9ibGV0LlZhbGlkYXRlUnVudGltZVNwZWNSZXNwb25zZRJMCg1SZW1vdmVSdW50aW1lEhwuam9ibGV0LlJlbW92ZVJ1bnRpbWVSZXF1ZXN0Gh0uam9ibGV0LlJlbW92ZVJ1bnRpbWVSZXNwb25zZRJLCgxCdWlsZFJ1bnRpbWUSGy5qb2JsZXQuQnVpbGRSdW50aW1lUmVxdWVzdBocLmpvYmxldC5CdWlsZFJ1bnRpbWVQcm9ncmVzczABEl4KE1ZhbGlkYXRlUnVudGltZVlBTUwSIi5qb2JsZXQuVmFsaWRhdGVSdW50aW1lWUFNTFJlcXVlc3QaIy5qb2JsZXQuVmFsaWRhdGVSdW50aW1lWUFNTFJlc3BvbnNlEk8KDkluc3RhbGxSdW50aW1lEh0uam9ibGV0Lkluc3RhbGxSdW50aW1lUmVxdWVzdBoeLmpvYmxldC5JbnN0YWxsUnVudGltZVJlc3BvbnNlEkwKDVZlcmlmeVJ1bnRpbWUSHC5qb2JsZXQuVmVyaWZ5UnVudGltZVJlcXVlc3QaHS5qb2JsZXQuVmVyaWZ5UnVudGltZVJlc3BvbnNlEkUKC1BhY2tSdW50aW1lEhouam9ibGV0LlBhY2tSdW50aW1lUmVxdWVzdBoYLmpvYmxldC5QYWNrUnVudGltZUNodW5rMAFiBnByb3RvMw", [file_joblet_common]);
+  fileDesc("ChVqb2JsZXQvcnVudGltZXMucHJvdG8SBmpvYmxldCJSChRMaXN0UnVudGltZXNSZXNwb25zZRIlCghydW50aW1lcxgBIAMoCzITLmpvYmxldC5SdW50aW1lSW5mbxITCgpkaXNrX2J5dGVzGLkBIAEoAyKNBAoLUnVudGltZUluZm8SDAoEbmFtZRgBIAEoCRIQCghsYW5ndWFnZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEhIKCnNpemVfYnl0ZXMYBSABKAMSEAoIcGFja2FnZXMYBiADKAkSEQoJYXZhaWxhYmxlGAcgASgIEjEKDHJlcXVpcmVtZW50cxgIIAEoCzIbLmpvYmxldC5SdW50aW1lUmVxdWlyZW1lbnRzEhgKEGxhbmd1YWdlX3ZlcnNpb24YCSABKAkSEQoJbGlicmFyaWVzGAogAygJEjkKC2Vudmlyb25tZW50GAsgAygLMiQuam9ibGV0LlJ1bnRpbWVJbmZvLkVudmlyb25tZW50RW50cnkSLAoKYnVpbGRfaW5mbxgMIAEoCzIYLmpvYmxldC5SdW50aW1lQnVpbGRJbmZvEhUKDW9yaWdpbmFsX3lhbWwYDSABKAkSDQoEdHlwZRi0ASABKAkSEAoHcHJvYmxlbRi1ASABKAkSEAoHYWxpYXNlcxi2ASADKAkSDgoFdGVzdHMYtwEgAygJEhEKCHdhcm5pbmdzGLgBIAMoCRIVCgx1bmlxdWVfYnl0ZXMYuQEgASgDGjIKEEVudmlyb25tZW50RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJ3ChNSdW50aW1lUmVxdWlyZW1lbnRzEhUKDWFyY2hpdGVjdHVyZXMYASADKAkSCwoDZ3B1GAIgASgIEhkKEG1pbl9tZW1vcnlfYnl0ZXMYtAEgASgDEiEKGHJlY29tbWVuZGVkX21lbW9yeV9ieXRlcxi1ASABKAMiSgoQUnVudGltZUJ1aWxkSW5mbxIQCghidWlsdF9hdBgBIAEoCRISCgpidWlsdF93aXRoGAIgASgJEhAKCHBsYXRmb3JtGAMgASgJIigKFUdldFJ1bnRpbWVJbmZvUmVxdWVzdBIPCgdydW50aW1lGAEgASgJIl8KFkdldFJ1bnRpbWVJbmZvUmVzcG9uc2USJAoHcnVudGltZRgBIAEoCzITLmpvYmxldC5SdW50aW1lSW5mbxINCgVmb3VuZBgCIAEoCBIQCgdtZXNzYWdlGLQBIAEoCSIlChJUZXN0UnVudGltZVJlcXVlc3QSDwoHcnVudGltZRgBIAEoCSKDAQoTVGVzdFJ1bnRpbWVSZXNwb25zZRIPCgdzdWNjZXNzGAIgASgIEg4KBm91dHB1dBgDIAEoCRINCgVlcnJvchgEIAEoCRIRCglleGl0X2NvZGUYBSABKAUSKQoFdGVzdHMYtAEgAygLMhkuam9ibGV0LlJ1bnRpbWVUZXN0UmVzdWx0ImkKEVJ1bnRpbWVUZXN0UmVzdWx0EgwKBG5hbWUYASABKAkSDgoGcGFzc2VkGAIgASgIEg8KB3Byb2JsZW0YAyABKAkSEAoIam9iX3V1aWQYBCABKAkSEwoLZHVyYXRpb25fbXMYBSABKAMijgEKFUluc3RhbGxSdW50aW1lUmVxdWVzdBIUCgxydW50aW1lX3NwZWMYASABKAkSEgoKcmVwb3NpdG9yeRgCIAEoCRIOCgZicmFuY2gYAyABKAkSDAoEcGF0aBgEIAEoCRIXCg9mb3JjZV9yZWluc3RhbGwYBSABKAgSFAoMcmVnaXN0cnlfdXJsGAYgASgJIpIBChZJbnN0YWxsUnVudGltZVJlc3BvbnNlEhYKDmJ1aWxkX2pvYl91dWlkGAEgASgJEhQKDHJ1bnRpbWVfc3BlYxgCIAEoCRIOCgZzdGF0dXMYAyABKAkSDwoHbWVzc2FnZRgEIAEoCRISCgpyZXBvc2l0b3J5GAUgASgJEhUKDXJlc29sdmVkX3BhdGgYBiABKAkihwEKHkluc3RhbGxSdW50aW1lRnJvbUxvY2FsUmVxdWVzdBIUCgxydW50aW1lX3NwZWMYASABKAkSIgoFZmlsZXMYAiADKAsyEy5qb2JsZXQuUnVudGltZUZpbGUSFwoPZm9yY2VfcmVpbnN0YWxsGAMgASgIEhIKCXVwbG9hZF9pZBi5ASABKAkiQAoLUnVudGltZUZpbGUSDAoEcGF0aBgBIAEoCRIPCgdjb250ZW50GAIgASgMEhIKCmV4ZWN1dGFibGUYAyABKAgixQEKGFJ1bnRpbWVJbnN0YWxsYXRpb25DaHVuaxI3Cghwcm9ncmVzcxgBIAEoCzIjLmpvYmxldC5SdW50aW1lSW5zdGFsbGF0aW9uUHJvZ3Jlc3NIABItCgNsb2cYAiABKAsyHi5qb2JsZXQuUnVudGltZUluc3RhbGxhdGlvbkxvZ0gAEjMKBnJlc3VsdBgDIAEoCzIhLmpvYmxldC5SdW50aW1lSW5zdGFsbGF0aW9uUmVzdWx0SABCDAoKY2h1bmtfdHlwZSJwChtSdW50aW1lSW5zdGFsbGF0aW9uUHJvZ3Jlc3MSDwoHbWVzc2FnZRgBIAEoCRIMCgRzdGVwGAIgASgFEhMKC3RvdGFsX3N0ZXBzGAMgASgFEg0KBGRvbmUYuQEgASgDEg4KBXRvdGFsGLoBIAEoAyImChZSdW50aW1lSW5zdGFsbGF0aW9uTG9nEgwKBGRhdGEYASABKAwikgEKGVJ1bnRpbWVJbnN0YWxsYXRpb25SZXN1bHQSDwoHc3VjY2VzcxgBIAEoCBIPCgdtZXNzYWdlGAIgASgJEhQKDHJ1bnRpbWVfc3BlYxgDIAEoCRIUCgxpbnN0YWxsX3BhdGgYBCABKAkSEwoKc2l6ZV9ieXRlcxi5ASABKAMSEgoJbmV3X2J5dGVzGLoBIAEoAyIyChpWYWxpZGF0ZVJ1bnRpbWVTcGVjUmVxdWVzdBIUCgxydW50aW1lX3NwZWMYASABKAkiggEKG1ZhbGlkYXRlUnVudGltZVNwZWNSZXNwb25zZRINCgV2YWxpZBgBIAEoCBIPCgdtZXNzYWdlGAIgASgJEhcKD25vcm1hbGl6ZWRfc3BlYxgDIAEoCRIqCglzcGVjX2luZm8YBCABKAsyFy5qb2JsZXQuUnVudGltZVNwZWNJbmZvIlwKD1J1bnRpbWVTcGVjSW5mbxIQCghsYW5ndWFnZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhAKCHZhcmlhbnRzGAMgAygJEhQKDGFyY2hpdGVjdHVyZRgEIAEoCSInChRSZW1vdmVSdW50aW1lUmVxdWVzdBIPCgdydW50aW1lGAEgASgJImYKFVJlbW92ZVJ1bnRpbWVSZXNwb25zZRIPCgdzdWNjZXNzGAEgASgIEg8KB21lc3NhZ2UYAiABKAkSGQoRZnJlZWRfc3BhY2VfYnl0ZXMYAyABKAMSEAoHcmVtb3ZlZBi0ASADKAkiZAoTQnVpbGRSdW50aW1lUmVxdWVzdBIUCgx5YW1sX2NvbnRlbnQYASABKAkSDwoHZHJ5X3J1bhgCIAEoCBIPCgd2ZXJib3NlGAMgASgIEhUKDWZvcmNlX3JlYnVpbGQYBCABKAgioAEKFEJ1aWxkUnVudGltZVByb2dyZXNzEisKBXBoYXNlGAEgASgLMhouam9ibGV0LkJ1aWxkUGhhc2VQcm9ncmVzc0gAEiMKA2xvZxgCIAEoCzIULmpvYmxldC5CdWlsZExvZ0xpbmVIABIlCgZyZXN1bHQYAyABKAsyEy5qb2JsZXQuQnVpbGRSZXN1bHRIAEIPCg1wcm9ncmVzc190eXBlImUKEkJ1aWxkUGhhc2VQcm9ncmVzcxIUCgxwaGFzZV9udW1iZXIYASABKAUSFAoMdG90YWxfcGhhc2VzGAIgASgFEhIKCnBoYXNlX25hbWUYAyABKAkSDwoHbWVzc2FnZRgEIAEoCSJBCgxCdWlsZExvZ0xpbmUSDQoFbGV2ZWwYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIRCgl0aW1lc3RhbXAYAyABKAMiowEKC0J1aWxkUmVzdWx0Eg8KB3N1Y2Nlc3MYASABKAgSDwoHbWVzc2FnZRgCIAEoCRIUCgxydW50aW1lX25hbWUYAyABKAkSFwoPcnVudGltZV92ZXJzaW9uGAQgASgJEhQKDGluc3RhbGxfcGF0aBgFIAEoCRISCgpzaXplX2J5dGVzGAYgASgDEhkKEWJ1aWxkX2R1cmF0aW9uX21zGAcgASgDIkYKGlZhbGlkYXRlUnVudGltZVlBTUxSZXF1ZXN0EhQKDHlhbWxfY29udGVudBgBIAEoCRISCglmaWxlX25hbWUYvgEgASgJIosBChtWYWxpZGF0ZVJ1bnRpbWVZQU1MUmVzcG9uc2USDQoFdmFsaWQYASABKAgSDwoHbWVzc2FnZRgCIAEoCRIOCgZlcnJvcnMYAyADKAkSEAoId2FybmluZ3MYBCADKAkSKgoJc3BlY19pbmZvGAUgASgLMhcuam9ibGV0LlJ1bnRpbWVZQU1MSW5mbyKAAgoPUnVudGltZVlBTUxJbmZvEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCghsYW5ndWFnZRgDIAEoCRIYChBsYW5ndWFnZV92ZXJzaW9uGAQgASgJEhMKC2Rlc2NyaXB0aW9uGAUgASgJEhQKDHBpcF9wYWNrYWdlcxgGIAMoCRIUCgxucG1fcGFja2FnZXMYByADKAkSEQoJaGFzX2hvb2tzGAggASgIEhQKDHJlcXVpcmVzX2dwdRgJIAEoCBINCgRiYXNlGL4BIAEoCRIVCgxhcHRfcGFja2FnZXMYvwEgAygJEhIKCXBsYXRmb3JtcxjAASADKAkiJwoUVmVyaWZ5UnVudGltZVJlcXVlc3QSDwoHcnVudGltZRgBIAEoCSJBChVWZXJpZnlSdW50aW1lUmVzcG9uc2USKAoIcnVudGltZXMYASADKAsyFi5qb2JsZXQuUnVudGltZVZlcmRpY3QiyAEKDlJ1bnRpbWVWZXJkaWN0Eg8KB3J1bnRpbWUYASABKAkSDQoFc291bmQYAiABKAgSDwoHZW50cmllcxgDIAEoAxISCgpzaXplX2J5dGVzGAQgASgDEhEKCXNpZ25hdHVyZRgFIAEoCRIOCgZrZXlfaWQYBiABKAkSKAoIZmluZGluZ3MYByADKAsyFi5qb2JsZXQuUnVudGltZUZpbmRpbmcSFQoNZmluZGluZ19jb3VudBgIIAEoAxINCgVub3RlcxgJIAMoCSIvCg5SdW50aW1lRmluZGluZxIMCgRwYXRoGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiNQoSUGFja1J1bnRpbWVSZXF1ZXN0Eg8KB3J1bnRpbWUYASABKAkSDgoGZm9ybWF0GAIgASgJImAKEFBhY2tSdW50aW1lQ2h1bmsSEQoJZmlsZV9uYW1lGAEgASgJEgwKBGRhdGEYAiABKAwSDAoEZG9uZRgDIAEoAxINCgV0b3RhbBgEIAEoAxIOCgZzaGEyNTYYBSABKAkyxAkKDlJ1bnRpbWVTZXJ2aWNlEkIKDExpc3RSdW50aW1lcxIULmpvYmxldC5FbXB0eVJlcXVlc3QaHC5qb2JsZXQuTGlzdFJ1bnRpbWVzUmVzcG9uc2USTwoOR2V0UnVudGltZUluZm8SHS5qb2JsZXQuR2V0UnVudGltZUluZm9SZXF1ZXN0Gh4uam9ibGV0LkdldFJ1bnRpbWVJbmZvUmVzcG9uc2USRgoLVGVzdFJ1bnRpbWUSGi5qb2JsZXQuVGVzdFJ1bnRpbWVSZXF1ZXN0Ghsuam9ibGV0LlRlc3RSdW50aW1lUmVzcG9uc2USWQoYSW5zdGFsbFJ1bnRpbWVGcm9tR2l0aHViEh0uam9ibGV0Lkluc3RhbGxSdW50aW1lUmVxdWVzdBoeLmpvYmxldC5JbnN0YWxsUnVudGltZVJlc3BvbnNlEmEKF0luc3RhbGxSdW50aW1lRnJvbUxvY2FsEiYuam9ibGV0Lkluc3RhbGxSdW50aW1lRnJvbUxvY2FsUmVxdWVzdBoeLmpvYmxldC5JbnN0YWxsUnVudGltZVJlc3BvbnNlEmYKIVN0cmVhbWluZ0luc3RhbGxSdW50aW1lRnJvbUdpdGh1YhIdLmpvYmxldC5JbnN0YWxsUnVudGltZVJlcXVlc3QaIC5qb2JsZXQuUnVudGltZUluc3RhbGxhdGlvbkNodW5rMAESbgogU3RyZWFtaW5nSW5zdGFsbFJ1bnRpbWVGcm9tTG9jYWwSJi5qb2JsZXQuSW5zdGFsbFJ1bnRpbWVGcm9tTG9jYWxSZXF1ZXN0GiAuam9ibGV0LlJ1bnRpbWVJbnN0YWxsYXRpb25DaHVuazABEl4KE1ZhbGlkYXRlUnVudGltZVNwZWMSIi5qb2JsZXQuVmFsaWRhdGVSdW50aW1lU3BlY1JlcXVlc3QaIy5qb2JsZXQuVmFsaWRhdGVSdW50aW1lU3BlY1Jlc3BvbnNlEkwKDVJlbW92ZVJ1bnRpbWUSHC5qb2JsZXQuUmVtb3ZlUnVudGltZVJlcXVlc3QaHS5qb2JsZXQuUmVtb3ZlUnVudGltZVJlc3BvbnNlEksKDEJ1aWxkUnVudGltZRIbLmpvYmxldC5CdWlsZFJ1bnRpbWVSZXF1ZXN0Ghwuam9ibGV0LkJ1aWxkUnVudGltZVByb2dyZXNzMAESXgoTVmFsaWRhdGVSdW50aW1lWUFNTBIiLmpvYmxldC5WYWxpZGF0ZVJ1bnRpbWVZQU1MUmVxdWVzdBojLmpvYmxldC5WYWxpZGF0ZVJ1bnRpbWVZQU1MUmVzcG9uc2USTwoOSW5zdGFsbFJ1bnRpbWUSHS5qb2JsZXQuSW5zdGFsbFJ1bnRpbWVSZXF1ZXN0Gh4uam9ibGV0Lkluc3RhbGxSdW50aW1lUmVzcG9uc2USTAoNVmVyaWZ5UnVudGltZRIcLmpvYmxldC5WZXJpZnlSdW50aW1lUmVxdWVzdBodLmpvYmxldC5WZXJpZnlSdW50aW1lUmVzcG9uc2USRQoLUGFja1J1bnRpbWUSGi5qb2JsZXQuUGFja1J1bnRpbWVSZXF1ZXN0Ghguam9ibGV0LlBhY2tSdW50aW1lQ2h1bmswAWIGcHJvdG8z", [file_joblet_common]);
 
 /**
  * A list of runtimes.
@@ -142,6 +142,41 @@ export type RuntimeInfo = Message<"joblet.RuntimeInfo"> & {
   originalYaml: string;
 
   /**
+   * `system`, or `managed` when people look after it by hand.
+   *
+   * @generated from field: string type = 180;
+   */
+  type: string;
+
+  /**
+   * Why no job can use it; empty when jobs can.
+   *
+   * @generated from field: string problem = 181;
+   */
+  problem: string;
+
+  /**
+   * Further names that mean it.
+   *
+   * @generated from field: repeated string aliases = 182;
+   */
+  aliases: string[];
+
+  /**
+   * The tests that TestRuntime runs in it.
+   *
+   * @generated from field: repeated string tests = 183;
+   */
+  tests: string[];
+
+  /**
+   * What its author may have meant differently.
+   *
+   * @generated from field: repeated string warnings = 184;
+   */
+  warnings: string[];
+
+  /**
    * Bytes that no other runtime has: so much would be free without it.
    *
    * @generated from field: int64 unique_bytes = 185;
@@ -175,6 +210,20 @@ export type RuntimeRequirements = Message<"joblet.RuntimeRequirements"> & {
    * @generated from field: bool gpu = 2;
    */
   gpu: boolean;
+
+  /**
+   * Jobs with less memory are refused; 0 asks for nothing.
+   *
+   * @generated from field: int64 min_memory_bytes = 180;
+   */
+  minMemoryBytes: bigint;
+
+  /**
+   * What most of its jobs need; 0 is not known.
+   *
+   * @generated from field: int64 recommended_memory_bytes = 181;
+   */
+  recommendedMemoryBytes: bigint;
 };
 
 /**
@@ -259,6 +308,13 @@ export type GetRuntimeInfoResponse = Message<"joblet.GetRuntimeInfoResponse"> & 
    * @generated from field: bool found = 2;
    */
   found: boolean;
+
+  /**
+   * Why it was not found, with the name that was meant, perhaps.
+   *
+   * @generated from field: string message = 180;
+   */
+  message: string;
 };
 
 /**
@@ -322,6 +378,13 @@ export type TestRuntimeResponse = Message<"joblet.TestRuntimeResponse"> & {
    * @generated from field: int32 exit_code = 5;
    */
   exitCode: number;
+
+  /**
+   * Each of the runtime's own tests that was run.
+   *
+   * @generated from field: repeated joblet.RuntimeTestResult tests = 180;
+   */
+  tests: RuntimeTestResult[];
 };
 
 /**
@@ -330,6 +393,55 @@ export type TestRuntimeResponse = Message<"joblet.TestRuntimeResponse"> & {
  */
 export const TestRuntimeResponseSchema: GenMessage<TestRuntimeResponse> = /*@__PURE__*/
   messageDesc(file_joblet_runtimes, 7);
+
+/**
+ * How one test of a runtime went.
+ *
+ * @generated from message joblet.RuntimeTestResult
+ */
+export type RuntimeTestResult = Message<"joblet.RuntimeTestResult"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * It passed.
+   *
+   * @generated from field: bool passed = 2;
+   */
+  passed: boolean;
+
+  /**
+   * What is wrong; empty when it passed.
+   *
+   * @generated from field: string problem = 3;
+   */
+  problem: string;
+
+  /**
+   * The job that it was.
+   *
+   * @generated from field: string job_uuid = 4;
+   */
+  jobUuid: string;
+
+  /**
+   * How long it ran.
+   *
+   * @generated from field: int64 duration_ms = 5;
+   */
+  durationMs: bigint;
+};
+
+/**
+ * Describes the message joblet.RuntimeTestResult.
+ * Use `create(RuntimeTestResultSchema)` to create a new message.
+ */
+export const RuntimeTestResultSchema: GenMessage<RuntimeTestResult> = /*@__PURE__*/
+  messageDesc(file_joblet_runtimes, 8);
 
 /**
  * A runtime to install.
@@ -385,7 +497,7 @@ export type InstallRuntimeRequest = Message<"joblet.InstallRuntimeRequest"> & {
  * Use `create(InstallRuntimeRequestSchema)` to create a new message.
  */
 export const InstallRuntimeRequestSchema: GenMessage<InstallRuntimeRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 8);
+  messageDesc(file_joblet_runtimes, 9);
 
 /**
  * An installation that was begun.
@@ -441,7 +553,7 @@ export type InstallRuntimeResponse = Message<"joblet.InstallRuntimeResponse"> & 
  * Use `create(InstallRuntimeResponseSchema)` to create a new message.
  */
 export const InstallRuntimeResponseSchema: GenMessage<InstallRuntimeResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 9);
+  messageDesc(file_joblet_runtimes, 10);
 
 /**
  * A runtime to install from files.
@@ -484,7 +596,7 @@ export type InstallRuntimeFromLocalRequest = Message<"joblet.InstallRuntimeFromL
  * Use `create(InstallRuntimeFromLocalRequestSchema)` to create a new message.
  */
 export const InstallRuntimeFromLocalRequestSchema: GenMessage<InstallRuntimeFromLocalRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 10);
+  messageDesc(file_joblet_runtimes, 11);
 
 /**
  * A file of a runtime's specification.
@@ -519,7 +631,7 @@ export type RuntimeFile = Message<"joblet.RuntimeFile"> & {
  * Use `create(RuntimeFileSchema)` to create a new message.
  */
 export const RuntimeFileSchema: GenMessage<RuntimeFile> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 11);
+  messageDesc(file_joblet_runtimes, 12);
 
 /**
  * News of an installation.
@@ -564,7 +676,7 @@ export type RuntimeInstallationChunk = Message<"joblet.RuntimeInstallationChunk"
  * Use `create(RuntimeInstallationChunkSchema)` to create a new message.
  */
 export const RuntimeInstallationChunkSchema: GenMessage<RuntimeInstallationChunk> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 12);
+  messageDesc(file_joblet_runtimes, 13);
 
 /**
  * A step of an installation.
@@ -613,7 +725,7 @@ export type RuntimeInstallationProgress = Message<"joblet.RuntimeInstallationPro
  * Use `create(RuntimeInstallationProgressSchema)` to create a new message.
  */
 export const RuntimeInstallationProgressSchema: GenMessage<RuntimeInstallationProgress> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 13);
+  messageDesc(file_joblet_runtimes, 14);
 
 /**
  * Output of an installation.
@@ -634,7 +746,7 @@ export type RuntimeInstallationLog = Message<"joblet.RuntimeInstallationLog"> & 
  * Use `create(RuntimeInstallationLogSchema)` to create a new message.
  */
 export const RuntimeInstallationLogSchema: GenMessage<RuntimeInstallationLog> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 14);
+  messageDesc(file_joblet_runtimes, 15);
 
 /**
  * The end of an installation.
@@ -690,7 +802,7 @@ export type RuntimeInstallationResult = Message<"joblet.RuntimeInstallationResul
  * Use `create(RuntimeInstallationResultSchema)` to create a new message.
  */
 export const RuntimeInstallationResultSchema: GenMessage<RuntimeInstallationResult> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 15);
+  messageDesc(file_joblet_runtimes, 16);
 
 /**
  * A runtime's name to take apart.
@@ -711,7 +823,7 @@ export type ValidateRuntimeSpecRequest = Message<"joblet.ValidateRuntimeSpecRequ
  * Use `create(ValidateRuntimeSpecRequestSchema)` to create a new message.
  */
 export const ValidateRuntimeSpecRequestSchema: GenMessage<ValidateRuntimeSpecRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 16);
+  messageDesc(file_joblet_runtimes, 17);
 
 /**
  * What a runtime's name says.
@@ -753,7 +865,7 @@ export type ValidateRuntimeSpecResponse = Message<"joblet.ValidateRuntimeSpecRes
  * Use `create(ValidateRuntimeSpecResponseSchema)` to create a new message.
  */
 export const ValidateRuntimeSpecResponseSchema: GenMessage<ValidateRuntimeSpecResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 17);
+  messageDesc(file_joblet_runtimes, 18);
 
 /**
  * The parts of a runtime's name.
@@ -795,7 +907,7 @@ export type RuntimeSpecInfo = Message<"joblet.RuntimeSpecInfo"> & {
  * Use `create(RuntimeSpecInfoSchema)` to create a new message.
  */
 export const RuntimeSpecInfoSchema: GenMessage<RuntimeSpecInfo> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 18);
+  messageDesc(file_joblet_runtimes, 19);
 
 /**
  * Which runtime to remove.
@@ -816,7 +928,7 @@ export type RemoveRuntimeRequest = Message<"joblet.RemoveRuntimeRequest"> & {
  * Use `create(RemoveRuntimeRequestSchema)` to create a new message.
  */
 export const RemoveRuntimeRequestSchema: GenMessage<RemoveRuntimeRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 19);
+  messageDesc(file_joblet_runtimes, 20);
 
 /**
  * A runtime that was removed.
@@ -844,6 +956,13 @@ export type RemoveRuntimeResponse = Message<"joblet.RemoveRuntimeResponse"> & {
    * @generated from field: int64 freed_space_bytes = 3;
    */
   freedSpaceBytes: bigint;
+
+  /**
+   * What was removed, each as `name@version`.
+   *
+   * @generated from field: repeated string removed = 180;
+   */
+  removed: string[];
 };
 
 /**
@@ -851,7 +970,7 @@ export type RemoveRuntimeResponse = Message<"joblet.RemoveRuntimeResponse"> & {
  * Use `create(RemoveRuntimeResponseSchema)` to create a new message.
  */
 export const RemoveRuntimeResponseSchema: GenMessage<RemoveRuntimeResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 20);
+  messageDesc(file_joblet_runtimes, 21);
 
 /**
  * A runtime to build.
@@ -893,7 +1012,7 @@ export type BuildRuntimeRequest = Message<"joblet.BuildRuntimeRequest"> & {
  * Use `create(BuildRuntimeRequestSchema)` to create a new message.
  */
 export const BuildRuntimeRequestSchema: GenMessage<BuildRuntimeRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 21);
+  messageDesc(file_joblet_runtimes, 22);
 
 /**
  * News of a build.
@@ -938,7 +1057,7 @@ export type BuildRuntimeProgress = Message<"joblet.BuildRuntimeProgress"> & {
  * Use `create(BuildRuntimeProgressSchema)` to create a new message.
  */
 export const BuildRuntimeProgressSchema: GenMessage<BuildRuntimeProgress> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 22);
+  messageDesc(file_joblet_runtimes, 23);
 
 /**
  * A phase of a build.
@@ -980,7 +1099,7 @@ export type BuildPhaseProgress = Message<"joblet.BuildPhaseProgress"> & {
  * Use `create(BuildPhaseProgressSchema)` to create a new message.
  */
 export const BuildPhaseProgressSchema: GenMessage<BuildPhaseProgress> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 23);
+  messageDesc(file_joblet_runtimes, 24);
 
 /**
  * A line of a build's output.
@@ -1015,7 +1134,7 @@ export type BuildLogLine = Message<"joblet.BuildLogLine"> & {
  * Use `create(BuildLogLineSchema)` to create a new message.
  */
 export const BuildLogLineSchema: GenMessage<BuildLogLine> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 24);
+  messageDesc(file_joblet_runtimes, 25);
 
 /**
  * The end of a build.
@@ -1078,7 +1197,7 @@ export type BuildResult = Message<"joblet.BuildResult"> & {
  * Use `create(BuildResultSchema)` to create a new message.
  */
 export const BuildResultSchema: GenMessage<BuildResult> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 25);
+  messageDesc(file_joblet_runtimes, 26);
 
 /**
  * A build specification to check.
@@ -1106,7 +1225,7 @@ export type ValidateRuntimeYAMLRequest = Message<"joblet.ValidateRuntimeYAMLRequ
  * Use `create(ValidateRuntimeYAMLRequestSchema)` to create a new message.
  */
 export const ValidateRuntimeYAMLRequestSchema: GenMessage<ValidateRuntimeYAMLRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 26);
+  messageDesc(file_joblet_runtimes, 27);
 
 /**
  * What is wrong with a build specification.
@@ -1155,7 +1274,7 @@ export type ValidateRuntimeYAMLResponse = Message<"joblet.ValidateRuntimeYAMLRes
  * Use `create(ValidateRuntimeYAMLResponseSchema)` to create a new message.
  */
 export const ValidateRuntimeYAMLResponseSchema: GenMessage<ValidateRuntimeYAMLResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 27);
+  messageDesc(file_joblet_runtimes, 28);
 
 /**
  * What a build specification says.
@@ -1253,7 +1372,7 @@ export type RuntimeYAMLInfo = Message<"joblet.RuntimeYAMLInfo"> & {
  * Use `create(RuntimeYAMLInfoSchema)` to create a new message.
  */
 export const RuntimeYAMLInfoSchema: GenMessage<RuntimeYAMLInfo> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 28);
+  messageDesc(file_joblet_runtimes, 29);
 
 /**
  * Which runtimes to look through.
@@ -1274,7 +1393,7 @@ export type VerifyRuntimeRequest = Message<"joblet.VerifyRuntimeRequest"> & {
  * Use `create(VerifyRuntimeRequestSchema)` to create a new message.
  */
 export const VerifyRuntimeRequestSchema: GenMessage<VerifyRuntimeRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 29);
+  messageDesc(file_joblet_runtimes, 30);
 
 /**
  * What was found.
@@ -1295,7 +1414,7 @@ export type VerifyRuntimeResponse = Message<"joblet.VerifyRuntimeResponse"> & {
  * Use `create(VerifyRuntimeResponseSchema)` to create a new message.
  */
 export const VerifyRuntimeResponseSchema: GenMessage<VerifyRuntimeResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 30);
+  messageDesc(file_joblet_runtimes, 31);
 
 /**
  * Whether a runtime is what was installed.
@@ -1372,7 +1491,7 @@ export type RuntimeVerdict = Message<"joblet.RuntimeVerdict"> & {
  * Use `create(RuntimeVerdictSchema)` to create a new message.
  */
 export const RuntimeVerdictSchema: GenMessage<RuntimeVerdict> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 31);
+  messageDesc(file_joblet_runtimes, 32);
 
 /**
  * One thing that is not as it should be.
@@ -1400,7 +1519,7 @@ export type RuntimeFinding = Message<"joblet.RuntimeFinding"> & {
  * Use `create(RuntimeFindingSchema)` to create a new message.
  */
 export const RuntimeFindingSchema: GenMessage<RuntimeFinding> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 32);
+  messageDesc(file_joblet_runtimes, 33);
 
 /**
  * A runtime to pack.
@@ -1428,7 +1547,7 @@ export type PackRuntimeRequest = Message<"joblet.PackRuntimeRequest"> & {
  * Use `create(PackRuntimeRequestSchema)` to create a new message.
  */
 export const PackRuntimeRequestSchema: GenMessage<PackRuntimeRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 33);
+  messageDesc(file_joblet_runtimes, 34);
 
 /**
  * A piece of a pack.
@@ -1477,7 +1596,7 @@ export type PackRuntimeChunk = Message<"joblet.PackRuntimeChunk"> & {
  * Use `create(PackRuntimeChunkSchema)` to create a new message.
  */
 export const PackRuntimeChunkSchema: GenMessage<PackRuntimeChunk> = /*@__PURE__*/
-  messageDesc(file_joblet_runtimes, 34);
+  messageDesc(file_joblet_runtimes, 35);
 
 /**
  * Installs, builds, checks and removes runtimes.
