@@ -1,0 +1,5 @@
+public class HelloWorld {
+  public static void main(String[] words) {
+    System.out.println("Hello, Joblet!");
+  }
+}
