@@ -199,6 +199,7 @@ async function startApi(log: Log) {
     catalogue: none,
     trees: none,
     samples: none,
+    monitoring: none,
     layoutKind: 'v2',
     runtimes: none,
     uses: none,

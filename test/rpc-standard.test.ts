@@ -28,7 +28,7 @@ let viewer: Client;
 before(async () => {
   served = await startServer((server) => {
     server.add(JobService, {});
-    server.add(MonitoringService, monitoringHandlers());
+    server.add(MonitoringService, monitoringHandlers({} as never));
   });
   viewer = connect(served.port, await clientPair(['viewer']));
 });

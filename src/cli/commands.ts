@@ -55,6 +55,18 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'say whether jobs can use the runtimes',
     load: async () => (await import('./runtime.ts')).runtimeStatus,
   },
+  'monitor status': {
+    summary: 'show how the node does',
+    load: async () => (await import('./monitor.ts')).monitorStatus,
+  },
+  'monitor top': {
+    summary: 'show jobs and processes by what they use, live',
+    load: async () => (await import('./monitor.ts')).monitorTop,
+  },
+  'monitor watch': {
+    summary: 'show how the node does, again and again',
+    load: async () => (await import('./monitor.ts')).monitorWatch,
+  },
   'runtime validate': {
     summary: 'check the specification or the name of a runtime',
     load: async () => (await import('./runtime-validate.ts')).runtimeValidate,
@@ -121,9 +133,10 @@ export const commands: Readonly<Record<string, Entry>> = {
 export const groups: Readonly<Record<string, string>> = {
   job: 'Run jobs and look after them.',
   runtime: 'Look after runtimes, the trees of programs that jobs run in.',
+  monitor: 'See how the node does.',
   volume: 'Keep files that outlive jobs.',
   workflow: 'Run jobs that depend on each other, from one file.',
 };
 
 /** Commands of later versions. */
-export const laterCommands: readonly string[] = ['network', 'monitor', 'gpu', 'admin', 'logs'];
+export const laterCommands: readonly string[] = ['network', 'gpu', 'admin', 'logs'];

@@ -1,10 +1,7 @@
 // Help texts, made from the tables of commands and flags. They fit a terminal of 80 columns.
 
-import { type Command, type Flags, globalFlags } from './command.ts';
+import type { Command, Flags } from './command.ts';
 import { commands, groups } from './commands.ts';
-
-/** What is beside the names in a list of commands. */
-const LIST_COLUMNS = 60;
 
 /** The flag as one writes it: `-e, --env NAME=VALUE`. */
 function spell(name: string, flags: Flags): string {
@@ -56,12 +53,13 @@ function members(group: string): (readonly [name: string, about: string])[] {
 
 /** The help of a group such as `job`. */
 export function groupHelp(group: string): string {
+  const all = members(group);
   return joined([
     [groups[group] ?? ''],
     ['Usage:', `  rnx ${group} COMMAND [flags]`],
-    ['Commands:', ...listed(members(group))],
+    ['Commands:', ...listed(all)],
     ['Everywhere:', globalLine],
-    ['Example:', `  rnx ${group} run --help`],
+    ['Example:', `  rnx ${group} ${all[0]?.[0]} --help`],
   ]);
 }
 
@@ -75,26 +73,20 @@ export function rootHelp(): string {
     [
       'Commands:',
       ...listed([
-        ...Object.keys(groups).flatMap((group) => {
-          const names = members(group).map(([name]) => name);
-          return lines(names).map((line, at) => [at === 0 ? group : '', line] as const);
-        }),
+        ...Object.entries(groups).map(([group, about]) => [group, inList(about)] as const),
         ...members(''),
       ]),
     ],
-    ['Flags:', ...flagLines(globalFlags)],
-    ['Example:', '  rnx job run --wait echo "Hello, Joblet!"'],
+    ['Everywhere:', globalLine],
+    [
+      'Examples:',
+      '  rnx job run --wait echo "Hello, Joblet!"',
+      '  rnx job run --help        what a command can do',
+    ],
   ]);
 }
 
-/** Words by commas, on as many lines as they take. */
-function lines(words: readonly string[]): string[] {
-  const found: string[] = [];
-  for (const [at, word] of words.entries()) {
-    const text = at < words.length - 1 ? `${word},` : word;
-    const last = found.at(-1);
-    if (last === undefined || last.length + text.length >= LIST_COLUMNS) found.push(text);
-    else found[found.length - 1] = `${last} ${text}`;
-  }
-  return found;
+/** A sentence as it stands among summaries. */
+function inList(sentence: string): string {
+  return sentence.charAt(0).toLowerCase() + sentence.slice(1).replace(/\.$/, '');
 }

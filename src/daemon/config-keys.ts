@@ -418,6 +418,14 @@ export const sections = {
       'How long records of the audit log are kept; 0 is as long as there is room',
     ),
   },
+  monitoring: {
+    system_interval: key(
+      duration(1000, 3_600_000),
+      10_000,
+      'Time between two looks at the host, which the rates of a single status are counted from',
+    ),
+    cloud_detection: key(flag, true, 'Ask in which cloud this host runs, once, behind the start'),
+  },
   job_metrics: {
     default_sample_rate: key(
       duration(1000, 3_600_000),
@@ -504,8 +512,8 @@ export const refusals: Readonly<Record<string, Refusal>> = {
   'ipc.enabled': { because: 'output is always kept', only: true },
   ipc: oneDaemon,
   volume: { because: 'what there is to set about volumes is in the section volumes' },
-  'monitoring.enabled': { ...later, only: false },
-  monitoring: later,
+  'monitoring.enabled': always,
+  'monitoring.bind_address': later,
   'job_metrics.enabled': always,
   'job_metrics.storage_dir': { because: "samples lie beside the job's log, in logs.directory" },
   'job_metrics.retention_days': { because: 'samples are kept as long as their job' },

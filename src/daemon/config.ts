@@ -293,6 +293,10 @@ function toConfig(values: Values, file: string) {
     state: values.state,
     audit: { maxRecords: values.audit.maxRecords, maxAgeMs: values.audit.maxAge },
     logs: values.logs,
+    monitoring: {
+      intervalMs: values.monitoring.system_interval,
+      cloudDetection: values.monitoring.cloud_detection,
+    },
     jobMetrics: { intervalMs: values.job_metrics.default_sample_rate },
     run: values.run,
     uploads: { directory: filesystem.baseDir, ...values.uploads },

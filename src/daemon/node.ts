@@ -24,6 +24,7 @@ import { CgroupSlots } from './linux/cgroup-slots.ts';
 import { reserveOf } from './linux/disk.ts';
 import { readConditions, requireConditions, requireRights } from './linux/host-conditions.ts';
 import { hostRoot } from './linux/host-root.ts';
+import { readHostSystem } from './linux/host-usage.ts';
 import { keeperAddresses } from './linux/keeper-address.ts';
 import { LAUNCH_BINARY } from './linux/launch-binary.ts';
 import { Launcher } from './linux/launcher.ts';
@@ -39,6 +40,8 @@ import { Db } from './store/db.ts';
 import { assertTogether, makeWritable } from './store/directories.ts';
 import { faultOf } from './store/faults.ts';
 import { tellOwner } from './store/owner.ts';
+import { type Cloud, detectCloud } from './telemetry/cloud.ts';
+import { HostWatch } from './telemetry/host.ts';
 import { Samples } from './telemetry/samples.ts';
 import { version } from './version.ts';
 import { VolumeStore } from './volumes/store.ts';
@@ -237,6 +240,15 @@ async function start(
     log.info('the state was copied', { file });
   };
   stops.push(await listenControl(config.run.directory, (question) => copyTo(question.copyTo)));
+  const host = new HostWatch();
+  host.start(config.monitoring.intervalMs);
+  stops.push(() => host.stop());
+  let cloud: Cloud | undefined;
+  if (config.monitoring.cloudDetection) {
+    void detectCloud().then((found) => {
+      cloud = found;
+    });
+  }
   const rpc = createRpc({
     jobs,
     logs,
@@ -244,6 +256,14 @@ async function start(
     postures,
     samples,
     layoutKind: layout.kind,
+    monitoring: {
+      host,
+      samples,
+      system: readHostSystem(),
+      cloud: () => cloud,
+      volumesDirectory: config.volumes.directory,
+      nodeId: config.server.nodeId,
+    },
     audit,
     volumes,
     disks,

@@ -99,14 +99,14 @@ export interface JobUsage {
 const PROCESSES_LOOKED_AT = 128;
 
 /** No file of these is longer, but those of hosts with very many disks or interfaces. */
-const FILE_BYTES = 64 * 1024;
+const FILE_BYTES = 256 * 1024;
 const buffer = Buffer.allocUnsafe(FILE_BYTES);
 
 /** Loop devices are numbered so. */
 const LOOP_MAJOR = '7:';
 
 /** The text of a small file of the kernel's; empty when it is not there, or no more. */
-function read(file: string): string {
+export function readSmallFile(file: string): string {
   let fd: number;
   try {
     fd = openSync(file, 'r');
@@ -140,14 +140,34 @@ export function readJobUsage(
   nowMs: number,
 ): JobUsage | undefined {
   const unified = path.join(layout.kind === 'v2' ? layout.base : layout.unified, name);
-  const pids = read(path.join(unified, 'cgroup.procs')).split('\n').slice(0, -1);
+  const pids = readSmallFile(path.join(unified, 'cgroup.procs')).split('\n').slice(0, -1);
   const [first] = pids;
   if (first === undefined) return undefined;
   return {
     atMs: nowMs,
     ...readCounters(layout, name),
-    network: parseInterfaces(read(`/proc/${first}/net/dev`)),
+    network: parseInterfaces(readSmallFile(`/proc/${first}/net/dev`)),
     processes: { ...readTasks(layout, name), ...readProcesses(pids) },
+  };
+}
+
+/** The little of a job's use that is shown of many at once. */
+export interface BriefUsage {
+  readonly cpuUsec: number;
+  readonly memoryBytes: number;
+  readonly tasks: number;
+}
+
+/** Reads only that, as the kernel counts it. */
+export function readBriefUsage(layout: CgroupLayout, name: string): BriefUsage {
+  const isV2 = layout.kind === 'v2';
+  const of = (directory: string, file: string) => readSmallFile(path.join(directory, name, file));
+  return {
+    cpuUsec: keyed(of(isV2 ? layout.base : layout.unified, 'cpu.stat'))('usage_usec'),
+    memoryBytes: Number(
+      isV2 ? of(layout.base, 'memory.current') : of(layout.base.memory, 'memory.usage_in_bytes'),
+    ),
+    tasks: Number(of(isV2 ? layout.base : layout.base.pids, 'pids.current')),
   };
 }
 
@@ -156,7 +176,7 @@ export function readJobUsage(
  * microseconds, and traffic with disks. Little enough to be read at each start.
  */
 export function readUsedUp(layout: CgroupLayout & { readonly kind: 'v1' }, name: string): UsedUp {
-  const times = keyed(read(path.join(layout.unified, name, 'cpu.stat')));
+  const times = keyed(readSmallFile(path.join(layout.unified, name, 'cpu.stat')));
   return {
     usageUsec: times('usage_usec'),
     userUsec: times('user_usec'),
@@ -167,27 +187,27 @@ export function readUsedUp(layout: CgroupLayout & { readonly kind: 'v1' }, name:
 
 function readBlkio(at: string): Record<string, DeviceUsage> {
   return parseBlkio(
-    read(path.join(at, 'blkio.throttle.io_service_bytes')),
-    read(path.join(at, 'blkio.throttle.io_serviced')),
+    readSmallFile(path.join(at, 'blkio.throttle.io_service_bytes')),
+    readSmallFile(path.join(at, 'blkio.throttle.io_serviced')),
   );
 }
 
 function readCounters(layout: CgroupLayout, name: string): Pick<JobUsage, 'cpu' | 'memory' | 'io'> {
   if (layout.kind === 'v2') {
     const at = path.join(layout.base, name);
-    const cpu = keyed(read(path.join(at, 'cpu.stat')));
+    const cpu = keyed(readSmallFile(path.join(at, 'cpu.stat')));
     return {
       cpu: { ...cpuUsage(cpu, cpu, 'throttled_usec', 1), ...pressureOf(at, 'cpu') },
       memory: { ...memoryV2(at), ...pressureOf(at, 'memory') },
       io: {
-        devices: parseIoStat(read(path.join(at, 'io.stat'))),
+        devices: parseIoStat(readSmallFile(path.join(at, 'io.stat'))),
         ...pressureOf(at, 'io'),
       },
     };
   }
   const unified = path.join(layout.unified, name);
-  const times = keyed(read(path.join(unified, 'cpu.stat')));
-  const periods = keyed(read(path.join(layout.base.cpu, name, 'cpu.stat')));
+  const times = keyed(readSmallFile(path.join(unified, 'cpu.stat')));
+  const periods = keyed(readSmallFile(path.join(layout.base.cpu, name, 'cpu.stat')));
   return {
     cpu: { ...cpuUsage(times, periods, 'throttled_time', 1000), ...pressureOf(unified, 'cpu') },
     memory: {
@@ -235,10 +255,10 @@ function cpuUsage(times: Numbers, periods: Numbers, throttledKey: string, unit: 
 }
 
 function memoryV2(at: string): MemoryUsage {
-  const stat = keyed(read(path.join(at, 'memory.stat')));
-  const events = keyed(read(path.join(at, 'memory.events')));
+  const stat = keyed(readSmallFile(path.join(at, 'memory.stat')));
+  const events = keyed(readSmallFile(path.join(at, 'memory.events')));
   return {
-    current: Number(read(path.join(at, 'memory.current'))),
+    current: Number(readSmallFile(path.join(at, 'memory.current'))),
     anon: stat('anon'),
     file: stat('file'),
     kernelStack: stat('kernel_stack'),
@@ -257,9 +277,9 @@ function memoryV2(at: string): MemoryUsage {
 
 /** v1 tells kernel memory and sockets only in sum, and not what of it is stacks. */
 function memoryV1(at: string): MemoryUsage {
-  const stat = keyed(read(path.join(at, 'memory.stat')));
-  const kills = keyed(read(path.join(at, 'memory.oom_control')))('oom_kill');
-  const number = (file: string) => Number(read(path.join(at, file)));
+  const stat = keyed(readSmallFile(path.join(at, 'memory.stat')));
+  const kills = keyed(readSmallFile(path.join(at, 'memory.oom_control')))('oom_kill');
+  const number = (file: string) => Number(readSmallFile(path.join(at, file)));
   return {
     current: number('memory.usage_in_bytes'),
     anon: stat('rss'),
@@ -280,7 +300,7 @@ function memoryV1(at: string): MemoryUsage {
 
 /** Nothing where the kernel keeps no account of it. */
 function pressureOf(at: string, of: string): { readonly pressure?: Pressure } {
-  const pressure = parsePressure(read(path.join(at, `${of}.pressure`)));
+  const pressure = parsePressure(readSmallFile(path.join(at, `${of}.pressure`)));
   return pressure === undefined ? {} : { pressure };
 }
 
@@ -366,8 +386,8 @@ export function parseInterfaces(text: string): Record<string, InterfaceUsage> {
 function readTasks(layout: CgroupLayout, name: string): Pick<ProcessUsage, 'tasks' | 'limitHits'> {
   const at = path.join(layout.kind === 'v2' ? layout.base : layout.base.pids, name);
   return {
-    tasks: Number(read(path.join(at, 'pids.current'))),
-    limitHits: keyed(read(path.join(at, 'pids.events')))('max'),
+    tasks: Number(readSmallFile(path.join(at, 'pids.current'))),
+    limitHits: keyed(readSmallFile(path.join(at, 'pids.events')))('max'),
   };
 }
 
@@ -386,7 +406,8 @@ function readProcesses(pids: readonly string[]): Omit<ProcessUsage, 'tasks' | 'l
   let [threads, openFds] = [0, 0];
   for (const pid of pids.slice(0, PROCESSES_LOOKED_AT)) {
     // The name in parentheses may hold anything.
-    const [state = '', ...fields] = read(`/proc/${pid}/stat`).split(') ').at(-1)?.split(' ') ?? [];
+    const [state = '', ...fields] =
+      readSmallFile(`/proc/${pid}/stat`).split(') ').at(-1)?.split(' ') ?? [];
     const word = states.get(state);
     if (word === undefined) continue;
     count[word]++;
@@ -395,7 +416,7 @@ function readProcesses(pids: readonly string[]): Omit<ProcessUsage, 'tasks' | 'l
   }
   // Process 1 may be ours; the others have the command's.
   const one = pids.slice(0, PROCESSES_LOOKED_AT).at(-1);
-  const maxFds = parseOpenFiles(read(`/proc/${one}/limits`));
+  const maxFds = parseOpenFiles(readSmallFile(`/proc/${one}/limits`));
   return { threads, ...count, openFds, maxFds };
 }
 

@@ -30,7 +30,7 @@ import type { CallRecord } from './handlers.ts';
 import type { JobPolicy } from './job-spec.ts';
 import { type JobParts, jobHandlers } from './jobs.ts';
 import { legacyHandlers } from './legacy.ts';
-import { monitoringHandlers } from './monitoring.ts';
+import { type MonitoringParts, monitoringHandlers } from './monitoring.ts';
 import { refusedBeforehand, refusedInside } from './refused-calls.ts';
 import { runtimeHandlers } from './runtimes.ts';
 import { treeHandlers } from './trees.ts';
@@ -44,6 +44,7 @@ export interface RpcParts
   readonly runtimes: Runtimes;
   readonly audit: Pick<Audit, 'record' | 'recordSoon' | 'query' | 'read' | 'verify'>;
   readonly volumes: Parameters<typeof volumeHandlers>[0];
+  readonly monitoring: Omit<MonitoringParts, 'jobs'>;
   readonly disks: readonly string[];
   readonly config: Config;
   readonly log: Log;
@@ -78,6 +79,7 @@ export function createRpc(all: RpcParts): Rpc {
     runtimes,
     samples,
     layoutKind,
+    monitoring,
     audit,
     volumes,
     disks,
@@ -114,7 +116,7 @@ export function createRpc(all: RpcParts): Rpc {
   };
   server.add(JobService, jobHandlers(parts));
   server.add(JobletService, legacyHandlers(parts));
-  server.add(MonitoringService, monitoringHandlers());
+  server.add(MonitoringService, monitoringHandlers({ ...monitoring, jobs }));
   server.add(AuditService, auditHandlers(audit));
   server.add(NetworkService, {});
   server.add(RuntimeService, {

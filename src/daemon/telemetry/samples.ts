@@ -3,7 +3,13 @@
 
 import { JobletError, messageOf } from '../../shared/errors.ts';
 import type { CgroupLayout } from '../linux/cgroup.ts';
-import { type JobUsage, readJobUsage, type UsedUp } from '../linux/job-usage.ts';
+import {
+  type BriefUsage,
+  type JobUsage,
+  readBriefUsage,
+  readJobUsage,
+  type UsedUp,
+} from '../linux/job-usage.ts';
 import type { Log } from '../log.ts';
 import { type Base, baseAt, nothingBefore, without } from './base.ts';
 import { appendLines, readLines } from './sample-file.ts';
@@ -49,6 +55,7 @@ const QUEUE_LIMIT = 1000;
 
 /** Jobs that are looked at before the event loop gets its turn. */
 const LOOKS_AT_ONCE = 8;
+const BRIEF_LOOKS_AT_ONCE = 64;
 
 interface Reader {
   readonly queue: JobUsage[];
@@ -143,6 +150,16 @@ export class Samples {
     return readers;
   }
 
+  /** The jobs that run, in short and as the kernel counts them: rates are made of two of these. */
+  async brief(): Promise<Map<string, BriefUsage>> {
+    const all = new Map<string, BriefUsage>();
+    for (const [id, { cgroup }] of [...this.#jobs]) {
+      all.set(id, readBriefUsage(this.#parts.layout, cgroup));
+      if (all.size % BRIEF_LOOKS_AT_ONCE === 0) await afterOthers();
+    }
+    return all;
+  }
+
   #arm(): void {
     if (this.#isArmed) return;
     const [next] = this.#due.values();
@@ -161,7 +178,7 @@ export class Samples {
       if (job === undefined) continue;
       this.#due.set(id, now + this.#parts.intervalMs);
       await this.#look(job);
-      if (++looks % LOOKS_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (++looks % LOOKS_AT_ONCE === 0) await afterOthers();
     }
     this.#isArmed = false;
     this.#arm();
@@ -195,6 +212,11 @@ export class Samples {
     }
     return undefined;
   }
+}
+
+/** The event loop gets its turn. */
+function afterOthers(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function firstBase({ before }: Sampled, counted: JobUsage): Base {

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file joblet/monitoring.proto.
  */
 export const file_joblet_monitoring: GenFile = /*@__PURE__*/
-  fileDesc("Chdqb2JsZXQvbW9uaXRvcmluZy5wcm90bxIGam9ibGV0IpEDChRTeXN0ZW1TdGF0dXNSZXNwb25zZRIRCgl0aW1lc3RhbXAYASABKAkSEQoJYXZhaWxhYmxlGAIgASgIEh4KBGhvc3QYAyABKAsyEC5qb2JsZXQuSG9zdEluZm8SHwoDY3B1GAQgASgLMhIuam9ibGV0LkNQVU1ldHJpY3MSJQoGbWVtb3J5GAUgASgLMhUuam9ibGV0Lk1lbW9yeU1ldHJpY3MSIgoFZGlza3MYBiADKAsyEy5qb2JsZXQuRGlza01ldHJpY3MSKAoIbmV0d29ya3MYByADKAsyFi5qb2JsZXQuTmV0d29ya01ldHJpY3MSHQoCaW8YCCABKAsyES5qb2JsZXQuSU9NZXRyaWNzEikKCXByb2Nlc3NlcxgJIAEoCzIWLmpvYmxldC5Qcm9jZXNzTWV0cmljcxIgCgVjbG91ZBgKIAEoCzIRLmpvYmxldC5DbG91ZEluZm8SMQoOc2VydmVyX3ZlcnNpb24YCyABKAsyGS5qb2JsZXQuU2VydmVyVmVyc2lvbkluZm8izAIKFVN5c3RlbU1ldHJpY3NSZXNwb25zZRIRCgl0aW1lc3RhbXAYASABKAkSHgoEaG9zdBgCIAEoCzIQLmpvYmxldC5Ib3N0SW5mbxIfCgNjcHUYAyABKAsyEi5qb2JsZXQuQ1BVTWV0cmljcxIlCgZtZW1vcnkYBCABKAsyFS5qb2JsZXQuTWVtb3J5TWV0cmljcxIiCgVkaXNrcxgFIAMoCzITLmpvYmxldC5EaXNrTWV0cmljcxIoCghuZXR3b3JrcxgGIAMoCzIWLmpvYmxldC5OZXR3b3JrTWV0cmljcxIdCgJpbxgHIAEoCzIRLmpvYmxldC5JT01ldHJpY3MSKQoJcHJvY2Vzc2VzGAggASgLMhYuam9ibGV0LlByb2Nlc3NNZXRyaWNzEiAKBWNsb3VkGAkgASgLMhEuam9ibGV0LkNsb3VkSW5mbyJGChRTdHJlYW1NZXRyaWNzUmVxdWVzdBIYChBpbnRlcnZhbF9zZWNvbmRzGAEgASgFEhQKDG1ldHJpY190eXBlcxgCIAMoCSK4AgoISG9zdEluZm8SEAoIaG9zdG5hbWUYASABKAkSCgoCb3MYAiABKAkSEAoIcGxhdGZvcm0YAyABKAkSFwoPcGxhdGZvcm1fZmFtaWx5GAQgASgJEhgKEHBsYXRmb3JtX3ZlcnNpb24YBSABKAkSFgoOa2VybmVsX3ZlcnNpb24YBiABKAkSEwoLa2VybmVsX2FyY2gYByABKAkSFAoMYXJjaGl0ZWN0dXJlGAggASgJEhEKCWNwdV9jb3VudBgJIAEoBRIUCgx0b3RhbF9tZW1vcnkYCiABKAMSEQoJYm9vdF90aW1lGAsgASgJEg4KBnVwdGltZRgMIAEoAxIPCgdub2RlX2lkGA0gASgJEhIKCnNlcnZlcl9pcHMYDiADKAkSFQoNbWFjX2FkZHJlc3NlcxgPIAMoCSLFAQoKQ1BVTWV0cmljcxINCgVjb3JlcxgBIAEoBRIVCg11c2FnZV9wZXJjZW50GAIgASgBEhEKCXVzZXJfdGltZRgDIAEoARITCgtzeXN0ZW1fdGltZRgEIAEoARIRCglpZGxlX3RpbWUYBSABKAESFAoMaW9fd2FpdF90aW1lGAYgASgBEhIKCnN0ZWFsX3RpbWUYByABKAESFAoMbG9hZF9hdmVyYWdlGAggAygBEhYKDnBlcl9jb3JlX3VzYWdlGAkgAygBIuQBCg1NZW1vcnlNZXRyaWNzEhMKC3RvdGFsX2J5dGVzGAEgASgDEhIKCnVzZWRfYnl0ZXMYAiABKAMSEgoKZnJlZV9ieXRlcxgDIAEoAxIXCg9hdmFpbGFibGVfYnl0ZXMYBCABKAMSFQoNdXNhZ2VfcGVyY2VudBgFIAEoARIUCgxjYWNoZWRfYnl0ZXMYBiABKAMSFgoOYnVmZmVyZWRfYnl0ZXMYByABKAMSEgoKc3dhcF90b3RhbBgIIAEoAxIRCglzd2FwX3VzZWQYCSABKAMSEQoJc3dhcF9mcmVlGAogASgDIvgBCgtEaXNrTWV0cmljcxIOCgZkZXZpY2UYASABKAkSEwoLbW91bnRfcG9pbnQYAiABKAkSEgoKZmlsZXN5c3RlbRgDIAEoCRITCgt0b3RhbF9ieXRlcxgEIAEoAxISCgp1c2VkX2J5dGVzGAUgASgDEhIKCmZyZWVfYnl0ZXMYBiABKAMSFQoNdXNhZ2VfcGVyY2VudBgHIAEoARIUCgxpbm9kZXNfdG90YWwYCCABKAMSEwoLaW5vZGVzX3VzZWQYCSABKAMSEwoLaW5vZGVzX2ZyZWUYCiABKAMSHAoUaW5vZGVzX3VzYWdlX3BlcmNlbnQYCyABKAEiowIKDk5ldHdvcmtNZXRyaWNzEhEKCWludGVyZmFjZRgBIAEoCRIWCg5ieXRlc19yZWNlaXZlZBgCIAEoAxISCgpieXRlc19zZW50GAMgASgDEhgKEHBhY2tldHNfcmVjZWl2ZWQYBCABKAMSFAoMcGFja2V0c19zZW50GAUgASgDEhEKCWVycm9yc19pbhgGIAEoAxISCgplcnJvcnNfb3V0GAcgASgDEhAKCGRyb3BzX2luGAggASgDEhEKCWRyb3BzX291dBgJIAEoAxIUCgxyZWNlaXZlX3JhdGUYCiABKAESFQoNdHJhbnNtaXRfcmF0ZRgLIAEoARIUCgxpcF9hZGRyZXNzZXMYDCADKAkSEwoLbWFjX2FkZHJlc3MYDSABKAkirgEKCUlPTWV0cmljcxITCgt0b3RhbF9yZWFkcxgBIAEoAxIUCgx0b3RhbF93cml0ZXMYAiABKAMSEgoKcmVhZF9ieXRlcxgDIAEoAxITCgt3cml0ZV9ieXRlcxgEIAEoAxIRCglyZWFkX3JhdGUYBSABKAESEgoKd3JpdGVfcmF0ZRgGIAEoARImCgdkaXNrX2lvGAcgAygLMhUuam9ibGV0LkRpc2tJT01ldHJpY3MiyAEKDURpc2tJT01ldHJpY3MSDgoGZGV2aWNlGAEgASgJEhcKD3JlYWRzX2NvbXBsZXRlZBgCIAEoAxIYChB3cml0ZXNfY29tcGxldGVkGAMgASgDEhIKCnJlYWRfYnl0ZXMYBCABKAMSEwoLd3JpdGVfYnl0ZXMYBSABKAMSEQoJcmVhZF90aW1lGAYgASgDEhIKCndyaXRlX3RpbWUYByABKAMSDwoHaW9fdGltZRgIIAEoAxITCgt1dGlsaXphdGlvbhgJIAEoASKBAgoOUHJvY2Vzc01ldHJpY3MSFwoPdG90YWxfcHJvY2Vzc2VzGAEgASgFEhkKEXJ1bm5pbmdfcHJvY2Vzc2VzGAIgASgFEhoKEnNsZWVwaW5nX3Byb2Nlc3NlcxgDIAEoBRIZChFzdG9wcGVkX3Byb2Nlc3NlcxgEIAEoBRIYChB6b21iaWVfcHJvY2Vzc2VzGAUgASgFEhUKDXRvdGFsX3RocmVhZHMYBiABKAUSJwoKdG9wX2J5X2NwdRgHIAMoCzITLmpvYmxldC5Qcm9jZXNzSW5mbxIqCg10b3BfYnlfbWVtb3J5GAggAygLMhMuam9ibGV0LlByb2Nlc3NJbmZvIrwBCgtQcm9jZXNzSW5mbxILCgNwaWQYASABKAUSDAoEcHBpZBgCIAEoBRIMCgRuYW1lGAMgASgJEg8KB2NvbW1hbmQYBCABKAkSEwoLY3B1X3BlcmNlbnQYBSABKAESFgoObWVtb3J5X3BlcmNlbnQYBiABKAESFAoMbWVtb3J5X2J5dGVzGAcgASgDEg4KBnN0YXR1cxgIIAEoCRISCgpzdGFydF90aW1lGAkgASgJEgwKBHVzZXIYCiABKAki5AEKCUNsb3VkSW5mbxIQCghwcm92aWRlchgBIAEoCRIOCgZyZWdpb24YAiABKAkSDAoEem9uZRgDIAEoCRITCgtpbnN0YW5jZV9pZBgEIAEoCRIVCg1pbnN0YW5jZV90eXBlGAUgASgJEhcKD2h5cGVydmlzb3JfdHlwZRgGIAEoCRIxCghtZXRhZGF0YRgHIAMoCzIfLmpvYmxldC5DbG91ZEluZm8uTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEivwEKEVNlcnZlclZlcnNpb25JbmZvEg8KB3ZlcnNpb24YASABKAkSEgoKZ2l0X2NvbW1pdBgCIAEoCRIPCgdnaXRfdGFnGAMgASgJEhIKCmJ1aWxkX2RhdGUYBCABKAkSEQoJY29tcG9uZW50GAUgASgJEhIKCmdvX3ZlcnNpb24YBiABKAkSEAoIcGxhdGZvcm0YByABKAkSFAoMcHJvdG9fY29tbWl0GAggASgJEhEKCXByb3RvX3RhZxgJIAEoCTL1AQoRTW9uaXRvcmluZ1NlcnZpY2USRQoPR2V0U3lzdGVtU3RhdHVzEhQuam9ibGV0LkVtcHR5UmVxdWVzdBocLmpvYmxldC5TeXN0ZW1TdGF0dXNSZXNwb25zZRJUChNTdHJlYW1TeXN0ZW1NZXRyaWNzEhwuam9ibGV0LlN0cmVhbU1ldHJpY3NSZXF1ZXN0Gh0uam9ibGV0LlN5c3RlbU1ldHJpY3NSZXNwb25zZTABEkMKEEdldFNlcnZlclZlcnNpb24SFC5qb2JsZXQuRW1wdHlSZXF1ZXN0Ghkuam9ibGV0LlNlcnZlclZlcnNpb25JbmZvYgZwcm90bzM", [file_joblet_common]);
+  fileDesc("Chdqb2JsZXQvbW9uaXRvcmluZy5wcm90bxIGam9ibGV0IpEDChRTeXN0ZW1TdGF0dXNSZXNwb25zZRIRCgl0aW1lc3RhbXAYASABKAkSEQoJYXZhaWxhYmxlGAIgASgIEh4KBGhvc3QYAyABKAsyEC5qb2JsZXQuSG9zdEluZm8SHwoDY3B1GAQgASgLMhIuam9ibGV0LkNQVU1ldHJpY3MSJQoGbWVtb3J5GAUgASgLMhUuam9ibGV0Lk1lbW9yeU1ldHJpY3MSIgoFZGlza3MYBiADKAsyEy5qb2JsZXQuRGlza01ldHJpY3MSKAoIbmV0d29ya3MYByADKAsyFi5qb2JsZXQuTmV0d29ya01ldHJpY3MSHQoCaW8YCCABKAsyES5qb2JsZXQuSU9NZXRyaWNzEikKCXByb2Nlc3NlcxgJIAEoCzIWLmpvYmxldC5Qcm9jZXNzTWV0cmljcxIgCgVjbG91ZBgKIAEoCzIRLmpvYmxldC5DbG91ZEluZm8SMQoOc2VydmVyX3ZlcnNpb24YCyABKAsyGS5qb2JsZXQuU2VydmVyVmVyc2lvbkluZm8i6wIKFVN5c3RlbU1ldHJpY3NSZXNwb25zZRIRCgl0aW1lc3RhbXAYASABKAkSHgoEaG9zdBgCIAEoCzIQLmpvYmxldC5Ib3N0SW5mbxIfCgNjcHUYAyABKAsyEi5qb2JsZXQuQ1BVTWV0cmljcxIlCgZtZW1vcnkYBCABKAsyFS5qb2JsZXQuTWVtb3J5TWV0cmljcxIiCgVkaXNrcxgFIAMoCzITLmpvYmxldC5EaXNrTWV0cmljcxIoCghuZXR3b3JrcxgGIAMoCzIWLmpvYmxldC5OZXR3b3JrTWV0cmljcxIdCgJpbxgHIAEoCzIRLmpvYmxldC5JT01ldHJpY3MSKQoJcHJvY2Vzc2VzGAggASgLMhYuam9ibGV0LlByb2Nlc3NNZXRyaWNzEiAKBWNsb3VkGAkgASgLMhEuam9ibGV0LkNsb3VkSW5mbxIdCgRqb2JzGIQCIAMoCzIOLmpvYmxldC5Kb2JVc2UinwEKBkpvYlVzZRIMCgR1dWlkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHY29tbWFuZBgDIAEoCRITCgtjcHVfcGVyY2VudBgEIAEoARIUCgxtZW1vcnlfYnl0ZXMYBSABKAMSGgoSbWVtb3J5X2xpbWl0X2J5dGVzGAYgASgDEg0KBXRhc2tzGAcgASgFEhIKCnN0YXJ0X3RpbWUYCCABKAkiRgoUU3RyZWFtTWV0cmljc1JlcXVlc3QSGAoQaW50ZXJ2YWxfc2Vjb25kcxgBIAEoBRIUCgxtZXRyaWNfdHlwZXMYAiADKAkiuAIKCEhvc3RJbmZvEhAKCGhvc3RuYW1lGAEgASgJEgoKAm9zGAIgASgJEhAKCHBsYXRmb3JtGAMgASgJEhcKD3BsYXRmb3JtX2ZhbWlseRgEIAEoCRIYChBwbGF0Zm9ybV92ZXJzaW9uGAUgASgJEhYKDmtlcm5lbF92ZXJzaW9uGAYgASgJEhMKC2tlcm5lbF9hcmNoGAcgASgJEhQKDGFyY2hpdGVjdHVyZRgIIAEoCRIRCgljcHVfY291bnQYCSABKAUSFAoMdG90YWxfbWVtb3J5GAogASgDEhEKCWJvb3RfdGltZRgLIAEoCRIOCgZ1cHRpbWUYDCABKAMSDwoHbm9kZV9pZBgNIAEoCRISCgpzZXJ2ZXJfaXBzGA4gAygJEhUKDW1hY19hZGRyZXNzZXMYDyADKAkixQEKCkNQVU1ldHJpY3MSDQoFY29yZXMYASABKAUSFQoNdXNhZ2VfcGVyY2VudBgCIAEoARIRCgl1c2VyX3RpbWUYAyABKAESEwoLc3lzdGVtX3RpbWUYBCABKAESEQoJaWRsZV90aW1lGAUgASgBEhQKDGlvX3dhaXRfdGltZRgGIAEoARISCgpzdGVhbF90aW1lGAcgASgBEhQKDGxvYWRfYXZlcmFnZRgIIAMoARIWCg5wZXJfY29yZV91c2FnZRgJIAMoASLkAQoNTWVtb3J5TWV0cmljcxITCgt0b3RhbF9ieXRlcxgBIAEoAxISCgp1c2VkX2J5dGVzGAIgASgDEhIKCmZyZWVfYnl0ZXMYAyABKAMSFwoPYXZhaWxhYmxlX2J5dGVzGAQgASgDEhUKDXVzYWdlX3BlcmNlbnQYBSABKAESFAoMY2FjaGVkX2J5dGVzGAYgASgDEhYKDmJ1ZmZlcmVkX2J5dGVzGAcgASgDEhIKCnN3YXBfdG90YWwYCCABKAMSEQoJc3dhcF91c2VkGAkgASgDEhEKCXN3YXBfZnJlZRgKIAEoAyL4AQoLRGlza01ldHJpY3MSDgoGZGV2aWNlGAEgASgJEhMKC21vdW50X3BvaW50GAIgASgJEhIKCmZpbGVzeXN0ZW0YAyABKAkSEwoLdG90YWxfYnl0ZXMYBCABKAMSEgoKdXNlZF9ieXRlcxgFIAEoAxISCgpmcmVlX2J5dGVzGAYgASgDEhUKDXVzYWdlX3BlcmNlbnQYByABKAESFAoMaW5vZGVzX3RvdGFsGAggASgDEhMKC2lub2Rlc191c2VkGAkgASgDEhMKC2lub2Rlc19mcmVlGAogASgDEhwKFGlub2Rlc191c2FnZV9wZXJjZW50GAsgASgBIqMCCg5OZXR3b3JrTWV0cmljcxIRCglpbnRlcmZhY2UYASABKAkSFgoOYnl0ZXNfcmVjZWl2ZWQYAiABKAMSEgoKYnl0ZXNfc2VudBgDIAEoAxIYChBwYWNrZXRzX3JlY2VpdmVkGAQgASgDEhQKDHBhY2tldHNfc2VudBgFIAEoAxIRCgllcnJvcnNfaW4YBiABKAMSEgoKZXJyb3JzX291dBgHIAEoAxIQCghkcm9wc19pbhgIIAEoAxIRCglkcm9wc19vdXQYCSABKAMSFAoMcmVjZWl2ZV9yYXRlGAogASgBEhUKDXRyYW5zbWl0X3JhdGUYCyABKAESFAoMaXBfYWRkcmVzc2VzGAwgAygJEhMKC21hY19hZGRyZXNzGA0gASgJIq4BCglJT01ldHJpY3MSEwoLdG90YWxfcmVhZHMYASABKAMSFAoMdG90YWxfd3JpdGVzGAIgASgDEhIKCnJlYWRfYnl0ZXMYAyABKAMSEwoLd3JpdGVfYnl0ZXMYBCABKAMSEQoJcmVhZF9yYXRlGAUgASgBEhIKCndyaXRlX3JhdGUYBiABKAESJgoHZGlza19pbxgHIAMoCzIVLmpvYmxldC5EaXNrSU9NZXRyaWNzIsgBCg1EaXNrSU9NZXRyaWNzEg4KBmRldmljZRgBIAEoCRIXCg9yZWFkc19jb21wbGV0ZWQYAiABKAMSGAoQd3JpdGVzX2NvbXBsZXRlZBgDIAEoAxISCgpyZWFkX2J5dGVzGAQgASgDEhMKC3dyaXRlX2J5dGVzGAUgASgDEhEKCXJlYWRfdGltZRgGIAEoAxISCgp3cml0ZV90aW1lGAcgASgDEg8KB2lvX3RpbWUYCCABKAMSEwoLdXRpbGl6YXRpb24YCSABKAEigQIKDlByb2Nlc3NNZXRyaWNzEhcKD3RvdGFsX3Byb2Nlc3NlcxgBIAEoBRIZChFydW5uaW5nX3Byb2Nlc3NlcxgCIAEoBRIaChJzbGVlcGluZ19wcm9jZXNzZXMYAyABKAUSGQoRc3RvcHBlZF9wcm9jZXNzZXMYBCABKAUSGAoQem9tYmllX3Byb2Nlc3NlcxgFIAEoBRIVCg10b3RhbF90aHJlYWRzGAYgASgFEicKCnRvcF9ieV9jcHUYByADKAsyEy5qb2JsZXQuUHJvY2Vzc0luZm8SKgoNdG9wX2J5X21lbW9yeRgIIAMoCzITLmpvYmxldC5Qcm9jZXNzSW5mbyK8AQoLUHJvY2Vzc0luZm8SCwoDcGlkGAEgASgFEgwKBHBwaWQYAiABKAUSDAoEbmFtZRgDIAEoCRIPCgdjb21tYW5kGAQgASgJEhMKC2NwdV9wZXJjZW50GAUgASgBEhYKDm1lbW9yeV9wZXJjZW50GAYgASgBEhQKDG1lbW9yeV9ieXRlcxgHIAEoAxIOCgZzdGF0dXMYCCABKAkSEgoKc3RhcnRfdGltZRgJIAEoCRIMCgR1c2VyGAogASgJIuQBCglDbG91ZEluZm8SEAoIcHJvdmlkZXIYASABKAkSDgoGcmVnaW9uGAIgASgJEgwKBHpvbmUYAyABKAkSEwoLaW5zdGFuY2VfaWQYBCABKAkSFQoNaW5zdGFuY2VfdHlwZRgFIAEoCRIXCg9oeXBlcnZpc29yX3R5cGUYBiABKAkSMQoIbWV0YWRhdGEYByADKAsyHy5qb2JsZXQuQ2xvdWRJbmZvLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIr8BChFTZXJ2ZXJWZXJzaW9uSW5mbxIPCgd2ZXJzaW9uGAEgASgJEhIKCmdpdF9jb21taXQYAiABKAkSDwoHZ2l0X3RhZxgDIAEoCRISCgpidWlsZF9kYXRlGAQgASgJEhEKCWNvbXBvbmVudBgFIAEoCRISCgpnb192ZXJzaW9uGAYgASgJEhAKCHBsYXRmb3JtGAcgASgJEhQKDHByb3RvX2NvbW1pdBgIIAEoCRIRCglwcm90b190YWcYCSABKAky9QEKEU1vbml0b3JpbmdTZXJ2aWNlEkUKD0dldFN5c3RlbVN0YXR1cxIULmpvYmxldC5FbXB0eVJlcXVlc3QaHC5qb2JsZXQuU3lzdGVtU3RhdHVzUmVzcG9uc2USVAoTU3RyZWFtU3lzdGVtTWV0cmljcxIcLmpvYmxldC5TdHJlYW1NZXRyaWNzUmVxdWVzdBodLmpvYmxldC5TeXN0ZW1NZXRyaWNzUmVzcG9uc2UwARJDChBHZXRTZXJ2ZXJWZXJzaW9uEhQuam9ibGV0LkVtcHR5UmVxdWVzdBoZLmpvYmxldC5TZXJ2ZXJWZXJzaW9uSW5mb2IGcHJvdG8z", [file_joblet_common]);
 
 /**
  * The node at one moment.
@@ -175,6 +175,13 @@ export type SystemMetricsResponse = Message<"joblet.SystemMetricsResponse"> & {
    * @generated from field: joblet.CloudInfo cloud = 9;
    */
   cloud?: CloudInfo | undefined;
+
+  /**
+   * The jobs that run. Only for those who ask for the group `job`.
+   *
+   * @generated from field: repeated joblet.JobUse jobs = 260;
+   */
+  jobs: JobUse[];
 };
 
 /**
@@ -183,6 +190,76 @@ export type SystemMetricsResponse = Message<"joblet.SystemMetricsResponse"> & {
  */
 export const SystemMetricsResponseSchema: GenMessage<SystemMetricsResponse> = /*@__PURE__*/
   messageDesc(file_joblet_monitoring, 1);
+
+/**
+ * What a running job uses.
+ *
+ * @generated from message joblet.JobUse
+ */
+export type JobUse = Message<"joblet.JobUse"> & {
+  /**
+   * The job.
+   *
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * The name it was given; empty is none.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Its command.
+   *
+   * @generated from field: string command = 3;
+   */
+  command: string;
+
+  /**
+   * Processor use in percent of one core, since the last look.
+   *
+   * @generated from field: double cpu_percent = 4;
+   */
+  cpuPercent: number;
+
+  /**
+   * Memory in use.
+   *
+   * @generated from field: int64 memory_bytes = 5;
+   */
+  memoryBytes: bigint;
+
+  /**
+   * The memory limit; 0 is none.
+   *
+   * @generated from field: int64 memory_limit_bytes = 6;
+   */
+  memoryLimitBytes: bigint;
+
+  /**
+   * Processes and threads.
+   *
+   * @generated from field: int32 tasks = 7;
+   */
+  tasks: number;
+
+  /**
+   * When its command was started.
+   *
+   * @generated from field: string start_time = 8;
+   */
+  startTime: string;
+};
+
+/**
+ * Describes the message joblet.JobUse.
+ * Use `create(JobUseSchema)` to create a new message.
+ */
+export const JobUseSchema: GenMessage<JobUse> = /*@__PURE__*/
+  messageDesc(file_joblet_monitoring, 2);
 
 /**
  * How often, and what.
@@ -198,7 +275,8 @@ export type StreamMetricsRequest = Message<"joblet.StreamMetricsRequest"> & {
   intervalSeconds: number;
 
   /**
-   * Only these groups: `host`, `cpu`, `memory`, `disk`, `network`, `io`, `process`. Empty is all.
+   * Only these groups: `host`, `cpu`, `memory`, `disk`, `network`, `io`, `process`, `cloud`, and
+   * `job`, which has to be named. Empty is all others.
    *
    * @generated from field: repeated string metric_types = 2;
    */
@@ -210,7 +288,7 @@ export type StreamMetricsRequest = Message<"joblet.StreamMetricsRequest"> & {
  * Use `create(StreamMetricsRequestSchema)` to create a new message.
  */
 export const StreamMetricsRequestSchema: GenMessage<StreamMetricsRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 2);
+  messageDesc(file_joblet_monitoring, 3);
 
 /**
  * A machine.
@@ -329,7 +407,7 @@ export type HostInfo = Message<"joblet.HostInfo"> & {
  * Use `create(HostInfoSchema)` to create a new message.
  */
 export const HostInfoSchema: GenMessage<HostInfo> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 3);
+  messageDesc(file_joblet_monitoring, 4);
 
 /**
  * Processors.
@@ -406,7 +484,7 @@ export type CPUMetrics = Message<"joblet.CPUMetrics"> & {
  * Use `create(CPUMetricsSchema)` to create a new message.
  */
 export const CPUMetricsSchema: GenMessage<CPUMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 4);
+  messageDesc(file_joblet_monitoring, 5);
 
 /**
  * Memory.
@@ -490,7 +568,7 @@ export type MemoryMetrics = Message<"joblet.MemoryMetrics"> & {
  * Use `create(MemoryMetricsSchema)` to create a new message.
  */
 export const MemoryMetricsSchema: GenMessage<MemoryMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 5);
+  messageDesc(file_joblet_monitoring, 6);
 
 /**
  * A file system.
@@ -581,7 +659,7 @@ export type DiskMetrics = Message<"joblet.DiskMetrics"> & {
  * Use `create(DiskMetricsSchema)` to create a new message.
  */
 export const DiskMetricsSchema: GenMessage<DiskMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 6);
+  messageDesc(file_joblet_monitoring, 7);
 
 /**
  * A network interface.
@@ -686,7 +764,7 @@ export type NetworkMetrics = Message<"joblet.NetworkMetrics"> & {
  * Use `create(NetworkMetricsSchema)` to create a new message.
  */
 export const NetworkMetricsSchema: GenMessage<NetworkMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 7);
+  messageDesc(file_joblet_monitoring, 8);
 
 /**
  * Traffic of all disks.
@@ -749,7 +827,7 @@ export type IOMetrics = Message<"joblet.IOMetrics"> & {
  * Use `create(IOMetricsSchema)` to create a new message.
  */
 export const IOMetricsSchema: GenMessage<IOMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 8);
+  messageDesc(file_joblet_monitoring, 9);
 
 /**
  * Traffic of one disk.
@@ -826,7 +904,7 @@ export type DiskIOMetrics = Message<"joblet.DiskIOMetrics"> & {
  * Use `create(DiskIOMetricsSchema)` to create a new message.
  */
 export const DiskIOMetricsSchema: GenMessage<DiskIOMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 9);
+  messageDesc(file_joblet_monitoring, 10);
 
 /**
  * All processes.
@@ -896,7 +974,7 @@ export type ProcessMetrics = Message<"joblet.ProcessMetrics"> & {
  * Use `create(ProcessMetricsSchema)` to create a new message.
  */
 export const ProcessMetricsSchema: GenMessage<ProcessMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 10);
+  messageDesc(file_joblet_monitoring, 11);
 
 /**
  * A process.
@@ -980,7 +1058,7 @@ export type ProcessInfo = Message<"joblet.ProcessInfo"> & {
  * Use `create(ProcessInfoSchema)` to create a new message.
  */
 export const ProcessInfoSchema: GenMessage<ProcessInfo> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 11);
+  messageDesc(file_joblet_monitoring, 12);
 
 /**
  * The cloud a machine runs in.
@@ -1043,7 +1121,7 @@ export type CloudInfo = Message<"joblet.CloudInfo"> & {
  * Use `create(CloudInfoSchema)` to create a new message.
  */
 export const CloudInfoSchema: GenMessage<CloudInfo> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 12);
+  messageDesc(file_joblet_monitoring, 13);
 
 /**
  * A version of Joblet.
@@ -1120,7 +1198,7 @@ export type ServerVersionInfo = Message<"joblet.ServerVersionInfo"> & {
  * Use `create(ServerVersionInfoSchema)` to create a new message.
  */
 export const ServerVersionInfoSchema: GenMessage<ServerVersionInfo> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 13);
+  messageDesc(file_joblet_monitoring, 14);
 
 /**
  * Reports on the node.

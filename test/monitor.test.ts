@@ -1,0 +1,84 @@
+// How a node does, as the API and rnx say it, beside what the kernel says of this very host.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { cpus, hostname, totalmem } from 'node:os';
+import { after, before, test } from 'node:test';
+import { generated } from '../src/client/generated.ts';
+import { stopJob } from '../src/client/methods.ts';
+import { MonitoringService } from '../src/gen/joblet/monitoring_pb.ts';
+import { cannotRun, type Daemon, startDaemon } from './harness.ts';
+import { ended, python, start } from './job-calls.ts';
+
+const skip = cannotRun();
+const getSystemStatus = generated(MonitoringService.method.getSystemStatus);
+const streamSystemMetrics = generated(MonitoringService.method.streamSystemMetrics);
+
+let daemon: Daemon;
+
+before(async () => {
+  if (skip !== false) return;
+  daemon = await startDaemon();
+});
+
+after(async () => {
+  await daemon?.stop();
+});
+
+test('a status says what this host is and how it does (S2-7, S4-57)', { skip }, async () => {
+  const status = await daemon.as('viewer').unary(getSystemStatus, {});
+  assert.equal(status.available, true);
+  assert.equal(status.host?.hostname, hostname());
+  assert.equal(status.host?.cpuCount, cpus().length);
+  assert.equal(Number(status.host?.totalMemory), totalmem());
+  const { cpu, memory, processes } = status;
+  assert.ok(cpu && memory && processes);
+  const parts = cpu.userTime + cpu.systemTime + cpu.idleTime + cpu.ioWaitTime + cpu.stealTime;
+  assert.ok(Math.abs(parts - 100) < 0.01);
+  assert.equal(cpu.perCoreUsage.length, cpus().length);
+  assert.ok(memory.usedBytes + memory.availableBytes === memory.totalBytes);
+  assert.ok(status.networks.some((each) => each.interface === 'lo'));
+  assert.ok(processes.topByCpu.length === 10 && processes.topByMemory.length === 10);
+  assert.equal(status.serverVersion?.component, 'joblet');
+  const booted = Number(/btime (\d+)/.exec(readFileSync('/proc/stat', 'utf8'))?.[1]);
+  assert.equal(Date.parse(status.host?.bootTime ?? ''), booted * 1000);
+});
+
+test('a watcher gets what it asked for, and jobs only by name', { skip }, async () => {
+  const watch = daemon
+    .as('viewer')
+    .serverStream(streamSystemMetrics, { intervalSeconds: 1, metricTypes: ['cpu', 'disks'] });
+  for await (const metrics of watch) {
+    assert.ok(metrics.cpu !== undefined && metrics.host === undefined);
+    assert.ok(metrics.memory === undefined && metrics.jobs.length === 0);
+    break;
+  }
+  const wrong = daemon.as('viewer').serverStream(streamSystemMetrics, { metricTypes: ['wetter'] });
+  await assert.rejects(async () => {
+    for await (const _ of wrong) break;
+  }, /"wetter" is no kind of metric; there is host, cpu/);
+});
+
+test('a job that burns a core is seen to do so, by itself and among the processes', {
+  skip,
+}, async () => {
+  const api = daemon.as('admin');
+  const burner = python('while True: pass', { maxCpu: 50, name: 'burner' });
+  const uuid = await start(api, burner);
+  const request = { intervalSeconds: 1, metricTypes: ['job', 'process'] };
+  let looks = 0;
+  for await (const { jobs, processes } of api.serverStream(streamSystemMetrics, request)) {
+    if (++looks < 3) continue;
+    const [job, ...others] = jobs;
+    assert.deepEqual(others, []);
+    assert.equal(job?.uuid, uuid);
+    assert.equal(job?.name, 'burner');
+    // It has half a core at most, and on a busy machine less.
+    assert.ok(job.cpuPercent > 5 && job.cpuPercent < 56, `${job.cpuPercent} %`);
+    assert.ok(job.memoryBytes > 1_000_000n && job.tasks === 2);
+    assert.ok(processes?.topByCpu.some(({ command }) => command.includes('while True: pass')));
+    break;
+  }
+  await api.unary(stopJob, { uuid, force: true });
+  await ended(api, uuid);
+});
