@@ -13,7 +13,9 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
-import { openSigningKey } from '../src/daemon/runtimes/signature.ts';
+import { Catalogue } from '../src/daemon/runtimes/catalogue.ts';
+import { Installs } from '../src/daemon/runtimes/installs.ts';
+import { openSigningKey, publicKeyOf } from '../src/daemon/runtimes/signature.ts';
 import { type TreeParts, Trees } from '../src/daemon/runtimes/trees.ts';
 import { Uses } from '../src/daemon/runtimes/uses.ts';
 
@@ -24,16 +26,34 @@ export function scratch(t: TestContext): string {
   return directory;
 }
 
+const treeLimits = { maxFiles: 10_000, maxBytes: 2 ** 30, reserveBytes: 0 };
+
 /** Trees of their own below a directory. */
 export function openTrees(directory: string, other: Partial<TreeParts> = {}): Trees {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   return new Trees({
     directory: path.join(directory, 'runtimes'),
-    limits: { maxFiles: 10_000, maxBytes: 2 ** 30 },
+    limits: treeLimits,
     keys: { signing: openSigningKey(path.join(directory, 'key.pem')), trusted: [] },
     uses: new Uses(),
     ...other,
   });
+}
+
+/** A node's trees with how runtimes come to them and leave. */
+export function openInstalls(
+  directory: string,
+  { requireSignatures = true, trusted = [] as readonly string[], limits = {} } = {},
+) {
+  mkdirSync(directory, { recursive: true });
+  const signing = openSigningKey(path.join(directory, 'key.pem'));
+  const keys = { signing, trusted };
+  const all = { ...treeLimits, ...limits };
+  const trees = openTrees(directory, { keys, limits: all });
+  const catalogue = new Catalogue(trees.places.root);
+  const trust = { keys, requireSignatures };
+  const installs = new Installs({ catalogue, trees, trust, limits: all });
+  return { trees, catalogue, installs, key: publicKeyOf(signing) };
 }
 
 /** Files by their paths; a text that begins with `->` makes a link. */

@@ -135,7 +135,10 @@ async function start(
       signing: openSigningKey(config.runtimes.signingKey),
       trusted: config.runtimes.trustedKeys.map(readPublicKey),
     },
-    limits: config.runtimes,
+    limits: {
+      ...config.runtimes,
+      reserveBytes: reserveOf(config.runtimes.directory, config.filesystem.minFreeBytes),
+    },
     uses,
   });
   const { minFreeBytes } = config.filesystem;

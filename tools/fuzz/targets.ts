@@ -104,6 +104,14 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/client/nodes-file.ts', 'src/client/plain-yaml.ts'],
     load: () => import('./targets/nodes-file.ts'),
   },
+  pack: {
+    sources: [
+      'src/daemon/runtimes/manifest-guard.ts',
+      'src/daemon/runtimes/tree-writer.ts',
+      'src/daemon/runtimes/unpack.ts',
+    ],
+    load: () => import('./targets/pack.ts'),
+  },
   queries: {
     sources: ['src/daemon/rpc/jobs.ts', 'src/daemon/rpc/audit.ts'],
     load: () => import('./targets/queries.ts'),
@@ -111,6 +119,10 @@ export const targets: Readonly<Record<string, Row>> = {
   'runtime-file': {
     sources: ['src/shared/runtime-file.ts', 'src/shared/runtime-names.ts'],
     load: () => import('./targets/runtime-file.ts'),
+  },
+  tar: {
+    sources: ['src/daemon/runtimes/tar-reader.ts', 'src/shared/tar-writer.ts'],
+    load: () => import('./targets/tar.ts'),
   },
   terminal: {
     sources: ['src/cli/terminal-text.ts', 'src/cli/print.ts', 'src/cli/log-printer.ts'],

@@ -2,6 +2,7 @@
 // manifest, byte for byte, so no times are in it; permissions are rwx bits alone.
 
 import { JobletError } from '../../shared/errors.ts';
+import { runtimeNameProblem, runtimeVersionProblem } from '../../shared/runtime-names.ts';
 
 export const MANIFEST_FILE = 'manifest.json';
 export const SIGNATURE_FILE = 'manifest.sig';
@@ -52,20 +53,17 @@ export const MAX_PATH_BYTES = 4095;
 export const MAX_MANIFEST_BYTES = 256 * 1024 * 1024;
 
 const FORMAT = 1;
-const NAME = /^[a-z0-9][a-z0-9.-]{0,63}$/;
-const VERSION = /^\d[0-9A-Za-z.+_-]{0,63}$/;
+const NO_DIGIT = 'must start with a digit';
 const DIGEST = /^[0-9a-f]{64}$/;
 const MODE = /^0[0-7]{3}$/;
 
-/** What is wrong with the name or the version of a runtime, or undefined. */
+/** What is wrong with the name or the version of a runtime that is to be installed, or undefined. */
 export function treeNameProblem(name: string, version: string): string | undefined {
-  if (!NAME.test(name)) {
-    return 'name: has 1 to 64 small letters, digits, - and ., and begins with a letter or a digit';
-  }
-  if (!VERSION.test(version)) {
-    return 'version: begins with a digit and goes on with up to 63 letters, digits, ., +, _ and -';
-  }
-  return undefined;
+  const bad = runtimeNameProblem(name);
+  if (bad !== undefined) return `its name ${bad}`;
+  // A folder of a runtime is no version of it.
+  const worse = runtimeVersionProblem(version) ?? (/^\d/.test(version) ? undefined : NO_DIGIT);
+  return worse === undefined ? undefined : `its version ${worse}`;
 }
 
 /** The bytes of a manifest: one line for each entry, so that two of them can be compared by eye. */

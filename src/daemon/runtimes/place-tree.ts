@@ -7,18 +7,27 @@ import {
   lstatSync,
   lutimesSync,
   mkdirSync,
+  readFileSync,
   renameSync,
   rmdirSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { JobletError } from '../../shared/errors.ts';
 import { exchangeDirectories, syncFileSystem } from '../linux/tree-switch.ts';
 import { Contents, TREE_TIME } from './contents.ts';
 import { copyTree } from './copy-tree.ts';
 import { RUNTIME_FILE } from './layout.ts';
-import { formatManifest, MANIFEST_FILE, SIGNATURE_FILE } from './manifest.ts';
+import {
+  type Entry,
+  formatManifest,
+  MANIFEST_FILE,
+  type Manifest,
+  parseManifest,
+  SIGNATURE_FILE,
+} from './manifest.ts';
 import { type Places, retiredName, syncDirectory } from './places.ts';
 import { type Settled, settleTree, type TreeLimits, type Witness } from './settle.ts';
 import { type Keys, signBytes } from './signature.ts';
@@ -32,6 +41,8 @@ export interface Placing {
   readonly name: string;
   readonly version: string;
   readonly specification: string;
+  /** It came with a manifest that a trusted key signed, and has to be what that says. */
+  readonly isSigned: boolean;
   /** Takes the place of one that is there. */
   readonly force: boolean;
   readonly limits: TreeLimits;
@@ -57,8 +68,10 @@ export function placeTree(order: Placing, witness: Witness): Placed {
     const tree = path.join(work, 'tree');
     bringIn(staged, tree, limits, witness);
     requireRuntime(tree);
-    const settled = settleTree(tree, contents, limits, witness);
-    describe(tree, order, settled);
+    const signed = order.isSigned ? readSigned(tree) : undefined;
+    const owners = new Map(signed?.entries.map((entry) => [entry.path, entry]));
+    const settled = settleTree(tree, contents, limits, witness, owners);
+    describe(tree, order, settled, signed);
     // One flush for all of its files: one for each takes minutes.
     syncFileSystem(work);
     witness.goOn();
@@ -93,19 +106,52 @@ function requireRuntime(tree: string): void {
   throw new JobletError('invalid', `there is no file ${RUNTIME_FILE} in it, so it is no runtime`);
 }
 
-/** Writes what the tree consists of, and who says so. */
-function describe(tree: string, order: Placing, { entries }: Settled): void {
+/** The manifest that came with a tree; whoever unpacked it has seen that it is one. */
+function readSigned(tree: string): Manifest {
+  return parseManifest(readFileSync(path.join(tree, MANIFEST_FILE)));
+}
+
+/** Writes what the tree consists of, and who says so; or sees that it is what somebody else said. */
+function describe(
+  tree: string,
+  order: Placing,
+  { entries }: Settled,
+  signed: Manifest | undefined,
+): void {
   const { name, version, specification, keys } = order;
   const manifest = Buffer.from(formatManifest({ name, version, specification, entries }));
-  write(path.join(tree, MANIFEST_FILE), manifest);
-  write(path.join(tree, SIGNATURE_FILE), signBytes(manifest, keys.signing));
+  if (signed === undefined) {
+    write(path.join(tree, MANIFEST_FILE), manifest);
+    write(path.join(tree, SIGNATURE_FILE), signBytes(manifest, keys.signing));
+  } else {
+    requireSame(signed, entries);
+    for (const file of [MANIFEST_FILE, SIGNATURE_FILE]) settleFile(path.join(tree, file));
+  }
   chownSync(tree, 0, 0);
   chmodSync(tree, 0o755);
   lutimesSync(tree, TREE_TIME, TREE_TIME);
 }
 
+/** @throws JobletError invalid, naming the first thing that is not what was signed */
+function requireSame({ entries }: Manifest, found: readonly Entry[]): void {
+  const there = new Map(found.map((entry) => [entry.path, entry]));
+  const differs = entries.find((entry) => !isDeepStrictEqual(there.get(entry.path), entry));
+  const wanted = new Set(entries.map((entry) => entry.path));
+  const other = differs ?? found.find((entry) => !wanted.has(entry.path));
+  if (other === undefined) return;
+  const message = `/${other.path} is not what was signed; get the pack again`;
+  throw new JobletError('invalid', message);
+}
+
 function write(file: string, data: string | Buffer): void {
-  writeFileSync(file, data, { mode: 0o644 });
+  // What came in its place may be a link to anything.
+  rmSync(file, { recursive: true, force: true });
+  writeFileSync(file, data, { flag: 'wx' });
+  settleFile(file);
+}
+
+function settleFile(file: string): void {
+  chownSync(file, 0, 0);
   chmodSync(file, 0o644);
   lutimesSync(file, TREE_TIME, TREE_TIME);
 }

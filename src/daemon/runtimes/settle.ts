@@ -22,6 +22,8 @@ export interface TreeLimits {
   readonly maxFiles: number;
   /** All files together. */
   readonly maxBytes: number;
+  /** What unpacking leaves free of the disk. */
+  readonly reserveBytes: number;
 }
 
 /** Who follows a long piece of work, and may end it. */
@@ -42,12 +44,19 @@ export interface Settled {
 
 const PERMISSIONS = 0o777;
 
-/** Settles a tree that nobody else uses. Its owners stay, its set-id bits and times do not. */
+/** Who something in a tree belongs to. */
+export type Owners = ReadonlyMap<string, { readonly uid: number; readonly gid: number }>;
+
+/**
+ * Settles a tree that nobody else uses. Its set-id bits and times do not stay, its owners do, unless
+ * `owners` says of a path whose it is: not every archive keeps them.
+ */
 export function settleTree(
   root: string,
   contents: Contents,
   limits: TreeLimits,
   witness: Witness,
+  owners: Owners = new Map(),
 ): Settled {
   const found = walkTree(root, limits.maxFiles);
   const bytes = found.reduce((sum, { stats }) => sum + (stats.isFile() ? stats.size : 0), 0);
@@ -66,13 +75,15 @@ export function settleTree(
   const entries = found
     .filter(({ path }) => path !== MANIFEST_FILE && path !== SIGNATURE_FILE)
     .map((each) => {
-      const entry = toEntry(root, each, digest);
+      const { uid, gid } = owners.get(each.path) ?? each.stats;
+      const entry = { ...toEntry(root, each, digest), uid, gid };
       if (entry.type === 'file') newBytes += contents.keep(`${root}/${each.path}`, entry);
       return entry;
     });
   // Backwards, so that a folder has its time and its permissions when nothing in it changes any more.
   for (const entry of entries.toReversed()) {
     const place = `${root}/${entry.path}`;
+    if (entry.type !== 'file') lchownSync(place, entry.uid, entry.gid);
     if (entry.type === 'folder') chmodSync(place, entry.mode);
     if (entry.type !== 'file') lutimesSync(place, TREE_TIME, TREE_TIME);
   }

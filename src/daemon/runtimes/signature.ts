@@ -14,7 +14,7 @@ import { JobletError, messageOf } from '../../shared/errors.ts';
 
 /** Digits of a key's id: enough to find it, and no two keys have the same by chance. */
 const KEY_ID_DIGITS = 32;
-const MAX_SIGNATURE_BYTES = 4096;
+export const MAX_SIGNATURE_BYTES = 4096;
 
 /** Keys as they travel to a thread: PEM texts. */
 export interface Keys {

@@ -1,21 +1,42 @@
-// What threads do with trees. Each task is a function that holds up its thread until it is done.
+// What threads do with trees: each task takes its order and holds up its thread until it is done. A
+// thread loads only what its task needs.
 
-import { discardTree, sweepTrees } from './discard-tree.ts';
-import { measureTrees } from './measure-trees.ts';
-import { type Placing, placeTree } from './place-tree.ts';
+import type { Packing } from './pack.ts';
+import type { Placing } from './place-tree.ts';
 import type { Places } from './places.ts';
 import type { Witness } from './settle.ts';
-import { type Checking, verifyTree } from './verify-tree.ts';
+import type { Unpacking } from './unpack.ts';
+import type { Checking } from './verify-tree.ts';
+
+interface Discarding {
+  readonly places: Places;
+  readonly tree: string;
+}
+
+interface Sweeping {
+  readonly places: Places;
+  readonly leftovers: readonly string[];
+}
+
+interface Measuring {
+  readonly directories: readonly string[];
+}
 
 export const tasks = {
-  place: (order: Placing, witness: Witness) => placeTree(order, witness),
-  discard: ({ places, tree }: { readonly places: Places; readonly tree: string }) =>
-    discardTree(places, tree),
-  sweep: (order: { readonly places: Places; readonly leftovers: readonly string[] }) =>
-    sweepTrees(order.places, order.leftovers),
-  verify: (order: Checking, witness: Witness) => verifyTree(order, witness),
-  measure: ({ directories }: { readonly directories: readonly string[] }) =>
-    measureTrees(directories),
+  place: async (order: Placing, witness: Witness) =>
+    (await import('./place-tree.ts')).placeTree(order, witness),
+  discard: async ({ places, tree }: Discarding) =>
+    (await import('./discard-tree.ts')).discardTree(places, tree),
+  sweep: async ({ places, leftovers }: Sweeping) =>
+    (await import('./discard-tree.ts')).sweepTrees(places, leftovers),
+  verify: async (order: Checking, witness: Witness) =>
+    (await import('./verify-tree.ts')).verifyTree(order, witness),
+  measure: async ({ directories }: Measuring) =>
+    (await import('./measure-trees.ts')).measureTrees(directories),
+  pack: async (order: Packing, witness: Witness) =>
+    (await import('./pack.ts')).packTree(order, witness),
+  unpack: async (order: Unpacking, witness: Witness) =>
+    (await import('./unpack.ts')).unpack(order, witness),
 } as const;
 
 export type Tasks = typeof tasks;

@@ -32,6 +32,8 @@ export interface Wanted {
   readonly version: string;
   /** SHA-256 of the specification that it was built from. */
   readonly specification?: string | undefined;
+  /** It came with a manifest that a trusted key signed: nothing may differ from that. */
+  readonly isSigned?: boolean | undefined;
   /** Take the place of one of this name and version. */
   readonly force?: boolean | undefined;
 }
@@ -86,7 +88,7 @@ export class Trees {
    * runtime, exhausted for a full disk or too big a tree
    */
   async install(staged: string, wanted: Wanted, following: Following = {}): Promise<Placed> {
-    const { name, version, specification = '', force = false } = wanted;
+    const { name, version, specification = '', isSigned = false, force = false } = wanted;
     const problem = treeNameProblem(name, version);
     if (problem !== undefined) {
       await rm(staged, { recursive: true, force: true });
@@ -95,7 +97,8 @@ export class Trees {
     const { places } = this;
     const { limits, keys } = this.#parts;
     const id = randomUUID();
-    const order = { places, id, staged, name, version, specification, force, limits, keys };
+    const as = { name, version, specification, isSigned, force };
+    const order = { places, id, staged, ...as, limits, keys };
     const placed = await this.#inTurn(async () => {
       if (following.signal?.aborted === true) {
         await rm(staged, { recursive: true, force: true });

@@ -13,7 +13,13 @@ import {
   SIGNATURE_FILE,
 } from './manifest.ts';
 import type { Witness } from './settle.ts';
-import { judgeSignature, type Keys, signatureProblem, type Verdict } from './signature.ts';
+import {
+  judgeSignature,
+  type Keys,
+  MAX_SIGNATURE_BYTES,
+  signatureProblem,
+  type Verdict,
+} from './signature.ts';
 import { type Found, walkTree } from './walk.ts';
 
 export interface Checking {
@@ -42,7 +48,6 @@ export interface TreeVerdict {
 }
 
 const MAX_FINDINGS = 1000;
-const MAX_SIGNATURE_BYTES = 4096;
 /** Whoever has more than was installed has many findings already. */
 const MAX_FOUND = 10_000_000;
 

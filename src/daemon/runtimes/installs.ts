@@ -1,0 +1,136 @@
+// How runtimes come to this node: from packs and from folders. Nothing of one is seen before all of it
+// is there, is what was signed, and is no step back.
+
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { JobletError } from '../../shared/errors.ts';
+import { compareVersions, splitRuntimeName } from '../../shared/runtime-names.ts';
+import { type Catalogue, refOf } from './catalogue.ts';
+import type { Trust, Unpacked } from './manifest-guard.ts';
+import { type PackFormat, packName } from './pack.ts';
+import type { Placed } from './place-tree.ts';
+import type { TreeLimits } from './settle.ts';
+import { inThread } from './threads.ts';
+import type { Trees } from './trees.ts';
+
+export interface InstallParts {
+  readonly catalogue: Catalogue;
+  readonly trees: Trees;
+  readonly trust: Trust;
+  readonly limits: TreeLimits;
+}
+
+/** What is asked for. */
+export interface InstallWish {
+  /** A name, with or without a version, that the runtime has to have; empty is any. */
+  readonly spec: string;
+  /** Take the place of what is installed, and be older than that. */
+  readonly force: boolean;
+}
+
+export interface Step {
+  readonly number: number;
+  readonly message: string;
+  readonly done: number;
+  /** 0 when nobody knows. */
+  readonly total: number;
+}
+
+/** Who follows an installation, and may end it. */
+export interface Follower {
+  readonly signal?: AbortSignal | undefined;
+  readonly report?: ((step: Step) => void) | undefined;
+}
+
+export interface Installed extends Placed {
+  /** `name@version`. */
+  readonly runtime: string;
+}
+
+export class Installs {
+  readonly #parts: InstallParts;
+
+  constructor(parts: InstallParts) {
+    this.#parts = parts;
+  }
+
+  /** Installs what is in a pack, signed by a key that is trusted here. The file stays. */
+  async fromPack(pack: string, wish: InstallWish, follower: Follower = {}): Promise<Installed> {
+    return this.#fromArchive(pack, this.#parts.trust, wish, follower);
+  }
+
+  /** Installs a folder that was put into an archive by whoever asks; it is signed here. */
+  async fromFolder(
+    archive: string,
+    wish: InstallWish,
+    follower: Follower = {},
+  ): Promise<Installed> {
+    const trust = { ...this.#parts.trust, requireSignatures: false };
+    return this.#fromArchive(archive, trust, wish, follower);
+  }
+
+  async #fromArchive(
+    pack: string,
+    trust: Trust,
+    wish: InstallWish,
+    { signal, report }: Follower,
+  ): Promise<Installed> {
+    const { trees, limits } = this.#parts;
+    const target = await trees.stage();
+    const following = (number: number, message: string) => {
+      report?.({ number, message, done: 0, total: 0 });
+      const progress = (done: number, total: number) => report?.({ number, message, done, total });
+      return { signal, progress };
+    };
+    try {
+      const order = { pack, target, limits, trust };
+      const unpacked = await inThread('unpack', order, target, following(1, 'Unpacking'));
+      this.#requireWanted(unpacked, wish);
+      const { tree, name, version, specification, isSigned } = unpacked;
+      const wanted = { name, version, specification, isSigned, force: wish.force };
+      const placed = await trees.install(tree, wanted, following(2, 'Installing'));
+      return { ...placed, runtime: `${name}@${version}` };
+    } finally {
+      await trees.unstage(target);
+    }
+  }
+
+  /** Packs a runtime. Whoever asks removes the file. */
+  async pack(spec: string, format: PackFormat, follower: Follower = {}) {
+    const { catalogue, trees } = this.#parts;
+    const { directory, name, version } = catalogue.get(spec);
+    const folder = await trees.stage();
+    const target = path.join(folder, packName(name, version, format));
+    const message = 'Packing';
+    const progress = (done: number, total: number) =>
+      follower.report?.({ number: 1, message, done, total });
+    try {
+      const order = { tree: directory, format, target };
+      const packed = await inThread('pack', order, directory, {
+        signal: follower.signal,
+        progress,
+      });
+      return { ...packed, file: target, remove: () => trees.unstage(folder) };
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  #requireWanted({ name, version }: Unpacked, { spec, force }: InstallWish): void {
+    const wanted = splitRuntimeName(spec);
+    const isNamed = wanted.name === '' || wanted.name === name;
+    const isExact = wanted.version !== '' && wanted.version !== 'latest';
+    if (!isNamed || (isExact && wanted.version !== version)) {
+      const message = `the pack holds ${name}@${version}, not ${spec}`;
+      throw new JobletError('invalid', message, { about: 'runtime_spec' });
+    }
+    if (isExact || force) return;
+    const newer = this.#parts.catalogue
+      .list()
+      .find((one) => one.name === name && compareVersions(one.version, version) > 0);
+    if (newer === undefined) return;
+    const message = `${name}@${version} is older than ${refOf(newer)}, which is installed; ask for ${name}@${version} by its version, or use --force`;
+    throw new JobletError('wrong-state', message, { about: 'runtime_spec' });
+  }
+}
