@@ -64,11 +64,10 @@ export const monitorWatch = command({
 
 export const monitorTop = command({
   usage: 'rnx monitor top [flags]',
-  summary:
-    'Shows jobs and processes by what they use, live; once, where the output is no terminal.',
+  summary: 'Shows jobs and processes by what they use, live.',
   notes: [
-    'Tab goes from jobs to processes, c, m and n sort by CPU, memory and name, space stops the',
-    'screen, arrows scroll, q ends it.',
+    'Tab goes from jobs to processes; c, m and n sort by CPU, memory and name; arrows',
+    'scroll, space stops the screen, q ends it. Into a pipe it is shown once.',
   ],
   examples: ['rnx monitor top', 'rnx monitor top --interval 1', 'rnx monitor top | cat'],
   flags: { interval, filter: { kind: 'text', value: 'NAMES' } },
