@@ -17,7 +17,7 @@ const TOP_SECONDS = 2;
 const filter = {
   kind: 'text',
   value: 'NAMES',
-  help: 'only these: host, cpu, memory, disk, network, io, process, cloud, job',
+  help: 'only these, such as cpu,memory,disk,network,process,job',
 } as const;
 const interval = { kind: 'integer', value: 'SECONDS', help: 'time between two looks' } as const;
 
