@@ -81,6 +81,18 @@ describe('a job in a runtime', { skip }, () => {
     assert.deepEqual(rest, ['root:x:0:0:root:/work:/bin/sh', '/run/resolv.conf', '0']);
   });
 
+  test('has /work as its home also for those who ask the tree’s list of users', async () => {
+    const folder = path.join(runtimes, 'users');
+    makeRuntime(folder, { name: 'users', version: '1' });
+    const users = 'root:*:0:0:root:/root:/bin/bash\nredis:x:100:100::/var/lib/redis:/bin/false\n';
+    writeFileSync(path.join(folder, 'isolated/etc/passwd'), users);
+    assert.deepEqual(await linesOf('cat /etc/passwd; echo ~root', { runtime: 'users' }), [
+      'root:*:0:0:root:/work:/bin/bash',
+      'redis:x:100:100::/var/lib/redis:/bin/false',
+      '/work',
+    ]);
+  });
+
   test('names the runtime in its status, with the version', async () => {
     const { job } = await finish(api, inside('true'));
     assert.equal(job.runtime, 'small-1.0@1.0.0');

@@ -2,7 +2,7 @@
 // and nothing of the host. A folder of the tree is mounted whole, unless something else has its place
 // below it: then it is made anew, with what is in it mounted one by one.
 
-import { readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
 import { ownPlaces, type RuntimeMount } from '../../shared/runtime-file.ts';
@@ -58,6 +58,14 @@ export function rootOf(runtime: UsableRuntime): RuntimeRoot {
     },
     seen: plan.seen,
   };
+}
+
+const PASSWD = '/etc/passwd';
+const MAX_PASSWD_BYTES = 64 * 1024;
+
+/** Programs that ask for their user's home instead of HOME are sent to where they may write. */
+function withHomeOfJobs(passwd: string): string {
+  return passwd.replace(/^(root:[^:\n]*:0:[^:\n]*:[^:\n]*:)[^:\n]*/m, '$1/work');
 }
 
 /** A variable that goes before the PATH of jobs, and is not theirs. */
@@ -174,9 +182,17 @@ class Places {
       const file = path.join(folder, entry.name);
       if (this.#fixed.includes(place)) continue;
       if (entry.isSymbolicLink()) this.#set(place, ['symlink', readlinkSync(file), place]);
-      else if (entry.isFile()) this.#set(place, ['bind-ro', file, place]);
+      else if (entry.isFile()) this.#set(place, this.#fileAt(file, place));
       else if (entry.isDirectory()) this.#putFolder(file, place);
     }
+  }
+
+  #fileAt(file: string, target: string): readonly string[] {
+    if (target !== PASSWD || statSync(file).size > MAX_PASSWD_BYTES) {
+      return ['bind-ro', file, target];
+    }
+    this.seen.note(file);
+    return ['file', target, '0644', withHomeOfJobs(readFileSync(file, 'utf8'))];
   }
 
   #putFolder(folder: string, target: string): void {
