@@ -196,6 +196,7 @@ async function startApi(log: Log) {
     uploads: none,
     postures: none,
     volumes: none,
+    builds: none,
     catalogue: none,
     trees: none,
     samples: none,

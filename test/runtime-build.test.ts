@@ -3,7 +3,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -99,3 +108,56 @@ test('all that is wrong with a specification is named with its place', { skip },
   assert.equal(missing.code, 1);
   assert.match(missing.err, /the specification cannot be read: .*nowhere\.yaml/);
 });
+
+test('a runtime without a base is built, installed and found', { skip }, async () => {
+  specification(
+    'tree',
+    'base: {none: true}',
+    'files: [{target: /etc/motd, content: "hello\\n"}, {target: /opt/a/own, source: data/own, mode: "0600"}]',
+    'links: [{target: /etc/greeting, to: motd}]',
+    'environment: {GREETING: /etc/motd}',
+    'aliases: ["tree:1"]',
+  );
+  mkdirSync(path.join(files, 'tree/data'));
+  writeFileSync(path.join(files, 'tree/data/own'), 'mine');
+  const { code, out, err } = await rnx('runtime', 'build', 'tree');
+  assert.equal(code, 0, err);
+  assert.match(err, /^ 1\/14 Validate specification: tree 1\.0\.0\n/);
+  assert.match(err, /\n14\/14 Final validation: no tests\n/);
+  assert.match(out, /^✓ Runtime tree@1\.0\.0 built\n {2}Location: .*tree\/1\.0\.0\n {2}Size: /);
+  const tree = path.join(daemon.directory, 'runtimes/tree/1.0.0');
+  assert.equal(readFileSync(path.join(tree, 'isolated/etc/greeting'), 'utf8'), 'hello\n');
+  assert.equal(statSync(path.join(tree, 'isolated/opt/a/own')).mode & 0o777, 0o600);
+  assert.match(readFileSync(path.join(tree, 'runtime.yml'), 'utf8'), /^name: tree\n/);
+  assert.equal((await rnx('runtime', 'verify', 'tree')).code, 0);
+
+  const again = await rnx('runtime', 'build', 'tree');
+  assert.equal(again.code, 1);
+  assert.match(again.err, /runtime tree@1\.0\.0 is installed already; build it with --force/);
+  assert.equal((await rnx('runtime', 'build', '--force', 'tree')).code, 0);
+  assertNothingLeft();
+});
+
+test('a dry run says that it can be built, and builds nothing', { skip }, async () => {
+  specification('dry', 'base: {none: true}');
+  const { code, out } = await rnx('runtime', 'build', '--dry-run', 'dry');
+  assert.deepEqual([code, out], [0, '✓ dry 1.0.0 can be built\n']);
+  assert.ok(!existsSync(path.join(daemon.directory, 'runtimes/dry')));
+  assertNothingLeft();
+});
+
+test('a specification that names what does not lie beside it is not sent', { skip }, async () => {
+  specification('lone', 'base: {none: true}', 'files: [{target: /a, source: no/such}]');
+  const { code, err } = await rnx('runtime', 'build', 'lone');
+  assert.equal(code, 1);
+  assert.match(err, /the specification names no\/such, and it cannot be read/);
+});
+
+/** No area of a build, no upload and no mount stays. */
+function assertNothingLeft(): void {
+  const runtimes = path.join(daemon.directory, 'runtimes');
+  assert.deepEqual(readdirSync(path.join(runtimes, '.builds')), []);
+  assert.deepEqual(readdirSync(path.join(runtimes, '.staging')), []);
+  assert.deepEqual(readdirSync(path.join(daemon.directory, 'jobs/jobs')), []);
+  assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(daemon.directory));
+}

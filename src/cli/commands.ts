@@ -67,6 +67,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'show how the node does, again and again',
     load: async () => (await import('./monitor.ts')).monitorWatch,
   },
+  'runtime build': {
+    summary: 'build a runtime from its specification',
+    load: async () => (await import('./runtime-build.ts')).runtimeBuild,
+  },
   'runtime validate': {
     summary: 'check the specification or the name of a runtime',
     load: async () => (await import('./runtime-validate.ts')).runtimeValidate,

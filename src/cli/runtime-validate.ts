@@ -60,10 +60,15 @@ async function validateFile(file: string, session: Session): Promise<number> {
   } else if (valid) {
     await session.out.write(validText(answer));
   } else {
-    const lines = errors.map((line) => `  ${visible(line)}\n`).join('');
-    await session.err.write(`✗ ${visible(message)}\n${lines}`);
+    await session.err.write(invalidText(answer));
   }
   return valid ? 0 : 1;
+}
+
+/** All that is wrong with a specification. */
+export function invalidText({ message, errors }: Pick<Answer, 'message' | 'errors'>): string {
+  const lines = errors.map((line) => `  ${visible(line)}\n`).join('');
+  return `✗ ${visible(message)}\n${lines}`;
 }
 
 type Answer = Message<typeof ValidateRuntimeYAMLResponse>;

@@ -122,3 +122,8 @@ export const validateRuntimeSpec = method(
   r.ValidateRuntimeSpecRequest,
   r.ValidateRuntimeSpecResponse,
 );
+export const buildRuntime = method(
+  'RuntimeService/BuildRuntime',
+  b.BuildRuntimeRequest,
+  b.BuildRuntimeProgress,
+);

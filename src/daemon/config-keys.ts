@@ -2,6 +2,7 @@
 // and every key that other versions knew and that this one refuses, with the reason.
 
 import { X509Certificate } from 'node:crypto';
+import path from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../shared/errors.ts';
 import { formatBytes, formatDuration, parseBytes, parseDuration } from '../shared/units.ts';
@@ -327,6 +328,26 @@ export const sections = {
       flag,
       true,
       'Install packs only with a signature of a trusted key; wrong ones are refused in any case',
+    ),
+    specifications: key(
+      absolute,
+      path.resolve(import.meta.dirname, '../../runtimes'),
+      'Directory of the specifications that can be built by their names',
+    ),
+    aptSources: key(
+      listOf(text(/^deb /, 'must be a source as in sources.list: deb URL SUITE main')),
+      [],
+      'Sources of packages beside those of this host, such as for a suite of another distribution',
+    ),
+    maxBuilds: key(integer(1, 64), 2, 'Runtimes that may be built at once'),
+    buildBytes: key(size(GB, 1024 * GB), 20 * GB, 'Disk that a build may use'),
+    buildMemory: key(size(0, 1024 * GB), 4 * GB, 'Memory that a build may use; 0 is no limit'),
+    buildProcesses: key(integer(0, 4_194_304), 2048, 'Processes of a build; 0 is no limit'),
+    buildTimeout: key(duration(1000), 3_600_000, 'Longest time of a build'),
+    packageCacheBytes: key(
+      size(0, 1024 * GB),
+      4 * GB,
+      'Packages that are kept, so that the next build need not fetch them',
     ),
     maxFiles: key(integer(1, 10_000_000), 500_000, 'Most files, folders and links of a runtime'),
     maxBytes: key(size(MB, 1024 * GB), 20 * GB, 'Most bytes of a runtime, all files together'),

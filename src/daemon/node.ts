@@ -5,6 +5,8 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { JobletError, messageOf } from '../shared/errors.ts';
 import { Audit } from './audit/audit.ts';
+import { type BuildConfig, Builds } from './builder/builds.ts';
+import { DebCache } from './builder/deb-cache.ts';
 import type { Config } from './config.ts';
 import { listenControl } from './control.ts';
 import { Bells } from './jobs/bells.ts';
@@ -236,6 +238,23 @@ async function start(
     log.warn('what is left of unfinished runtimes stays', { why: messageOf(error) });
   });
 
+  const builds = new Builds({
+    config: buildConfigOf(config),
+    jobs,
+    logs,
+    uploads,
+    trees,
+    catalogue,
+    cache: new DebCache(
+      path.join(config.runtimes.directory, '.packages'),
+      config.runtimes.packageCacheBytes,
+    ),
+    env: process.env,
+    log,
+  });
+  await builds.recover();
+  stops.push(() => builds.stop());
+
   const postures = new Postures(store, layout, disks, addressOf);
   const copyTo = async (file: string) => {
     await db.copyTo(file);
@@ -269,6 +288,7 @@ async function start(
     },
     audit,
     volumes,
+    builds,
     disks,
     catalogue,
     trees,
@@ -281,6 +301,21 @@ async function start(
   const port = await rpc.listen();
   tellOwner(config.state.path, `${config.server.address}:${port}`);
   return port;
+}
+
+function buildConfigOf({ runtimes, filesystem }: Config): BuildConfig {
+  return {
+    directory: path.join(runtimes.directory, '.builds'),
+    specifications: runtimes.specifications,
+    allowedMounts: filesystem.allowedMounts,
+    aptSources: runtimes.aptSources,
+    maxBuilds: runtimes.maxBuilds,
+    maxBytes: runtimes.buildBytes,
+    memoryBytes: runtimes.buildMemoryBytes,
+    processes: runtimes.buildProcesses,
+    timeoutMs: runtimes.buildTimeoutMs,
+    builtWith: `joblet ${version.version}`,
+  };
 }
 
 /** What running jobs may hold together. Each of them needs a range of ids. */

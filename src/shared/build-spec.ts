@@ -64,6 +64,12 @@ export function warningsOf(spec: BuildSpec): string[] {
   return warnings;
 }
 
+/** Relative paths of what a specification takes from beside it, each once. */
+export function filesBeside({ archives, files }: BuildSpec): string[] {
+  const paths = [...archives.map((each) => each.path), ...files.map(({ source }) => source)];
+  return [...new Set(paths.filter((each) => each !== undefined))];
+}
+
 type Report = (at: Path, part: 'key' | 'value', message: string) => void;
 
 /** `archives[0].sha256` */

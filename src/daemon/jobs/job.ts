@@ -3,6 +3,7 @@
 
 import type { JobStatus, Outcome } from '../../shared/job-state.ts';
 import type { CgroupLimits } from '../linux/cgroup.ts';
+import type { HeldRoot } from '../runtimes/runtimes.ts';
 
 /** One file or folder sent along with a request. */
 export interface Upload {
@@ -17,6 +18,31 @@ export interface Upload {
 /** Doors of the sandbox that a job may ask to have opened; shown in its status. */
 export const openings = ['ptrace', 'userns'] as const;
 export type Opening = (typeof openings)[number];
+
+/**
+ * What a job of the builder has instead of the usual sandbox. No request can ask for it: the builder
+ * alone makes such jobs.
+ */
+export interface BuildSandbox {
+  readonly root: HeldRoot;
+  /** Further mount operations, and the writable places that come of them. */
+  readonly mounts: readonly string[];
+  readonly writable: readonly { readonly path: string; readonly bytes: number }[];
+  /** It reaches the host's network, and keeps what installing packages takes. */
+  readonly installs: boolean;
+}
+
+/** What whoever installs packages may do with the files and processes of its own ids. */
+export const buildCapabilities = [
+  'chown',
+  'dac-override',
+  'fowner',
+  'fsetid',
+  'kill',
+  'setgid',
+  'setuid',
+  'sys-chroot',
+] as const;
 
 export interface Limits extends CgroupLimits {
   /** Size of the work directory; 0 is the default, which grows with what was uploaded. */
@@ -54,6 +80,8 @@ export interface JobSpec {
   readonly init: boolean;
   readonly allow: readonly Opening[];
   readonly workflowUuid: string;
+  /** Set for the builder's own jobs. */
+  readonly build?: BuildSandbox;
 }
 
 /**

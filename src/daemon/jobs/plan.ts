@@ -4,7 +4,7 @@
 import type { KeeperAddress } from '../linux/keeper-address.ts';
 import type { LaunchPlan } from '../linux/launcher.ts';
 import { type Root, SEARCH_PATH } from '../linux/root.ts';
-import type { StoredSpec } from './job.ts';
+import { buildCapabilities, type StoredSpec } from './job.ts';
 
 /** Where the work directory comes from. */
 export type WorkSource =
@@ -76,6 +76,7 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
     String(facts.idRange),
     'net',
     'pool',
+    ...(spec.build?.installs === true ? ['host-net'] : []),
     'hostname',
     hostname,
     ...facts.cgroups,
@@ -104,6 +105,7 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
     '/proc',
     'sys',
     '/sys',
+    ...(spec.build?.mounts ?? []),
     'rlimit',
     'core',
     '0',
@@ -119,6 +121,9 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
   ];
   if (!spec.init) plan.push('no-init');
   for (const opening of spec.allow) plan.push('allow', opening);
+  if (spec.build?.installs === true) {
+    plan.push('allow', 'chroot', ...buildCapabilities.flatMap((name) => ['capability', name]));
+  }
   for (const [name, value] of Object.entries(environmentOf(spec, facts.root, hostname))) {
     plan.push('env', `${name}=${value}`);
   }

@@ -3,9 +3,9 @@
 // asked whether it still is.
 
 import { type CgroupLayout, describeLimits } from '../linux/cgroup.ts';
-import type { JobMount, JobProcess } from '../linux/job-process.ts';
+import type { JobMount, JobProcess, NamespaceKind } from '../linux/job-process.ts';
 import { IDS_PER_RANGE } from './id-ranges.ts';
-import type { Job, Opening } from './job.ts';
+import { buildCapabilities, type Job } from './job.ts';
 import { type WorkPlace, type WritablePlace, writablePlaces } from './plan.ts';
 
 /** What a job's sandbox is made of, as far as its spec does not say it. Kept as JSON. */
@@ -31,7 +31,9 @@ export interface Posture {
   readonly firstId: number;
   readonly idCount: number;
   readonly capabilities: readonly string[];
-  readonly opened: readonly Opening[];
+  /** Kinds of namespaces that are the host's. */
+  readonly shared: readonly NamespaceKind[];
+  readonly opened: readonly string[];
   readonly readOnly: readonly string[];
   readonly writable: readonly WritablePlace[];
   readonly limits: readonly string[];
@@ -45,15 +47,26 @@ export function postureOf({ spec }: Pick<Job, 'spec'>, sandbox: Sandbox): Postur
   return {
     firstId: sandbox.firstId,
     idCount: IDS_PER_RANGE,
-    // Without it the kernel lets nobody map user 0 into a namespace of his own; see inside.c.
-    capabilities: spec.allow.includes('userns') ? ['CAP_SETFCAP'] : [],
-    opened: spec.allow,
+    capabilities: capabilitiesOf(spec),
+    shared: spec.build?.installs === true ? ['net'] : [],
+    opened: [...spec.allow, ...(spec.build?.installs === true ? ['chroot'] : [])],
     readOnly: sandbox.readOnly,
-    writable: writablePlaces(sandbox),
+    writable: [
+      ...writablePlaces(sandbox),
+      ...(spec.build?.writable ?? []).map((place) => ({ ...place, kind: 'disk' as const })),
+    ],
     limits: describeLimits(sandbox.cgroups, spec.limits),
     init: spec.init,
     startedBy: sandbox.startedBy,
   };
+}
+
+function capabilitiesOf({ allow, build }: Job['spec']): string[] {
+  // Without it the kernel lets nobody map user 0 into a namespace of his own; see inside.c.
+  const mapping = allow.includes('userns') ? ['CAP_SETFCAP'] : [];
+  if (build?.installs !== true) return mapping;
+  const words = buildCapabilities.map((name) => name.toUpperCase().replaceAll('-', '_'));
+  return [...mapping, ...words.map((word) => `CAP_${word}`)];
 }
 
 /** What is looked at in a running job, and what is not as it should be. */
@@ -68,7 +81,7 @@ type Look = (posture: Posture, process: JobProcess) => string | undefined;
 const FILTER_MODE = 2;
 
 /** Mounts that are not read-only and hold nothing of the job's: devpts, and proc with its sys covered. */
-const KERNEL_MOUNTS = ['/proc', '/dev/pts'];
+const KERNEL_MOUNTS = ['/proc', '/dev/pts', '/build/root/proc', '/build/root/dev/pts'];
 
 const looks: Readonly<Record<string, Look>> = {
   'user and group ids': ({ firstId, idCount }, { uidMap, gidMap }) => {
@@ -76,7 +89,11 @@ const looks: Readonly<Record<string, Look>> = {
     const other = [uidMap, gidMap].find((map) => map !== wanted);
     return other === undefined ? undefined : `its ids are mapped as "${other}", not "${wanted}"`;
   },
-  'namespaces of its own': (_, { shared }) => some(shared, 'it shares namespaces with the host'),
+  'namespaces of its own': (posture, process) =>
+    some(
+      process.shared.filter((kind) => !posture.shared.includes(kind)),
+      'it shares namespaces with the host',
+    ),
   capabilities: ({ capabilities }, process) =>
     some(
       process.capabilities.filter((name) => !capabilities.includes(name)),
@@ -148,7 +165,7 @@ function isWritable({ options }: Pick<JobMount, 'options'>): boolean {
 }
 
 function mayHoldDevices(target: string, options: readonly string[]): boolean {
-  return target !== '/dev/pts' && !options.includes('nodev');
+  return !target.endsWith('/dev/pts') && !options.includes('nodev');
 }
 
 const PAGE_BYTES = 4096;

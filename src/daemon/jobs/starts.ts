@@ -59,7 +59,7 @@ export class Starts {
   takeRoot(active: Active): HeldRoot {
     const { runtimes } = this.#parts;
     const { id, spec } = active.job;
-    active.root ??= runtimes.rootFor(spec.runtime);
+    active.root ??= spec.build?.root ?? runtimes.rootFor(spec.runtime);
     runtimes.holdTree(id, active.root.tree);
     return active.root;
   }

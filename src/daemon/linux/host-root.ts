@@ -9,7 +9,16 @@ import { keyOf, ownOperations, type Root } from './root.ts';
  * root. Paths that the host lacks are left out.
  */
 export function hostRoot(allowedMounts: readonly string[]): Root {
-  const operations = ownOperations();
+  const mounts = hostMounts(allowedMounts);
+  const operations = [...ownOperations(), ...mounts.operations];
+  return { key: keyOf(operations), operations, readOnly: mounts.readOnly, environment: {} };
+}
+
+/** The part of that which is the host's. */
+export function hostMounts(
+  allowedMounts: readonly string[],
+): Pick<Root, 'operations' | 'readOnly'> {
+  const operations: string[] = [];
   const readOnly: string[] = [];
   for (const source of allowedMounts) {
     const found = lstatSync(source, { throwIfNoEntry: false });
@@ -19,5 +28,5 @@ export function hostRoot(allowedMounts: readonly string[]): Root {
     if (found.isSymbolicLink()) operations.push('symlink', readlinkSync(source), source);
     else operations.push('bind-ro', source, source);
   }
-  return { key: keyOf(operations), operations, readOnly, environment: {} };
+  return { operations, readOnly };
 }

@@ -39,12 +39,14 @@ export const leastFiles: Readonly<Record<string, string>> = {
   '/etc/shells': '/bin/sh\n',
 };
 
-/** The operations for what every job has; files of `there` come from elsewhere. */
+/** The operations for what every job has; `there` are those of it that come from elsewhere. */
 export function ownOperations(there: ReadonlySet<string> = new Set()): string[] {
   const operations: string[] = [];
   for (const directory of ownFolders) operations.push('dir', directory, '0755');
   operations.push('dev', '/dev');
-  for (const [target, text] of Object.entries(ownLinks)) operations.push('symlink', text, target);
+  for (const [target, text] of Object.entries(ownLinks)) {
+    if (!there.has(target)) operations.push('symlink', text, target);
+  }
   for (const [target, text] of Object.entries(leastFiles)) {
     if (!there.has(target)) operations.push('file', target, '0644', text);
   }

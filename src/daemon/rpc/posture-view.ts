@@ -6,13 +6,15 @@ import type { Job } from '../jobs/job.ts';
 import type { Held } from '../jobs/postures.ts';
 import { networkNote } from './job-view.ts';
 
-const NAMESPACES = ['mount', 'pid', 'network', 'ipc', 'uts', 'cgroup', 'user'];
+const NAMESPACES = ['mount', 'pid', 'net', 'ipc', 'uts', 'cgroup', 'user'] as const;
 
 /** How a job is held. */
 export function toPosture(job: Job, { posture, kernel }: Held): Init<typeof JobPostureSchema> {
   const { opened } = posture;
   return {
-    namespaces: NAMESPACES,
+    namespaces: NAMESPACES.filter((kind) => !posture.shared.some((each) => each === kind)).map(
+      (kind) => (kind === 'net' ? 'network' : kind),
+    ),
     firstId: posture.firstId,
     idCount: posture.idCount,
     capabilities: [...posture.capabilities],

@@ -15,6 +15,7 @@ import { VolumeService } from '../../gen/joblet/volumes_pb.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Audit } from '../audit/audit.ts';
 import { type Refusal, Refusals } from '../audit/refusals.ts';
+import type { Builds } from '../builder/builds.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { type Credentials, describeChange, readRevoked, watchFiles } from '../credentials.ts';
 import type { Log } from '../log.ts';
@@ -45,6 +46,7 @@ export interface RpcParts
   readonly audit: Pick<Audit, 'record' | 'recordSoon' | 'query' | 'read' | 'verify'>;
   readonly volumes: Parameters<typeof volumeHandlers>[0];
   readonly monitoring: Omit<MonitoringParts, 'jobs'>;
+  readonly builds: Pick<Builds, 'build' | 'specification'>;
   readonly disks: readonly string[];
   readonly config: Config;
   readonly log: Log;
@@ -85,6 +87,7 @@ export function createRpc(all: RpcParts): Rpc {
     disks,
     config,
     log,
+    builds,
   } = all;
   // One line for each record, not for each call: a flood would fill this log as well.
   const refusals = new Refusals((entry) => {
@@ -121,7 +124,7 @@ export function createRpc(all: RpcParts): Rpc {
   server.add(NetworkService, {});
   server.add(RuntimeService, {
     ...runtimeHandlers({ ...parts, ...all }),
-    ...buildHandlers(),
+    ...buildHandlers(builds),
     ...treeHandlers(all),
   });
   server.add(VolumeService, volumeHandlers(volumes, config.volumes));

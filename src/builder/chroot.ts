@@ -1,0 +1,28 @@
+// Programs of the tree, run with the tree as their root.
+
+import { places } from '../shared/build-task.ts';
+import { type RunOptions, run } from './programs.ts';
+
+/** When everything in a tree was last changed, so that the same tree is the same to the byte. */
+export const TREE_TIME_S = 1_577_836_800; // 2020-01-01
+
+const environment = {
+  DEBIAN_FRONTEND: 'noninteractive',
+  DEBCONF_NONINTERACTIVE_SEEN: 'true',
+  // What tools write that date or shuffle their output would otherwise differ from build to build.
+  SOURCE_DATE_EPOCH: String(TREE_TIME_S),
+  PYTHONHASHSEED: '0',
+} as const;
+
+export function runInTree(
+  program: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<string> {
+  const { env = {}, cwd = '/', ...rest } = options;
+  // `env` looks the program up in the tree, and changes its directory there.
+  return run('chroot', [places.root, '/usr/bin/env', `--chdir=${cwd}`, program, ...args], {
+    ...rest,
+    env: { ...environment, ...env },
+  });
+}
