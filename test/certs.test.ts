@@ -197,6 +197,7 @@ async function startApi(log: Log) {
     postures: none,
     volumes: none,
     builds: none,
+    workflows: none,
     catalogue: none,
     trees: none,
     samples: none,

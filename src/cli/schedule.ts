@@ -2,31 +2,13 @@
 // clock unless they name a zone. The daemon gets RFC 3339 in UTC.
 
 import { JobletError } from '../shared/errors.ts';
+import { relativeMs } from '../shared/relative-time.ts';
 
 const DAY_MS = 86_400_000;
 
 /** How far ahead a job may be scheduled. */
 const FURTHEST_MS = 365 * DAY_MS;
 const NEAREST_MS = 1000;
-
-const unitMs: Readonly<Record<string, number>> = {
-  s: 1000,
-  sec: 1000,
-  secs: 1000,
-  second: 1000,
-  seconds: 1000,
-  m: 60_000,
-  min: 60_000,
-  mins: 60_000,
-  minute: 60_000,
-  minutes: 60_000,
-  h: 3_600_000,
-  hour: 3_600_000,
-  hours: 3_600_000,
-  d: DAY_MS,
-  day: DAY_MS,
-  days: DAY_MS,
-};
 
 const absolute =
   /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?: ?([Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d))?$/;
@@ -56,18 +38,6 @@ export function parsePast(flag: string, text: string, nowMs: number): string {
   const agoMs = relativeMs(trimmed);
   const given = `${flag}: ${JSON.stringify(text)}`;
   return new Date(agoMs === undefined ? absoluteMs(trimmed, given) : nowMs - agoMs).toISOString();
-}
-
-function relativeMs(text: string): number | undefined {
-  const compact = text.replace(/\s+/g, '').toLowerCase();
-  if (!/^(?:\d{1,9}[a-z]+)+$/.test(compact)) return undefined;
-  let total = 0;
-  for (const [, count, unit = ''] of compact.matchAll(/(\d+)([a-z]+)/g)) {
-    const size = Object.hasOwn(unitMs, unit) ? unitMs[unit] : undefined;
-    if (size === undefined) return undefined;
-    total += Number(count) * size;
-  }
-  return total;
 }
 
 function absoluteMs(trimmed: string, given: string): number {

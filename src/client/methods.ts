@@ -5,6 +5,7 @@ import * as m from './messages.ts';
 import * as r from './runtime-messages.ts';
 import * as t from './tree-messages.ts';
 import { decode, encode, type Input, type Message, type Shape } from './wire.ts';
+import * as w from './workflow-messages.ts';
 
 /** One method of the API. */
 export interface Method<I, O> {
@@ -126,4 +127,44 @@ export const buildRuntime = method(
   'RuntimeService/BuildRuntime',
   b.BuildRuntimeRequest,
   b.BuildRuntimeProgress,
+);
+export const runWorkflow = method(
+  'JobService/RunWorkflow',
+  w.RunWorkflowRequest,
+  w.RunWorkflowResponse,
+);
+export const getWorkflowStatus = method(
+  'JobService/GetWorkflowStatus',
+  w.GetWorkflowStatusRequest,
+  w.GetWorkflowStatusResponse,
+);
+export const listWorkflows = method(
+  'JobService/ListWorkflows',
+  w.ListWorkflowsRequest,
+  w.ListWorkflowsResponse,
+);
+export const getWorkflowJobs = method(
+  'JobService/GetWorkflowJobs',
+  w.GetWorkflowJobsRequest,
+  w.GetWorkflowJobsResponse,
+);
+export const watchWorkflow = method(
+  'JobService/WatchWorkflow',
+  w.GetWorkflowStatusRequest,
+  w.GetWorkflowStatusResponse,
+);
+export const stopWorkflow = method(
+  'JobService/StopWorkflow',
+  w.StopWorkflowRequest,
+  w.GetWorkflowStatusResponse,
+);
+export const deleteWorkflow = method(
+  'JobService/DeleteWorkflow',
+  w.DeleteWorkflowRequest,
+  w.DeleteWorkflowResponse,
+);
+export const retryWorkflow = method(
+  'JobService/RetryWorkflow',
+  w.RetryWorkflowRequest,
+  w.RunWorkflowResponse,
 );

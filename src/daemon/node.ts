@@ -48,6 +48,8 @@ import { Samples } from './telemetry/samples.ts';
 import { version } from './version.ts';
 import { VolumeStore } from './volumes/store.ts';
 import { Volumes } from './volumes/volumes.ts';
+import { WorkflowFiles } from './workflows/files.ts';
+import { Workflows } from './workflows/workflows.ts';
 
 /** Room in a work directory beside the uploaded files. */
 const WORK_ROOM_BYTES = 256 * 1024 * 1024;
@@ -110,6 +112,7 @@ async function start(
     recovered: () => {
       log.info('the state can be written again');
       jobs.goOn();
+      workflows.goOn();
     },
     noticed: (what) => log.warn(what),
   });
@@ -218,6 +221,15 @@ async function start(
     clock: systemClock,
     log,
   });
+  const workflows = new Workflows({
+    db,
+    audit,
+    jobs,
+    files: new WorkflowFiles(uploads, path.join(config.uploads.directory, 'workflows')),
+    clock: systemClock,
+    log,
+  });
+  store.tell(workflows);
   await launcher.start();
   stops.push(() => launcher.stop());
   // Not before the launcher has its turn: until then keepers of an earlier one may be making theirs.
@@ -232,8 +244,11 @@ async function start(
     await jobs.endStrangers();
     rmSync(restored);
   }
+  workflows.load();
   await jobs.recover();
   stops.push(() => jobs.stopWatching());
+  await workflows.recover();
+  stops.push(() => workflows.stopWatching());
   void trees.recover().catch((error) => {
     log.warn('what is left of unfinished runtimes stays', { why: messageOf(error) });
   });
@@ -289,6 +304,7 @@ async function start(
     audit,
     volumes,
     builds,
+    workflows,
     disks,
     catalogue,
     trees,

@@ -43,8 +43,15 @@ const changeOf = {
 const COLUMNS = `id, status, spec, secrets, created_at_ms, queued_at_ms, started_at_ms, ended_at_ms,
   timeout, stopped_by, outcome, usage, log_bytes, log_dropped, id_range, boot_id`;
 
+/** Hears of jobs within the transactions that write them. */
+export interface JobFollower {
+  added(job: Job): void;
+  changedJob(job: Job): void;
+}
+
 export class JobStore {
   readonly #db: Db;
+  #follower: JobFollower | undefined;
   readonly #insert;
   readonly #update;
   readonly #audit: Audit;
@@ -85,6 +92,11 @@ export class JobStore {
     this.#finished = db.prepare('SELECT id FROM jobs WHERE ended_at_ms > 0');
   }
 
+  /** Tells somebody of every job that is added or comes to another state. */
+  tell(follower: JobFollower): void {
+    this.#follower = follower;
+  }
+
   /** Adds a job. Resolves when it is committed. One that starts has a sandbox. */
   add(
     { job, idRange, bootId }: JobRow,
@@ -119,6 +131,7 @@ export class JobStore {
         key?.text ?? null,
         jsonOrNull(key?.digests),
       );
+      this.#follower?.added(job);
     });
   }
 
@@ -141,9 +154,12 @@ export class JobStore {
     return this.#db.write(() => this.#apply(row, atMs, who));
   }
 
-  /** The same, by Db.writeSoon. */
+  /** The same, by Db.writeSoon, unless others may wait for this job. */
   changeSoon(row: JobRow, atMs: number): void {
-    this.#db.writeSoon(() => this.#apply(row, atMs));
+    const apply = () => this.#apply(row, atMs);
+    if (row.job.spec.workflowUuid === '') this.#db.writeSoon(apply);
+    // What cannot be written now is found out by a later daemon; the end of the job tells of it too.
+    else this.#db.write(apply).catch(() => {});
   }
 
   /** Records what somebody did to a job that changes no row. Resolves when it is committed. */
@@ -242,6 +258,7 @@ export class JobStore {
       detail: job.outcome === undefined ? '' : wordsOf(job.outcome),
     });
     this.#set(row);
+    this.#follower?.changedJob(job);
   }
 
   #set({ job, idRange, bootId }: JobRow): void {

@@ -146,8 +146,17 @@ export class Uploads {
     uploadId: string,
     who: { readonly name: string },
   ): Promise<Staged | undefined> {
+    return this.keep(path.join(this.#jobs, jobId), files, uploadId, who);
+  }
+
+  /** The same into any directory on the disk of uploads that does not exist yet. */
+  async keep(
+    directory: string,
+    files: readonly Upload[],
+    uploadId: string,
+    who: { readonly name: string },
+  ): Promise<Staged | undefined> {
     if (files.length === 0 && uploadId === '') return undefined;
-    const directory = path.join(this.#jobs, jobId);
     let bytes = 0;
     const names: string[] = [];
     if (uploadId !== '') {
@@ -176,6 +185,12 @@ export class Uploads {
       throw faultOf(error, this.#jobs);
     }
     return { directory, bytes: bytes + writer.bytes, names: [...names, ...writer.names] };
+  }
+
+  /** The paths in a streamed upload of a client's that waits. */
+  namesOf(uploadId: string, who: { readonly name: string }): readonly string[] {
+    const waiting = this.#waiting.get(uploadId);
+    return waiting?.who === who.name ? waiting.names : [];
   }
 
   /** Drops a streamed upload of a client's that it will not use. */

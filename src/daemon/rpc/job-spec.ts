@@ -74,7 +74,7 @@ const KEY = /^[!-~]{0,128}$/;
 const RFC3339 = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2})$/i;
 
 /** Networks that exist now. */
-const networks = ['none', 'isolated'] as const;
+export const networks = ['none', 'isolated'] as const;
 
 /** Reads a request. Throws `invalid` with everything that is wrong with it. */
 export function toJobSpec(

@@ -15,7 +15,7 @@ import { invalid, JobletError, type Problem } from '../../shared/errors.ts';
 import { type JobStatus, jobStatuses } from '../../shared/job-state.ts';
 import type { StreamName } from '../../shared/log-record.ts';
 import { formatDuration } from '../../shared/units.ts';
-import type { Job } from '../jobs/job.ts';
+import type { Job, JobSpec } from '../jobs/job.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { LogQuery, Logs } from '../jobs/logs.ts';
 import type { Held, Postures } from '../jobs/postures.ts';
@@ -57,6 +57,8 @@ export interface JobParts {
   readonly layoutKind: MetricsParts['layoutKind'];
   readonly sampleIntervalMs: number;
   readonly runtimes: Pick<Runtimes, 'getUsable'>;
+  /** The jobs of its workflow that a job waited for, by their names. */
+  readonly dependenciesOf: (job: Job) => readonly string[];
   readonly host: Host;
   readonly policy: JobPolicy;
   readonly nodeId: string;
@@ -77,7 +79,8 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
   const { jobs, uploads, postures, nodeId } = parts;
   const status = (job: Job, held?: Held) => {
     const posture = held && toPosture(job, held);
-    return toStatus(job, nodeId, jobs.limitsInForce(job), jobs.turnOf(job), posture);
+    const answer = toStatus(job, nodeId, jobs.limitsInForce(job), jobs.turnOf(job), posture);
+    return { ...answer, dependencies: [...parts.dependenciesOf(job)] };
   };
   return {
     runJob: async (request, call) => {
@@ -161,14 +164,25 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
 /** Going before the jobs of others is not for everybody. */
 const raisePriority: Rule = { role: 'operator', operation: 'raise_priority' };
 
-/** Starts a job as a request wants it. */
-export async function startJob(
-  { jobs, runtimes, host, policy }: Pick<JobParts, 'jobs' | 'runtimes' | 'host' | 'policy'>,
+/** What a request asks for, with all that is wrong with it named at once. */
+export function toSpec(
+  { runtimes, host, policy }: Pick<JobParts, 'runtimes' | 'host' | 'policy'>,
   request: JobRequest,
   { identity }: Pick<Call, 'identity'>,
-): Promise<{ readonly job: Job; readonly isNew: boolean }> {
+): JobSpec {
   if (request.priority > 0) demand(identity, raisePriority);
-  const spec = inRuntime(toJobSpec(request, host, policy, Date.now()), runtimes);
+  return inRuntime(toJobSpec(request, host, policy, Date.now()), runtimes);
+}
+
+/** Starts a job as a request wants it. */
+export async function startJob(
+  parts: Pick<JobParts, 'jobs' | 'runtimes' | 'host' | 'policy'>,
+  request: JobRequest,
+  call: Pick<Call, 'identity'>,
+): Promise<{ readonly job: Job; readonly isNew: boolean }> {
+  const { jobs } = parts;
+  const { identity } = call;
+  const spec = toSpec(parts, request, call);
   const text = request.idempotencyKey;
   if (text === '') return { job: await jobs.run(spec, identity), isNew: true };
   return jobs.runOnce({ text, digests: digestsOf(request) }, spec, identity);

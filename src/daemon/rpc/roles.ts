@@ -64,6 +64,10 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
     GetWorkflowStatus: ['viewer', 'get_job'],
     ListWorkflows: ['viewer', 'list_jobs'],
     GetWorkflowJobs: ['viewer', 'get_job'],
+    WatchWorkflow: ['viewer', 'get_job'],
+    StopWorkflow: ['developer', 'stop_job'],
+    DeleteWorkflow: ['developer', 'delete_job'],
+    RetryWorkflow: ['developer', 'run_job'],
   }),
   ...rows('joblet.JobletService', {
     RunJob: ['developer', 'run_job'],

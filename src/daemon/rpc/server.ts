@@ -23,12 +23,13 @@ import type { Catalogue } from '../runtimes/catalogue.ts';
 import type { Runtimes } from '../runtimes/runtimes.ts';
 import type { Trees } from '../runtimes/trees.ts';
 import type { Uses } from '../runtimes/uses.ts';
+import type { Workflows } from '../workflows/workflows.ts';
 import { auditHandlers } from './audit.ts';
 import { buildHandlers } from './builds.ts';
 import { FailedCalls } from './failed-calls.ts';
 import { type GrpcLimits, GrpcServer } from './grpc-server.ts';
 import type { CallRecord } from './handlers.ts';
-import type { JobPolicy } from './job-spec.ts';
+import { type JobPolicy, networks } from './job-spec.ts';
 import { type JobParts, jobHandlers } from './jobs.ts';
 import { legacyHandlers } from './legacy.ts';
 import { type MonitoringParts, monitoringHandlers } from './monitoring.ts';
@@ -36,13 +37,16 @@ import { refusedBeforehand, refusedInside } from './refused-calls.ts';
 import { runtimeHandlers } from './runtimes.ts';
 import { treeHandlers } from './trees.ts';
 import { volumeHandlers } from './volumes.ts';
+import { type WorkflowParts, workflowHandlers } from './workflows.ts';
 
 export interface RpcParts
-  extends Pick<JobParts, 'jobs' | 'logs' | 'uploads' | 'postures' | 'samples' | 'layoutKind'> {
+  extends Pick<JobParts, 'jobs' | 'logs' | 'postures' | 'samples' | 'layoutKind'> {
   readonly catalogue: Catalogue;
   readonly trees: Trees;
   readonly uses: Uses;
   readonly runtimes: Runtimes;
+  readonly workflows: WorkflowParts['workflows'] & Pick<Workflows, 'dependenciesOf'>;
+  readonly uploads: JobParts['uploads'] & WorkflowParts['uploads'];
   readonly audit: Pick<Audit, 'record' | 'recordSoon' | 'query' | 'read' | 'verify'>;
   readonly volumes: Parameters<typeof volumeHandlers>[0];
   readonly monitoring: Omit<MonitoringParts, 'jobs'>;
@@ -84,11 +88,16 @@ export function createRpc(all: RpcParts): Rpc {
     monitoring,
     audit,
     volumes,
+    workflows,
     disks,
     config,
     log,
     builds,
   } = all;
+  const names = async () => ({
+    networks,
+    volumes: (await volumes.list()).map(({ name }) => name),
+  });
   // One line for each record, not for each call: a flood would fill this log as well.
   const refusals = new Refusals((entry) => {
     audit.recordSoon(entry);
@@ -113,11 +122,15 @@ export function createRpc(all: RpcParts): Rpc {
     layoutKind,
     sampleIntervalMs: config.jobMetrics.intervalMs,
     runtimes,
+    dependenciesOf: (job) => workflows.dependenciesOf(job),
     host: { cores: availableParallelism(), memoryBytes: totalmem(), disks: disks.length },
     policy: policyOf(config),
     nodeId: config.server.nodeId,
   };
-  server.add(JobService, jobHandlers(parts));
+  server.add(JobService, {
+    ...jobHandlers(parts),
+    ...workflowHandlers({ workflows, uploads, names, jobParts: parts }),
+  });
   server.add(JobletService, legacyHandlers(parts));
   server.add(MonitoringService, monitoringHandlers({ ...monitoring, jobs }));
   server.add(AuditService, auditHandlers(audit));

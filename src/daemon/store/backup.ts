@@ -176,6 +176,16 @@ function markUnfinished(database: string): void {
     `UPDATE jobs SET boot_id = ?, status = 'RUNNING'
      WHERE ended_at_ms = 0 AND (status <> 'SCHEDULED' OR start_at_ms <= ?)`,
   ).run(RESTORED_BOOT, Date.now());
+  // What has become of their steps since is not known either; none of them starts by itself.
+  const hasWorkflows = db
+    .prepare("SELECT 1 FROM sqlite_schema WHERE name = 'workflow_steps'")
+    .get();
+  if (hasWorkflows !== undefined) {
+    db.exec(`
+      UPDATE workflow_steps SET status = 'CANCELED', exit_code = -1, message = 'STATE_RESTORED'
+      WHERE job_id = '' AND status = 'PENDING';
+      UPDATE workflows SET ending = 'cancel', ended_by = 'the restore' WHERE ended_at_ms = 0;`);
+  }
   db.close();
 }
 

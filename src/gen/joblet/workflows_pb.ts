@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file joblet/workflows.proto.
  */
 export const file_joblet_workflows: GenFile = /*@__PURE__*/
-  fileDesc("ChZqb2JsZXQvd29ya2Zsb3dzLnByb3RvEgZqb2JsZXQijwEKElJ1bldvcmtmbG93UmVxdWVzdBIQCgh3b3JrZmxvdxgBIAEoCRISCgp0b3RhbF9qb2JzGAIgASgFEhEKCWpvYl9vcmRlchgDIAMoCRIUCgx5YW1sX2NvbnRlbnQYBCABKAkSKgoOd29ya2Zsb3dfZmlsZXMYBSADKAsyEi5qb2JsZXQuRmlsZVVwbG9hZCI8ChNSdW5Xb3JrZmxvd1Jlc3BvbnNlEhUKDXdvcmtmbG93X3V1aWQYASABKAkSDgoGc3RhdHVzGAIgASgJIjEKGEdldFdvcmtmbG93U3RhdHVzUmVxdWVzdBIVCg13b3JrZmxvd191dWlkGAEgASgJImYKGUdldFdvcmtmbG93U3RhdHVzUmVzcG9uc2USJgoId29ya2Zsb3cYASABKAsyFC5qb2JsZXQuV29ya2Zsb3dJbmZvEiEKBGpvYnMYAiADKAsyEy5qb2JsZXQuV29ya2Zsb3dKb2IiMQoUTGlzdFdvcmtmbG93c1JlcXVlc3QSGQoRaW5jbHVkZV9jb21wbGV0ZWQYASABKAgiQAoVTGlzdFdvcmtmbG93c1Jlc3BvbnNlEicKCXdvcmtmbG93cxgBIAMoCzIULmpvYmxldC5Xb3JrZmxvd0luZm8iLwoWR2V0V29ya2Zsb3dKb2JzUmVxdWVzdBIVCg13b3JrZmxvd191dWlkGAEgASgJIjwKF0dldFdvcmtmbG93Sm9ic1Jlc3BvbnNlEiEKBGpvYnMYASADKAsyEy5qb2JsZXQuV29ya2Zsb3dKb2IikQIKDFdvcmtmbG93SW5mbxIMCgR1dWlkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRISCgp0b3RhbF9qb2JzGAMgASgFEhYKDmNvbXBsZXRlZF9qb2JzGAQgASgFEhMKC2ZhaWxlZF9qb2JzGAUgASgFEhUKDWNhbmNlbGVkX2pvYnMYBiABKAUSJQoKY3JlYXRlZF9hdBgHIAEoCzIRLmpvYmxldC5UaW1lc3RhbXASJQoKc3RhcnRlZF9hdBgIIAEoCzIRLmpvYmxldC5UaW1lc3RhbXASJwoMY29tcGxldGVkX2F0GAkgASgLMhEuam9ibGV0LlRpbWVzdGFtcBIUCgx5YW1sX2NvbnRlbnQYCiABKAkitgEKC1dvcmtmbG93Sm9iEhAKCGpvYl91dWlkGAEgASgJEhAKCGpvYl9uYW1lGAIgASgJEg4KBnN0YXR1cxgDIAEoCRIUCgxkZXBlbmRlbmNpZXMYBCADKAkSJQoKc3RhcnRfdGltZRgFIAEoCzIRLmpvYmxldC5UaW1lc3RhbXASIwoIZW5kX3RpbWUYBiABKAsyES5qb2JsZXQuVGltZXN0YW1wEhEKCWV4aXRfY29kZRgHIAEoBWIGcHJvdG8z", [file_joblet_common]);
+  fileDesc("ChZqb2JsZXQvd29ya2Zsb3dzLnByb3RvEgZqb2JsZXQitAIKElJ1bldvcmtmbG93UmVxdWVzdBIQCgh3b3JrZmxvdxgBIAEoCRISCgp0b3RhbF9qb2JzGAIgASgFEhEKCWpvYl9vcmRlchgDIAMoCRIUCgx5YW1sX2NvbnRlbnQYBCABKAkSKgoOd29ya2Zsb3dfZmlsZXMYBSADKAsyEi5qb2JsZXQuRmlsZVVwbG9hZBIPCgZjaG9pY2UY8AEgASgJEjcKBnBhcmFtcxjxASADKAsyJi5qb2JsZXQuUnVuV29ya2Zsb3dSZXF1ZXN0LlBhcmFtc0VudHJ5EhIKCXVwbG9hZF9pZBjyASABKAkSFgoNdmFsaWRhdGVfb25seRjzASABKAgaLQoLUGFyYW1zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJPChNSdW5Xb3JrZmxvd1Jlc3BvbnNlEhUKDXdvcmtmbG93X3V1aWQYASABKAkSDgoGc3RhdHVzGAIgASgJEhEKCHdhcm5pbmdzGPABIAMoCSIxChhHZXRXb3JrZmxvd1N0YXR1c1JlcXVlc3QSFQoNd29ya2Zsb3dfdXVpZBgBIAEoCSJmChlHZXRXb3JrZmxvd1N0YXR1c1Jlc3BvbnNlEiYKCHdvcmtmbG93GAEgASgLMhQuam9ibGV0LldvcmtmbG93SW5mbxIhCgRqb2JzGAIgAygLMhMuam9ibGV0LldvcmtmbG93Sm9iIjEKFExpc3RXb3JrZmxvd3NSZXF1ZXN0EhkKEWluY2x1ZGVfY29tcGxldGVkGAEgASgIIkAKFUxpc3RXb3JrZmxvd3NSZXNwb25zZRInCgl3b3JrZmxvd3MYASADKAsyFC5qb2JsZXQuV29ya2Zsb3dJbmZvIi8KFkdldFdvcmtmbG93Sm9ic1JlcXVlc3QSFQoNd29ya2Zsb3dfdXVpZBgBIAEoCSI8ChdHZXRXb3JrZmxvd0pvYnNSZXNwb25zZRIhCgRqb2JzGAEgAygLMhMuam9ibGV0LldvcmtmbG93Sm9iIsoCCgxXb3JrZmxvd0luZm8SDAoEdXVpZBgBIAEoCRIOCgZzdGF0dXMYAiABKAkSEgoKdG90YWxfam9icxgDIAEoBRIWCg5jb21wbGV0ZWRfam9icxgEIAEoBRITCgtmYWlsZWRfam9icxgFIAEoBRIVCg1jYW5jZWxlZF9qb2JzGAYgASgFEiUKCmNyZWF0ZWRfYXQYByABKAsyES5qb2JsZXQuVGltZXN0YW1wEiUKCnN0YXJ0ZWRfYXQYCCABKAsyES5qb2JsZXQuVGltZXN0YW1wEicKDGNvbXBsZXRlZF9hdBgJIAEoCzIRLmpvYmxldC5UaW1lc3RhbXASFAoMeWFtbF9jb250ZW50GAogASgJEg0KBG5hbWUY8AEgASgJEhEKCGVuZGVkX2J5GPEBIAEoCRIVCgxydW5uaW5nX2pvYnMY8gEgASgFItsBCgtXb3JrZmxvd0pvYhIQCghqb2JfdXVpZBgBIAEoCRIQCghqb2JfbmFtZRgCIAEoCRIOCgZzdGF0dXMYAyABKAkSFAoMZGVwZW5kZW5jaWVzGAQgAygJEiUKCnN0YXJ0X3RpbWUYBSABKAsyES5qb2JsZXQuVGltZXN0YW1wEiMKCGVuZF90aW1lGAYgASgLMhEuam9ibGV0LlRpbWVzdGFtcBIRCglleGl0X2NvZGUYByABKAUSEAoHbWVzc2FnZRjwASABKAkSEQoIYXR0ZW1wdHMY8QEgASgFIkwKE1N0b3BXb3JrZmxvd1JlcXVlc3QSFQoNd29ya2Zsb3dfdXVpZBgBIAEoCRINCgVmb3JjZRgCIAEoCBIPCgdsZXRfcnVuGAMgASgIIi4KFURlbGV0ZVdvcmtmbG93UmVxdWVzdBIVCg13b3JrZmxvd191dWlkGAEgASgJIi8KFkRlbGV0ZVdvcmtmbG93UmVzcG9uc2USFQoNd29ya2Zsb3dfdXVpZBgBIAEoCSI6ChRSZXRyeVdvcmtmbG93UmVxdWVzdBIVCg13b3JrZmxvd191dWlkGAEgASgJEgsKA2FsbBgCIAEoCGIGcHJvdG8z", [file_joblet_common]);
 
 /**
  * A workflow to start.
@@ -51,11 +51,40 @@ export type RunWorkflowRequest = Message<"joblet.RunWorkflowRequest"> & {
   yamlContent: string;
 
   /**
-   * Every file that its jobs bring along.
+   * Every file that its jobs bring along, by its path below the folder of the workflow file; by its
+   * last part, where it lies elsewhere.
    *
    * @generated from field: repeated joblet.FileUpload workflow_files = 5;
    */
   workflowFiles: FileUpload[];
+
+  /**
+   * Which one, where the text holds several.
+   *
+   * @generated from field: string choice = 240;
+   */
+  choice: string;
+
+  /**
+   * Values for its parameters.
+   *
+   * @generated from field: map<string, string> params = 241;
+   */
+  params: { [key: string]: string };
+
+  /**
+   * Files that were sent ahead, as UploadFiles answered; with workflow_files they are all.
+   *
+   * @generated from field: string upload_id = 242;
+   */
+  uploadId: string;
+
+  /**
+   * Only check it: nothing is created, and the answer has no id.
+   *
+   * @generated from field: bool validate_only = 243;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -84,6 +113,13 @@ export type RunWorkflowResponse = Message<"joblet.RunWorkflowResponse"> & {
    * @generated from field: string status = 2;
    */
   status: string;
+
+  /**
+   * What is allowed and may not be meant, with its place.
+   *
+   * @generated from field: repeated string warnings = 240;
+   */
+  warnings: string[];
 };
 
 /**
@@ -296,11 +332,32 @@ export type WorkflowInfo = Message<"joblet.WorkflowInfo"> & {
   completedAt?: Timestamp | undefined;
 
   /**
-   * The text it was started from.
+   * The text it was started from, without the values of secrets; not in lists.
    *
    * @generated from field: string yaml_content = 10;
    */
   yamlContent: string;
+
+  /**
+   * What it was called when it was started.
+   *
+   * @generated from field: string name = 240;
+   */
+  name: string;
+
+  /**
+   * Who asked for its end, if somebody did.
+   *
+   * @generated from field: string ended_by = 241;
+   */
+  endedBy: string;
+
+  /**
+   * Jobs that are under way.
+   *
+   * @generated from field: int32 running_jobs = 242;
+   */
+  runningJobs: number;
 };
 
 /**
@@ -364,6 +421,20 @@ export type WorkflowJob = Message<"joblet.WorkflowJob"> & {
    * @generated from field: int32 exit_code = 7;
    */
   exitCode: number;
+
+  /**
+   * Why it ended as it did, where that needs words.
+   *
+   * @generated from field: string message = 240;
+   */
+  message: string;
+
+  /**
+   * How often it has been started.
+   *
+   * @generated from field: int32 attempts = 241;
+   */
+  attempts: number;
 };
 
 /**
@@ -372,4 +443,109 @@ export type WorkflowJob = Message<"joblet.WorkflowJob"> & {
  */
 export const WorkflowJobSchema: GenMessage<WorkflowJob> = /*@__PURE__*/
   messageDesc(file_joblet_workflows, 9);
+
+/**
+ * Which workflow to end, and how.
+ *
+ * @generated from message joblet.StopWorkflowRequest
+ */
+export type StopWorkflowRequest = Message<"joblet.StopWorkflowRequest"> & {
+  /**
+   * Its id, or a unique beginning of it.
+   *
+   * @generated from field: string workflow_uuid = 1;
+   */
+  workflowUuid: string;
+
+  /**
+   * Kill its jobs at once, without a grace time.
+   *
+   * @generated from field: bool force = 2;
+   */
+  force: boolean;
+
+  /**
+   * Let the jobs that run come to their end; only nothing more is started.
+   *
+   * @generated from field: bool let_run = 3;
+   */
+  letRun: boolean;
+};
+
+/**
+ * Describes the message joblet.StopWorkflowRequest.
+ * Use `create(StopWorkflowRequestSchema)` to create a new message.
+ */
+export const StopWorkflowRequestSchema: GenMessage<StopWorkflowRequest> = /*@__PURE__*/
+  messageDesc(file_joblet_workflows, 10);
+
+/**
+ * Which workflow to delete.
+ *
+ * @generated from message joblet.DeleteWorkflowRequest
+ */
+export type DeleteWorkflowRequest = Message<"joblet.DeleteWorkflowRequest"> & {
+  /**
+   * Its id, or a unique beginning of it.
+   *
+   * @generated from field: string workflow_uuid = 1;
+   */
+  workflowUuid: string;
+};
+
+/**
+ * Describes the message joblet.DeleteWorkflowRequest.
+ * Use `create(DeleteWorkflowRequestSchema)` to create a new message.
+ */
+export const DeleteWorkflowRequestSchema: GenMessage<DeleteWorkflowRequest> = /*@__PURE__*/
+  messageDesc(file_joblet_workflows, 11);
+
+/**
+ * A workflow was deleted.
+ *
+ * @generated from message joblet.DeleteWorkflowResponse
+ */
+export type DeleteWorkflowResponse = Message<"joblet.DeleteWorkflowResponse"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string workflow_uuid = 1;
+   */
+  workflowUuid: string;
+};
+
+/**
+ * Describes the message joblet.DeleteWorkflowResponse.
+ * Use `create(DeleteWorkflowResponseSchema)` to create a new message.
+ */
+export const DeleteWorkflowResponseSchema: GenMessage<DeleteWorkflowResponse> = /*@__PURE__*/
+  messageDesc(file_joblet_workflows, 12);
+
+/**
+ * Which workflow to take up again.
+ *
+ * @generated from message joblet.RetryWorkflowRequest
+ */
+export type RetryWorkflowRequest = Message<"joblet.RetryWorkflowRequest"> & {
+  /**
+   * Its id, or a unique beginning of it.
+   *
+   * @generated from field: string workflow_uuid = 1;
+   */
+  workflowUuid: string;
+
+  /**
+   * Run all of it once more, as another workflow, instead of what did not go well.
+   *
+   * @generated from field: bool all = 2;
+   */
+  all: boolean;
+};
+
+/**
+ * Describes the message joblet.RetryWorkflowRequest.
+ * Use `create(RetryWorkflowRequestSchema)` to create a new message.
+ */
+export const RetryWorkflowRequestSchema: GenMessage<RetryWorkflowRequest> = /*@__PURE__*/
+  messageDesc(file_joblet_workflows, 13);
 

@@ -1,0 +1,218 @@
+// From a RunWorkflowRequest to a WorkflowPlan: each job of the text becomes a job's request and is
+// checked as one. All that is wrong is named at once, and nothing has been created by then.
+
+import { create } from '@bufbuild/protobuf';
+import { RunJobRequestSchema } from '../../gen/joblet/jobs_pb.ts';
+import type { RunWorkflowRequest } from '../../gen/joblet/workflows_pb.ts';
+import { invalid, JobletError, type Problem } from '../../shared/errors.ts';
+import { relativeMs } from '../../shared/relative-time.ts';
+import { parseWorkflow } from '../../shared/workflow-file.ts';
+import type { Workflow, WorkflowJob } from '../../shared/workflow-job.ts';
+import { maskSecrets } from '../../shared/workflow-mask.ts';
+import { nameInJob } from '../../shared/workflow-uploads.ts';
+import type { Path } from '../../shared/yaml-text.ts';
+import type { JobSpec } from '../jobs/job.ts';
+import type { StepPlan, WorkflowPlan } from '../workflows/workflow.ts';
+import { type JobRequest, parseRfc3339 } from './job-spec.ts';
+
+/** What exists on this node, by name. */
+export interface Names {
+  readonly networks: readonly string[];
+  readonly volumes: readonly string[];
+}
+
+export interface PlanParts {
+  readonly names: Names;
+  /** Paths of the files that came with the request or ahead of it. */
+  readonly files: readonly string[];
+  /** A job's request as what it asks for; throws what is wrong with it. */
+  readonly toSpec: (request: JobRequest) => JobSpec;
+}
+
+/** Where a field of a job's request stands in a workflow. */
+const places: Readonly<Record<string, Path>> = {
+  max_cpu: ['resources', 'max_cpu'],
+  max_memory: ['resources', 'max_memory'],
+  max_io_bps: ['resources', 'max_io_bps'],
+  max_processes: ['resources', 'max_processes'],
+  cpu_cores: ['resources', 'cpu_cores'],
+  gpu_count: ['resources', 'gpu_count'],
+  gpu_memory_mb: ['resources', 'gpu_memory_mb'],
+  work_dir: ['workdir'],
+  timeout_ms: ['timeout'],
+};
+
+/** What does not exist, by the jobs' fields that name it. */
+const kinds = {
+  volume: 'volumes',
+  network: 'network',
+  runtime: 'runtime',
+} as const;
+
+const MAX_PROBLEMS = 100;
+
+/** Reads a request. Throws `invalid` with everything that is wrong with it. */
+export function toWorkflowPlan(
+  request: RunWorkflowRequest,
+  parts: PlanParts,
+): { readonly plan: WorkflowPlan; readonly warnings: Workflow['warnings'] } {
+  const { yamlContent, choice, params, workflow: file } = request;
+  if (yamlContent === '') {
+    const message = 'is empty: send the text of the workflow; files of the server are not read';
+    throw invalid([{ field: 'yaml_content', message }]);
+  }
+  const workflow = parseWorkflow(yamlContent, file || 'workflow', { choice, params });
+  const reading = new PlanReading(workflow, parts);
+  const steps = workflow.jobs.map((job) => reading.step(job));
+  reading.finish();
+  const plan = {
+    name: workflow.name || choice || file,
+    text: yamlContent,
+    shownText: maskSecrets(yamlContent),
+    maxParallel: workflow.maxParallel,
+    steps: steps.filter((step) => step !== undefined),
+  };
+  return { plan, warnings: workflow.warnings };
+}
+
+class PlanReading {
+  readonly #workflow: Workflow;
+  readonly #parts: PlanParts;
+  readonly #problems: Problem[] = [];
+  /** What jobs name and does not exist, with the first place of each kind. */
+  readonly #missing = {
+    volume: new Map<string, Path>(),
+    network: new Map<string, Path>(),
+    runtime: new Map<string, Path>(),
+  };
+  readonly #files: ReadonlySet<string>;
+
+  constructor(workflow: Workflow, parts: PlanParts) {
+    this.#workflow = workflow;
+    this.#parts = parts;
+    this.#files = new Set(parts.files);
+  }
+
+  step(job: WorkflowJob): StepPlan | undefined {
+    const { name, requires, retry, files, directories } = job;
+    this.#checkFiles(job);
+    for (const volume of job.volumes) {
+      const word = volume.split(':', 1)[0] ?? '';
+      if (!this.#parts.names.volumes.includes(word)) this.#miss('volume', word, job);
+    }
+    const { startAtMs, delayMs } = this.#schedule(job);
+    try {
+      const { uploads: _, ...spec } = this.#parts.toSpec(requestOf(job));
+      return {
+        name,
+        spec: { ...spec, startAtMs },
+        requires,
+        retry,
+        delayMs,
+        files: [...files],
+        directories: [...directories],
+      };
+    } catch (error) {
+      if (!(error instanceof JobletError)) throw error;
+      this.#note(error, job);
+      return undefined;
+    }
+  }
+
+  finish(): void {
+    const available = { network: this.#parts.names.networks, volume: [], runtime: [] };
+    for (const kind of ['volume', 'network', 'runtime'] as const) {
+      const missing = this.#missing[kind];
+      const [first] = missing.values();
+      if (first === undefined) continue;
+      const known = available[kind];
+      const offer = known.length === 0 ? '' : `. Available ${kind}s: [${known.join(' ')}]`;
+      const names = [...missing.keys()].toSorted().join(' ');
+      this.#report(first, `${kind} validation failed: missing ${kind}s: [${names}]${offer}`);
+    }
+    if (this.#problems.length > 0) throw invalid(this.#problems);
+  }
+
+  /** What is wrong with a job by itself. */
+  #note(error: JobletError, job: WorkflowJob): void {
+    const { kind, message, about = '' } = error;
+    const problems =
+      error.problems.length > 0
+        ? error.problems
+        : [{ field: kind === 'not-found' ? 'runtime' : about, message }];
+    for (const problem of problems) {
+      const field = problem.field.replace(/\[.*$/, '');
+      if (field === 'network' && !this.#parts.names.networks.includes(job.network)) {
+        this.#miss('network', job.network, job);
+      } else if (field === 'runtime' && kind === 'not-found') {
+        this.#miss('runtime', job.runtime, job);
+      } else if (field !== 'volumes' || !this.#isMissing(job)) {
+        const at = [...job.at, ...(places[field] ?? [field])];
+        this.#report(at, `job '${job.name}': ${problem.field} ${problem.message}`);
+      }
+    }
+  }
+
+  #isMissing({ volumes }: WorkflowJob): boolean {
+    return volumes.some((volume) => this.#missing.volume.has(volume.split(':', 1)[0] ?? ''));
+  }
+
+  #miss(kind: keyof typeof kinds, name: string, job: WorkflowJob): void {
+    const missing = this.#missing[kind];
+    if (!missing.has(name)) missing.set(name, [...job.at, kinds[kind]]);
+  }
+
+  #checkFiles({ name, at, files, directories }: WorkflowJob): void {
+    for (const [index, written] of files.entries()) {
+      if (this.#files.has(nameInJob(written))) continue;
+      const message = `job '${name}': uploads - the file ${written} was not sent along`;
+      this.#report([...at, 'uploads', 'files', index], message);
+    }
+    for (const [index, written] of directories.entries()) {
+      const folder = nameInJob(written);
+      if (folder === '' || this.#files.has(folder)) continue;
+      if (this.#parts.files.some((file) => file.startsWith(`${folder}/`))) continue;
+      const message = `job '${name}': uploads - the folder ${written} was not sent along`;
+      this.#report([...at, 'uploads', 'directories', index], message);
+    }
+  }
+
+  #schedule({ name, at, schedule }: WorkflowJob): Pick<JobSpec, 'startAtMs'> & { delayMs: number } {
+    if (schedule === '') return { startAtMs: 0, delayMs: 0 };
+    const delayMs = relativeMs(schedule);
+    const startAtMs = delayMs === undefined ? parseRfc3339(schedule.replace(' ', 'T')) : 0;
+    if (startAtMs === undefined) {
+      const shown = JSON.stringify(schedule.slice(0, 64));
+      const message = `job '${name}': schedule: ${shown} is neither a while, such as 1hour or 30min, nor a time with its zone, such as 2030-01-31T12:00:00Z`;
+      this.#report([...at, 'schedule'], message);
+    }
+    return { startAtMs: startAtMs ?? 0, delayMs: delayMs ?? 0 };
+  }
+
+  #report(at: Path, message: string): void {
+    if (this.#problems.length >= MAX_PROBLEMS) return;
+    this.#problems.push({ field: this.#workflow.placeOf(at, 'value'), message });
+  }
+}
+
+function requestOf(job: WorkflowJob): JobRequest {
+  return create(RunJobRequestSchema, {
+    name: job.name,
+    command: job.command,
+    args: [...job.args],
+    maxCpu: job.maxCpu,
+    maxMemory: job.maxMemoryMb,
+    maxIoBps: job.maxIoBps,
+    maxProcesses: job.maxProcesses,
+    cpuCores: job.cpuCores,
+    gpuCount: job.gpuCount,
+    gpuMemoryMb: job.gpuMemoryMb,
+    runtime: job.runtime,
+    network: job.network,
+    volumes: [...job.volumes],
+    workDir: job.workDir,
+    environment: { ...job.environment },
+    secretEnvironment: { ...job.secretEnvironment },
+    timeoutMs: BigInt(job.timeoutMs),
+  });
+}

@@ -1,0 +1,138 @@
+// The calls of JobService about workflows: translates, and decides nothing else.
+
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { JobService } from '../../gen/joblet/jobs_pb.ts';
+import type {
+  GetWorkflowStatusResponseSchema,
+  RunWorkflowRequest,
+} from '../../gen/joblet/workflows_pb.ts';
+import { invalid } from '../../shared/errors.ts';
+import { pathProblem } from '../../shared/upload-path.ts';
+import type { Upload } from '../jobs/job.ts';
+import type { Uploads } from '../jobs/uploads.ts';
+import { isOver } from '../workflows/workflow.ts';
+import type { Workflows } from '../workflows/workflows.ts';
+import type { Call, Handlers } from './handlers.ts';
+import { type JobParts, toSpec } from './jobs.ts';
+import { type Names, toWorkflowPlan } from './workflow-plan.ts';
+import { toWorkflowInfo, toWorkflowJob, toWorkflowStatus } from './workflow-view.ts';
+
+export interface WorkflowParts {
+  readonly workflows: Pick<
+    Workflows,
+    'run' | 'get' | 'stepsOf' | 'list' | 'changed' | 'stop' | 'delete' | 'retry' | 'again'
+  >;
+  readonly uploads: Pick<Uploads, 'namesOf'>;
+  readonly names: () => Promise<Names>;
+  readonly jobParts: Pick<JobParts, 'runtimes' | 'host' | 'policy'>;
+}
+
+/** Workflows in an answer at most: the newest. */
+const LIST_LIMIT = 10_000;
+
+type WorkflowHandlers = Pick<
+  Handlers<typeof JobService>,
+  | 'runWorkflow'
+  | 'getWorkflowStatus'
+  | 'listWorkflows'
+  | 'getWorkflowJobs'
+  | 'watchWorkflow'
+  | 'stopWorkflow'
+  | 'deleteWorkflow'
+  | 'retryWorkflow'
+>;
+
+export function workflowHandlers(parts: WorkflowParts): WorkflowHandlers {
+  const { workflows } = parts;
+  const status = (id: string) => {
+    const workflow = workflows.get(id);
+    return toWorkflowStatus(workflow, workflows.stepsOf(workflow.id));
+  };
+  return {
+    runWorkflow: (request, call) => runWorkflow(parts, request, call),
+
+    getWorkflowStatus: async ({ workflowUuid }) => status(workflowUuid),
+
+    listWorkflows: async ({ includeCompleted }) => ({
+      workflows: workflows.list(includeCompleted, LIST_LIMIT).map(toWorkflowInfo),
+    }),
+
+    getWorkflowJobs: async ({ workflowUuid }) => {
+      const { id } = workflows.get(workflowUuid);
+      return { jobs: workflows.stepsOf(id).map(toWorkflowJob) };
+    },
+
+    watchWorkflow: ({ workflowUuid }, { signal }) => watch(workflows, workflowUuid, signal),
+
+    stopWorkflow: async ({ workflowUuid, force, letRun }, { identity }) => {
+      const ending = letRun ? 'cancel' : 'stop';
+      const { id } = await workflows.stop(workflowUuid, { ending, force }, identity);
+      return status(id);
+    },
+
+    deleteWorkflow: async ({ workflowUuid }, { identity }) => {
+      const { id } = await workflows.delete(workflowUuid, identity);
+      return { workflowUuid: id };
+    },
+
+    retryWorkflow: async ({ workflowUuid, all }, { identity }) => {
+      const { id, status: now } = all
+        ? await workflows.again(workflowUuid, identity)
+        : await workflows.retry(workflowUuid, identity);
+      return { workflowUuid: id, status: now };
+    },
+  };
+}
+
+async function runWorkflow(
+  { workflows, uploads, names, jobParts }: WorkflowParts,
+  request: RunWorkflowRequest,
+  call: Call,
+) {
+  const files = readFiles(request);
+  const { uploadId } = request;
+  const ahead = uploadId === '' ? [] : uploads.namesOf(uploadId, call.identity);
+  const { plan, warnings } = toWorkflowPlan(request, {
+    names: await names(),
+    files: [...files.map((file) => file.path), ...ahead],
+    toSpec: (job) => toSpec(jobParts, job, call),
+  });
+  const said = warnings.map(({ field, message }) => `${field}: ${message}`);
+  if (request.validateOnly) return { workflowUuid: '', status: '', warnings: said };
+  const { id, status } = await workflows.run(plan, { uploads: files, uploadId }, call.identity);
+  return { workflowUuid: id, status, warnings: said };
+}
+
+const PERMISSIONS = 0o777;
+
+function readFiles({ workflowFiles }: RunWorkflowRequest): Upload[] {
+  const problems = workflowFiles.flatMap(({ path }, index) => {
+    const problem = pathProblem(path);
+    return problem === undefined
+      ? []
+      : [{ field: `workflow_files[${index}].path`, message: problem }];
+  });
+  if (problems.length > 0) throw invalid(problems.slice(0, 100));
+  return workflowFiles.map(({ path, content, mode, isDirectory }) => ({
+    path,
+    content,
+    mode: mode & PERMISSIONS,
+    isDirectory,
+  }));
+}
+
+async function* watch(
+  workflows: WorkflowParts['workflows'],
+  idOrPrefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<MessageInitShape<typeof GetWorkflowStatusResponseSchema>> {
+  const { id } = workflows.get(idOrPrefix);
+  while (!signal.aborted) {
+    // Asked for before it is looked at, so that nothing happens in between.
+    const changed = workflows.changed(id, signal);
+    const workflow = workflows.get(id);
+    yield toWorkflowStatus(workflow, workflows.stepsOf(id));
+    if (isOver(workflow.status)) return;
+    await changed;
+  }
+}

@@ -1,0 +1,261 @@
+// A workflow under way, in memory: which steps may start, which never will, and when it is over. It
+// does nothing by itself. It is told what became of jobs, and says which steps have changed; the same
+// is written by whoever tells it, in one transaction.
+
+import { isFinal, type JobStatus, jobStatuses } from '../../shared/job-state.ts';
+import { jobsOf, type Seen, standingOf } from '../../shared/workflow-expression.ts';
+import type { Ending, Step, StepState, Workflow, WorkflowStatus } from './workflow.ts';
+
+/** What a job has come to. */
+export interface JobNews {
+  readonly id: string;
+  readonly status: JobStatus;
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+  readonly exitCode: number;
+  readonly message: string;
+}
+
+/** A step before anything has become of it. */
+export const untouched: StepState = {
+  status: 'PENDING',
+  isReady: false,
+  notBeforeMs: 0,
+  jobId: '',
+  attempts: 0,
+  hasRun: false,
+  startedAtMs: 0,
+  endedAtMs: 0,
+  exitCode: 0,
+  message: '',
+};
+
+const LONGEST_BACKOFF_MS = 3_600_000;
+
+export class Run {
+  workflow: Workflow;
+  readonly #steps: Step[];
+  readonly #numbers: ReadonlyMap<string, number>;
+  /** The steps whose requirements name a step. */
+  readonly #followers: readonly (readonly number[])[];
+  /** Steps that could start but for `maxParallel`. */
+  readonly #blocked = new Set<number>();
+  /** Steps that are ready or have a job that has not ended. */
+  #underWay = 0;
+  /** Steps by their status. */
+  readonly #counts: Record<JobStatus, number>;
+  /** A step has had a job. */
+  #hasBegun: boolean;
+  #changed = new Set<number>();
+
+  constructor(workflow: Workflow, steps: readonly Step[]) {
+    this.workflow = workflow;
+    this.#steps = [...steps];
+    this.#numbers = new Map(steps.map(({ plan, number }) => [plan.name, number]));
+    const followers: number[][] = steps.map(() => []);
+    for (const { plan, number } of steps) {
+      for (const name of jobsOf(plan.requires)) followers[this.#numberOf(name)]?.push(number);
+    }
+    this.#followers = followers;
+    this.#underWay = steps.filter(isUnderWay).length;
+    this.#hasBegun = steps.some(({ attempts }) => attempts > 0);
+    this.#counts = Object.fromEntries(
+      jobStatuses.map((one) => [one, steps.filter(({ status }) => status === one).length]),
+    ) as Record<JobStatus, number>;
+    if (workflow.maxParallel === 0) return;
+    for (const step of steps) {
+      const isWaiting = !step.isReady && !isFinal(step.status);
+      if (isWaiting && this.#mayStart(step)) this.#blocked.add(step.number);
+    }
+  }
+
+  get steps(): readonly Step[] {
+    return this.#steps;
+  }
+
+  /** Steps that are to be given a job. */
+  get ready(): Step[] {
+    return this.#steps.filter((step) => isUnderWay(step) && step.jobId === '');
+  }
+
+  find(name: string): Step | undefined {
+    const number = this.#numbers.get(name);
+    return number === undefined ? undefined : this.#steps[number];
+  }
+
+  /** Finds every step that may start, as at its beginning or when it is taken up again. */
+  begin(nowMs: number): readonly Step[] {
+    this.#look(this.#steps.keys(), nowMs);
+    return this.#finish(nowMs);
+  }
+
+  /** Takes note of what a job of one of its steps has come to, or that there is a new one. */
+  note(name: string, job: JobNews, isNew: boolean, nowMs: number): readonly Step[] {
+    const step = this.find(name);
+    // A job of an earlier attempt says nothing any more.
+    if (step === undefined || (isNew ? !isUnderWay(step) : step.jobId !== job.id)) return [];
+    if (step.status === job.status && !isNew) return [];
+    const next: StepState = {
+      ...step,
+      jobId: job.id,
+      attempts: step.attempts + (isNew ? 1 : 0),
+      status: job.status,
+      hasRun: step.hasRun || job.startedAtMs > 0,
+      startedAtMs: job.startedAtMs,
+      endedAtMs: job.endedAtMs,
+      exitCode: job.exitCode,
+      message: job.message,
+    };
+    this.#set(step.number, this.#again(step, next, nowMs) ?? next);
+    if (this.workflow.startedAtMs === 0 && job.startedAtMs > 0) {
+      this.workflow = { ...this.workflow, startedAtMs: job.startedAtMs };
+    }
+    this.#look(this.#followers[step.number] ?? [], nowMs);
+    return this.#finish(nowMs);
+  }
+
+  /** A step that cannot be given a job has failed. */
+  fail(name: string, message: string, nowMs: number): readonly Step[] {
+    const step = this.find(name);
+    if (step === undefined || !step.isReady || step.jobId !== '') return [];
+    const status = this.workflow.ending === '' ? 'FAILED' : 'CANCELED';
+    this.#set(step.number, { ...step, status, endedAtMs: nowMs, exitCode: -1, message });
+    this.#look(this.#followers[step.number] ?? [], nowMs);
+    return this.#finish(nowMs);
+  }
+
+  /** Nothing more is started. Steps that `keep` names are being given their jobs this moment. */
+  end(ending: Ending, who: string, keep: ReadonlySet<string>, nowMs: number): readonly Step[] {
+    this.workflow = { ...this.workflow, ending, endedBy: who };
+    const words = ending === 'stop' ? 'stopped' : 'canceled';
+    for (const step of this.#steps) {
+      if (step.jobId !== '' || isFinal(step.status) || keep.has(step.plan.name)) continue;
+      this.#cancel(step.number, `the workflow was ${words} by ${who}`, nowMs);
+    }
+    return this.#finish(nowMs);
+  }
+
+  /** Takes up again what has not gone well. */
+  retry(nowMs: number): readonly Step[] {
+    this.workflow = { ...this.workflow, ending: '', endedBy: '', status: 'RUNNING', endedAtMs: 0 };
+    for (const step of this.#steps) {
+      if (step.status === 'COMPLETED') continue;
+      this.#set(step.number, { ...untouched, attempts: step.attempts });
+    }
+    this.#look(this.#steps.keys(), nowMs);
+    return this.#finish(nowMs);
+  }
+
+  /** The step with another attempt before it; undefined when there is none. */
+  #again(step: Step, ended: StepState, nowMs: number): StepState | undefined {
+    const { attempts, backoffMs, exitCodes } = step.plan.retry;
+    if (ended.status !== 'FAILED' && !(ended.status === 'STOPPED' && ended.exitCode === 124)) {
+      return undefined;
+    }
+    if (this.workflow.ending !== '' || ended.attempts >= attempts) return undefined;
+    if (exitCodes.length > 0 && !exitCodes.includes(ended.exitCode)) return undefined;
+    const wait = Math.min(backoffMs * 2 ** (ended.attempts - 1), LONGEST_BACKOFF_MS);
+    const { attempts: had, hasRun } = ended;
+    return { ...untouched, attempts: had, hasRun, isReady: true, notBeforeMs: nowMs + wait };
+  }
+
+  /** Decides about steps, and about those that wait for what this decides. */
+  #look(numbers: Iterable<number>, nowMs: number): void {
+    const see = (name: string): Seen => this.find(name) ?? untouched;
+    const queue = [...numbers];
+    for (let at = 0; at < queue.length; at += 1) {
+      const step = this.#steps[queue[at] ?? -1];
+      if (step === undefined || step.isReady || isFinal(step.status)) continue;
+      const standing = standingOf(step.plan.requires, see);
+      this.#blocked.delete(step.number);
+      if (standing === 'never') {
+        this.#cancel(step.number, 'what it requires has become impossible', nowMs);
+        queue.push(...(this.#followers[step.number] ?? []));
+      } else if (standing !== 'open' && this.workflow.ending === '') this.#admit(step);
+    }
+    this.#unblock(nowMs);
+  }
+
+  #mayStart({ plan }: Step): boolean {
+    const standing = standingOf(plan.requires, (name) => this.find(name) ?? untouched);
+    return standing === 'always' || standing === 'now';
+  }
+
+  #admit(step: Step): void {
+    const { maxParallel } = this.workflow;
+    if (maxParallel > 0 && this.#underWay >= maxParallel) {
+      this.#blocked.add(step.number);
+      return;
+    }
+    this.#set(step.number, { ...step, isReady: true });
+  }
+
+  /** Lets those start that waited for others to end, in the order of the file. */
+  #unblock(nowMs: number): void {
+    const { maxParallel } = this.workflow;
+    if (this.#blocked.size === 0 || this.#underWay >= maxParallel) return;
+    const waiting = [...this.#blocked].sort((a, b) => a - b).slice(0, maxParallel - this.#underWay);
+    this.#look(waiting, nowMs);
+  }
+
+  #cancel(number: number, message: string, nowMs: number): void {
+    const step = this.#steps[number];
+    if (step === undefined) return;
+    this.#set(number, {
+      ...step,
+      status: 'CANCELED',
+      isReady: false,
+      endedAtMs: nowMs,
+      exitCode: -1,
+      message,
+    });
+  }
+
+  #set(number: number, state: StepState): void {
+    const before = this.#steps[number];
+    if (before === undefined) return;
+    const step = { ...state, number, plan: before.plan };
+    this.#steps[number] = step;
+    this.#changed.add(number);
+    this.#underWay += Number(isUnderWay(step)) - Number(isUnderWay(before));
+    this.#counts[before.status] -= 1;
+    this.#counts[step.status] += 1;
+    this.#hasBegun ||= step.attempts > 0;
+    if (isFinal(step.status)) this.#blocked.delete(number);
+  }
+
+  #finish(nowMs: number): readonly Step[] {
+    const { COMPLETED, FAILED, STOPPED, CANCELED } = this.#counts;
+    const isOver = COMPLETED + FAILED + STOPPED + CANCELED === this.#steps.length;
+    this.workflow = {
+      ...this.workflow,
+      status: isOver ? this.#outcome() : this.#hasBegun ? 'RUNNING' : 'PENDING',
+      endedAtMs: isOver ? nowMs : 0,
+      completed: COMPLETED,
+      failed: FAILED + STOPPED,
+      canceled: CANCELED,
+    };
+    const changed = [...this.#changed].flatMap((number) => this.#steps[number] ?? []);
+    this.#changed = new Set();
+    return changed;
+  }
+
+  #outcome(): WorkflowStatus {
+    const { ending } = this.workflow;
+    if (ending !== '') return ending === 'stop' ? 'STOPPED' : 'CANCELED';
+    if (this.#counts.FAILED + this.#counts.STOPPED > 0) return 'FAILED';
+    // A job that somebody took back; a step that had no chance is the way that was not taken.
+    const isTakenBack = this.#steps.some(
+      ({ status, jobId }) => status === 'CANCELED' && jobId !== '',
+    );
+    return isTakenBack ? 'CANCELED' : 'COMPLETED';
+  }
+
+  #numberOf(name: string): number {
+    return this.#numbers.get(name) ?? -1;
+  }
+}
+
+function isUnderWay({ isReady, status }: StepState): boolean {
+  return isReady && !isFinal(status);
+}

@@ -1,0 +1,98 @@
+// A workflow: what was asked for (WorkflowPlan) and what became of it (Workflow with its Steps).
+
+import type { JobStatus } from '../../shared/job-state.ts';
+import type { Expression } from '../../shared/workflow-expression.ts';
+import type { Retry } from '../../shared/workflow-job.ts';
+import type { Identity, JobSpec } from '../jobs/job.ts';
+
+export const workflowStatuses = [
+  'PENDING',
+  'RUNNING',
+  'COMPLETED',
+  'FAILED',
+  'CANCELED',
+  'STOPPED',
+] as const;
+
+export type WorkflowStatus = (typeof workflowStatuses)[number];
+
+/** Whether a workflow in this status goes on only when somebody asks for it. */
+export function isOver(status: WorkflowStatus): boolean {
+  return status !== 'PENDING' && status !== 'RUNNING';
+}
+
+/** A job that is to be run: complete and checked, its files aside. */
+export interface StepPlan {
+  readonly name: string;
+  readonly spec: Omit<JobSpec, 'uploads'>;
+  readonly requires: Expression;
+  readonly retry: Retry;
+  /** Time between its chance to start and its start. */
+  readonly delayMs: number;
+  /** What it takes of the workflow's files, by their names there. */
+  readonly files: readonly string[];
+  readonly directories: readonly string[];
+}
+
+export interface WorkflowPlan {
+  readonly name: string;
+  /** As it was sent. */
+  readonly text: string;
+  /** The same to be shown, without the values of secrets. */
+  readonly shownText: string;
+  readonly maxParallel: number;
+  readonly steps: readonly StepPlan[];
+}
+
+/** What became of a step. */
+export interface StepState {
+  /** The status of its last job; PENDING before there is one. */
+  readonly status: JobStatus;
+  /** Its requirements are met: it is started as soon as that is possible. */
+  readonly isReady: boolean;
+  /** Not before this; 0 is at once. */
+  readonly notBeforeMs: number;
+  /** Its job; empty when it has none yet, or will have another one. */
+  readonly jobId: string;
+  /** Jobs that it has had. */
+  readonly attempts: number;
+  /** Its command has run. */
+  readonly hasRun: boolean;
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+  readonly exitCode: number;
+  /** Why it ended as it did, where that needs words. */
+  readonly message: string;
+}
+
+export interface Step extends StepState {
+  /** Its place in the file, from 0. */
+  readonly number: number;
+  readonly plan: StepPlan;
+}
+
+/** How an end was asked for: the jobs that run are stopped too, or only nothing more is started. */
+export type Ending = '' | 'stop' | 'cancel';
+
+export interface Workflow {
+  /** UUID version 4. */
+  readonly id: string;
+  readonly name: string;
+  readonly shownText: string;
+  readonly maxParallel: number;
+  /** Who asked for it; its jobs are theirs. */
+  readonly owner: Identity;
+  readonly status: WorkflowStatus;
+  readonly ending: Ending;
+  /** Who asked for its end; empty is nobody. */
+  readonly endedBy: string;
+  readonly createdAtMs: number;
+  /** 0 is not yet. */
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+  /** Jobs by what became of them; those stopped are among the failed. */
+  readonly total: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly canceled: number;
+}

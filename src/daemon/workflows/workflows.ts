@@ -1,0 +1,449 @@
+// The owner of workflows. A workflow is rows; what becomes of a job is noted in its step, and what
+// follows from it decided, within the transaction that records the job's change. Only when that is
+// committed are jobs started, so a daemon that dies at any moment is followed by one that finds each
+// decision written, and each step either with its job or without one.
+
+import { randomUUID } from 'node:crypto';
+import { JobletError, messageOf } from '../../shared/errors.ts';
+import { isFinal, viewOutcome } from '../../shared/job-state.ts';
+import { jobsOf } from '../../shared/workflow-expression.ts';
+import type { Audit } from '../audit/audit.ts';
+import type { Action } from '../audit/record.ts';
+import { type Clock, Due } from '../jobs/due.ts';
+import type { Identity, Job, Upload } from '../jobs/job.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import type { Log } from '../log.ts';
+import type { Db } from '../store/db.ts';
+import type { WorkflowFiles } from './files.ts';
+import { type JobNews, Run, untouched } from './run.ts';
+import { WorkflowStore } from './store.ts';
+import { isOver, type Step, type Workflow, type WorkflowPlan } from './workflow.ts';
+
+export interface WorkflowsParts {
+  readonly db: Db;
+  readonly audit: Pick<Audit, 'append'>;
+  readonly jobs: Pick<Jobs, 'run' | 'stop' | 'delete'>;
+  readonly files: WorkflowFiles;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Workflows under way at the same time. */
+const MAX_RUNNING = 1000;
+/** Jobs deleted at a time with their workflow. */
+const DELETES_AT_ONCE = 50;
+
+export class Workflows {
+  readonly #parts: WorkflowsParts;
+  readonly #store: WorkflowStore;
+  /** Those that are not over. */
+  readonly #runs = new Map<string, Run>();
+  /** Transactions that had been taken back when #runs was right. */
+  #rollbacks: number;
+  /** Steps that are being given a job, by workflow and name. */
+  readonly #starting = new Map<string, Set<string>>();
+  /** Workflows with steps that could not be given a job yet. */
+  readonly #held = new Set<string>();
+  /** Steps that wait for their next attempt, as `workflow number`. */
+  readonly #due: Due;
+  readonly #watchers = new Map<string, Set<() => void>>();
+  #isStopped = false;
+
+  constructor(parts: WorkflowsParts) {
+    this.#parts = parts;
+    this.#store = new WorkflowStore(parts.db);
+    this.#rollbacks = parts.db.rollbacks;
+    this.#due = new Due(parts.clock, (id) => this.#startReady(id.split(' ', 1)[0] ?? ''));
+  }
+
+  /** Reads what an earlier daemon left. Before jobs are recovered, so that none of their news is missed. */
+  load(): void {
+    for (const workflow of this.#store.unfinished()) this.#read(workflow);
+  }
+
+  /** Goes on with what an earlier daemon left. */
+  async recover(): Promise<void> {
+    const { clock, db, files } = this.#parts;
+    await files.sweep(new Set(this.#store.ids()));
+    await db.write(() => {
+      for (const run of this.#runs.values()) this.#write(run, run.begin(clock.now()));
+    });
+    for (const id of [...this.#runs.keys()]) this.#committed(id);
+  }
+
+  /** Tries again to start what could not be started: something was written at last. */
+  goOn(): void {
+    this.#startHeld();
+  }
+
+  /** Starts nothing more; jobs run on. */
+  stopWatching(): void {
+    this.#isStopped = true;
+    this.#due.stop();
+  }
+
+  /** Accepts a workflow. Resolves when it is safe; its first jobs are being started then. */
+  async run(
+    plan: WorkflowPlan,
+    files: { readonly uploads: readonly Upload[]; readonly uploadId: string },
+    who: Identity,
+  ): Promise<Workflow> {
+    const { clock } = this.#parts;
+    const id = randomUUID();
+    this.#checkRoom();
+    await this.#parts.files.keep(id, files.uploads, files.uploadId, who);
+    return this.#begin(id, plan, who, clock.now());
+  }
+
+  /** The workflow of an id or of a unique beginning of one. */
+  get(idOrPrefix: string): Workflow {
+    this.#parts.db.flush();
+    const found = this.#store.find(idOrPrefix);
+    if (found !== undefined) return found;
+    const isPrefix = /^[0-9a-f-]+$/i.test(idOrPrefix);
+    const [id, second] = isPrefix ? this.#store.idsByPrefix(idOrPrefix.toLowerCase()) : [];
+    if (second !== undefined) {
+      throw new JobletError(
+        'invalid',
+        `workflow id ${idOrPrefix} is ambiguous: it begins ${id} and ${second}; give more of it`,
+        { about: 'workflow_uuid' },
+      );
+    }
+    const workflow = id === undefined ? undefined : this.#store.find(id);
+    if (workflow !== undefined) return workflow;
+    throw new JobletError('not-found', `workflow not found: ${idOrPrefix}`, {
+      about: 'workflow_uuid',
+    });
+  }
+
+  stepsOf(id: string): readonly Step[] {
+    return this.#store.shownStepsOf(id);
+  }
+
+  /** The jobs of its workflow that a job waited for, by their names. */
+  dependenciesOf({ spec }: Job): readonly string[] {
+    if (spec.workflowUuid === '') return [];
+    const plan = this.#store.planOf(spec.workflowUuid, spec.name);
+    return plan === undefined ? [] : jobsOf(plan.requires);
+  }
+
+  /** The newest first. */
+  list(withEnded: boolean, limit: number): Workflow[] {
+    return this.#store.list(withEnded, limit);
+  }
+
+  /** Resolves when something of a workflow has changed, or when the signal is aborted. */
+  changed(id: string, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const watchers = this.#watchers.get(id) ?? new Set();
+    this.#watchers.set(id, watchers.add(resolve));
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    return promise;
+  }
+
+  /** Starts nothing more of a workflow and ends what runs, or lets it end. Resolves when it is over. */
+  async stop(
+    idOrPrefix: string,
+    { ending, force }: { readonly ending: 'stop' | 'cancel'; readonly force: boolean },
+    who: Identity,
+  ): Promise<Workflow> {
+    const { db, clock, jobs } = this.#parts;
+    const { id } = this.get(idOrPrefix);
+    const run = this.#find(id);
+    if (run === undefined) {
+      const { status } = this.get(id);
+      throw new JobletError(
+        'wrong-state',
+        `workflow is not running: ${id} (current status: ${status})`,
+        { about: 'workflow_uuid' },
+      );
+    }
+    await db.write(() => {
+      this.#record(id, ending === 'stop' ? 'workflow.stop' : 'workflow.cancel', 'ok', '', who);
+      const keep = this.#starting.get(id) ?? new Set();
+      this.#write(run, run.end(ending, who.name, keep, clock.now()));
+    });
+    await db.durable();
+    this.#committed(id);
+    if (ending === 'stop') {
+      const running = run.steps.filter(({ jobId, status }) => jobId !== '' && !isFinal(status));
+      await Promise.allSettled(running.map(({ jobId }) => jobs.stop(jobId, { force }, who)));
+    }
+    if (ending === 'cancel') return this.get(id);
+    const never = new AbortController().signal;
+    while (!isOver(this.get(id).status)) await this.changed(id, never);
+    return this.get(id);
+  }
+
+  /** Deletes a workflow that is over, with its jobs and their logs. */
+  async delete(idOrPrefix: string, who: Identity): Promise<Workflow> {
+    const { db, jobs, files } = this.#parts;
+    const workflow = this.get(idOrPrefix);
+    if (!isOver(workflow.status)) {
+      throw new JobletError(
+        'wrong-state',
+        `cannot delete workflow ${workflow.id}: it is ${workflow.status} - stop it first`,
+        { about: 'workflow_uuid' },
+      );
+    }
+    const ids = this.#store.shownStepsOf(workflow.id).flatMap(({ jobId }) => jobId || []);
+    for (let at = 0; at < ids.length; at += DELETES_AT_ONCE) {
+      const some = ids.slice(at, at + DELETES_AT_ONCE);
+      await Promise.all(some.map((id) => jobs.delete(id, who).catch(unlessGone)));
+    }
+    await db.write(() => {
+      this.#record(workflow.id, 'workflow.deleted', 'ok', '', who);
+      this.#store.remove(workflow.id);
+    });
+    await db.durable();
+    await files.drop(workflow.id);
+    return workflow;
+  }
+
+  /** Takes up again what has not gone well in a workflow that is over. */
+  async retry(idOrPrefix: string, who: Identity): Promise<Workflow> {
+    const { db, clock } = this.#parts;
+    const workflow = this.get(idOrPrefix);
+    const { id, status } = workflow;
+    if (!isOver(status) || status === 'COMPLETED') {
+      throw new JobletError(
+        'wrong-state',
+        `workflow ${id} is ${status}: only one that has ended without success can be retried`,
+        { about: 'workflow_uuid' },
+      );
+    }
+    this.#checkRoom();
+    const run = this.#read(workflow);
+    try {
+      await db.write(() => {
+        this.#record(id, 'workflow.retry', 'ok', '', who);
+        this.#write(run, run.retry(clock.now()));
+      });
+    } catch (error) {
+      this.#runs.delete(id);
+      throw error;
+    }
+    await db.durable();
+    this.#committed(id);
+    return this.get(id);
+  }
+
+  /** Runs all of a workflow once more, as another one. */
+  async again(idOrPrefix: string, who: Identity): Promise<Workflow> {
+    const { db, files, clock } = this.#parts;
+    const old = this.get(idOrPrefix);
+    this.#checkRoom();
+    db.flush();
+    const steps = this.#store.stepsOf(old.id).map(({ plan }) => plan);
+    const id = randomUUID();
+    await files.copy(old.id, id);
+    const plan = { ...old, text: this.#store.textOf(old.id), steps };
+    return this.#begin(id, plan, who, clock.now());
+  }
+
+  /** A job has a row now. Called within the transaction that writes it. */
+  added(job: Job): void {
+    this.#note(job, true);
+  }
+
+  /** A job's row has changed. Called within the transaction that changes it. */
+  changedJob(job: Job): void {
+    this.#note(job, false);
+    // An end makes room among the jobs that wait.
+    if (isFinal(job.status) && this.#held.size > 0) this.#afterCommit(() => this.#startHeld());
+  }
+
+  async #begin(id: string, plan: WorkflowPlan, who: Identity, nowMs: number): Promise<Workflow> {
+    const { db, files } = this.#parts;
+    const steps = plan.steps.map((step, number) => ({ ...untouched, number, plan: step }));
+    const workflow: Workflow = {
+      id,
+      name: plan.name,
+      shownText: plan.shownText,
+      maxParallel: plan.maxParallel,
+      owner: who,
+      status: 'PENDING',
+      ending: '',
+      endedBy: '',
+      createdAtMs: nowMs,
+      startedAtMs: 0,
+      endedAtMs: 0,
+      total: steps.length,
+      completed: 0,
+      failed: 0,
+      canceled: 0,
+    };
+    const run = new Run(workflow, steps);
+    run.begin(nowMs);
+    try {
+      await db.write(() => {
+        this.#record(id, 'workflow.created', run.workflow.status, plan.name, who);
+        this.#store.add(run.workflow, plan, run.steps);
+        this.#runs.set(id, run);
+      });
+      await db.durable();
+    } catch (cause) {
+      this.#runs.delete(id);
+      await files.drop(id);
+      throw new JobletError(
+        'unavailable',
+        `the workflow could not be recorded, so nothing of it was started: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+    this.#committed(id);
+    return run.workflow;
+  }
+
+  #note(job: Job, isNew: boolean): void {
+    const { workflowUuid, name } = job.spec;
+    if (workflowUuid === '') return;
+    const run = this.#find(workflowUuid);
+    const changed = run?.note(name, newsOf(job), isNew, this.#parts.clock.now()) ?? [];
+    if (run === undefined || changed.length === 0) return;
+    this.#write(run, changed);
+    this.#afterCommit(() => this.#committed(workflowUuid));
+  }
+
+  /** Runs `then` when the transaction that is open has been committed; never, when it is taken back. */
+  #afterCommit(then: () => void): void {
+    this.#parts.db.write(() => {}).then(then, () => {});
+  }
+
+  /** Writes what has changed of a workflow into the transaction that is open. */
+  #write(run: Run, changed: readonly Step[]): void {
+    const { workflow } = run;
+    this.#store.set(workflow, changed);
+    if (!isOver(workflow.status)) return;
+    const { completed, failed, canceled, total } = workflow;
+    const detail = `${completed} of ${total} jobs completed, ${failed} failed, ${canceled} canceled`;
+    this.#record(workflow.id, 'workflow.ended', workflow.status, detail);
+  }
+
+  #record(id: string, action: Action, result: string, detail: string, who?: Identity): void {
+    const atMs = this.#parts.clock.now();
+    this.#parts.audit.append({ atMs, action, jobId: id, who, result, detail });
+  }
+
+  /** What was decided about a workflow is safe from a crash: it is done now. */
+  #committed(id: string): void {
+    const run = this.#find(id);
+    if (run !== undefined && isOver(run.workflow.status)) {
+      this.#runs.delete(id);
+      this.#held.delete(id);
+      const { status, completed, total } = run.workflow;
+      this.#parts.log.info(`workflow ${status}`, { workflow: id, completed, total });
+    } else this.#startReady(id);
+    for (const wake of this.#watchers.get(id) ?? []) wake();
+    this.#watchers.delete(id);
+  }
+
+  #startReady(id: string): void {
+    if (this.#isStopped) return;
+    const run = this.#find(id);
+    if (run === undefined) return;
+    const now = this.#parts.clock.now();
+    const starting = this.#starting.get(id) ?? new Set<string>();
+    for (const step of run.ready) {
+      if (starting.has(step.plan.name)) continue;
+      if (step.notBeforeMs > now) this.#due.add(`${id} ${step.number}`, step.notBeforeMs);
+      else void this.#start(run.workflow, step, starting);
+    }
+  }
+
+  #startHeld(): void {
+    const held = [...this.#held];
+    this.#held.clear();
+    for (const id of held) this.#startReady(id);
+  }
+
+  /** Gives a step its job. */
+  async #start(
+    { id, owner }: Workflow,
+    { plan, attempts }: Step,
+    starting: Set<string>,
+  ): Promise<void> {
+    const { jobs, files, db, clock, log } = this.#parts;
+    this.#starting.set(id, starting.add(plan.name));
+    try {
+      const uploads = await files.read(id, plan.files, plan.directories);
+      const startAtMs =
+        plan.delayMs > 0 && attempts === 0 ? clock.now() + plan.delayMs : plan.spec.startAtMs;
+      const job = await jobs.run({ ...plan.spec, uploads, startAtMs, workflowUuid: id }, owner);
+      // Its end was asked for while it was being started.
+      if (this.#find(id)?.workflow.ending === 'stop' && !isFinal(job.status)) {
+        await jobs.stop(job.id, {}, owner);
+      }
+    } catch (error) {
+      const isPassing =
+        error instanceof JobletError &&
+        (error.kind === 'exhausted' || error.kind === 'unavailable');
+      log.warn('a job of a workflow could not be started', {
+        workflow: id,
+        job: plan.name,
+        why: messageOf(error),
+      });
+      const isEnding = this.#find(id)?.workflow.ending !== '';
+      if (isPassing && !isEnding) this.#held.add(id);
+      else {
+        await db
+          .write(() => {
+            const run = this.#find(id);
+            if (run !== undefined) {
+              this.#write(run, run.fail(plan.name, messageOf(error), clock.now()));
+            }
+          })
+          .then(
+            () => this.#committed(id),
+            () => this.#held.add(id),
+          );
+      }
+    } finally {
+      starting.delete(plan.name);
+      if (starting.size === 0) this.#starting.delete(id);
+    }
+  }
+
+  /** A workflow under way, as its rows have it. */
+  #find(id: string): Run | undefined {
+    const { rollbacks } = this.#parts.db;
+    if (rollbacks !== this.#rollbacks) {
+      // What was noted in a transaction that was taken back has not happened.
+      this.#rollbacks = rollbacks;
+      this.#runs.clear();
+      this.load();
+    }
+    return this.#runs.get(id);
+  }
+
+  #read(workflow: Workflow): Run {
+    const run = new Run(workflow, this.#store.stepsOf(workflow.id));
+    this.#runs.set(workflow.id, run);
+    return run;
+  }
+
+  #checkRoom(): void {
+    if (this.#runs.size < MAX_RUNNING) return;
+    throw new JobletError(
+      'exhausted',
+      `${MAX_RUNNING} workflows are under way already; try again when some of them are over`,
+    );
+  }
+}
+
+function newsOf(job: Job): JobNews {
+  const view = job.outcome === undefined ? undefined : viewOutcome(job.outcome);
+  return {
+    id: job.id,
+    status: job.status,
+    startedAtMs: job.startedAtMs,
+    endedAtMs: job.endedAtMs,
+    exitCode: view?.exitCode ?? 0,
+    message: view?.message ?? '',
+  };
+}
+
+/** A job that was deleted already is as well deleted. */
+function unlessGone(error: unknown): void {
+  if (!(error instanceof JobletError) || error.kind !== 'not-found') throw error;
+}
