@@ -200,6 +200,7 @@ async function startApi(log: Log) {
     workflows: none,
     catalogue: none,
     trees: none,
+    installs: none,
     samples: none,
     monitoring: none,
     layoutKind: 'v2',

@@ -6,7 +6,7 @@ import path from 'node:path';
 import type { Role } from '../src/daemon/jobs/job.ts';
 import type { Daemon } from './harness.ts';
 
-const MAIN = path.join(import.meta.dirname, '../src/cli/main.ts');
+export const MAIN = path.join(import.meta.dirname, '../src/cli/main.ts');
 
 export interface Ran {
   readonly code: number | null;

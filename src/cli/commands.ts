@@ -75,6 +75,14 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'check the specification or the name of a runtime',
     load: async () => (await import('./runtime-validate.ts')).runtimeValidate,
   },
+  'runtime install': {
+    summary: 'install a runtime',
+    load: async () => (await import('./runtime-install.ts')).runtimeInstall,
+  },
+  'runtime pack': {
+    summary: 'pack a runtime into one file',
+    load: async () => (await import('./runtime-pack.ts')).runtimePack,
+  },
   'runtime verify': {
     summary: 'say whether runtimes are what was installed',
     load: async () => (await import('./runtime-verify.ts')).runtimeVerify,

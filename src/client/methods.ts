@@ -168,3 +168,13 @@ export const retryWorkflow = method(
   w.RetryWorkflowRequest,
   w.RunWorkflowResponse,
 );
+export const installLocalRuntime = method(
+  'RuntimeService/StreamingInstallRuntimeFromLocal',
+  t.InstallRuntimeFromLocalRequest,
+  t.RuntimeInstallationChunk,
+);
+export const packRuntime = method(
+  'RuntimeService/PackRuntime',
+  t.PackRuntimeRequest,
+  t.PackRuntimeChunk,
+);

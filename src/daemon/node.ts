@@ -33,6 +33,7 @@ import { Launcher } from './linux/launcher.ts';
 import type { Log } from './log.ts';
 import { createRpc } from './rpc/server.ts';
 import { Catalogue } from './runtimes/catalogue.ts';
+import { Installs } from './runtimes/installs.ts';
 import { Runtimes } from './runtimes/runtimes.ts';
 import { openSigningKey, readPublicKey } from './runtimes/signature.ts';
 import { Trees } from './runtimes/trees.ts';
@@ -134,18 +135,17 @@ async function start(
   const disks = listDisks();
   const catalogue = new Catalogue(config.runtimes.directory);
   const uses = new Uses();
-  const trees = new Trees({
+  const keys = {
+    signing: openSigningKey(config.runtimes.signingKey),
+    trusted: config.runtimes.trustedKeys.map(readPublicKey),
+  };
+  const limits = {
     ...config.runtimes,
-    keys: {
-      signing: openSigningKey(config.runtimes.signingKey),
-      trusted: config.runtimes.trustedKeys.map(readPublicKey),
-    },
-    limits: {
-      ...config.runtimes,
-      reserveBytes: reserveOf(config.runtimes.directory, config.filesystem.minFreeBytes),
-    },
-    uses,
-  });
+    reserveBytes: reserveOf(config.runtimes.directory, config.filesystem.minFreeBytes),
+  };
+  const trees = new Trees({ ...config.runtimes, keys, limits, uses });
+  const trust = { keys, requireSignatures: config.runtimes.requireSignatures };
+  const installs = new Installs({ catalogue, trees, trust, limits });
   const { minFreeBytes } = config.filesystem;
   const uploads = new Uploads(config.uploads.directory, {
     ...config.uploads,
@@ -308,6 +308,7 @@ async function start(
     disks,
     catalogue,
     trees,
+    installs,
     uses,
     runtimes,
     config,

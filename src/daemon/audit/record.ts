@@ -16,6 +16,7 @@ export const actions = [
   'volume.created',
   'volume.resized',
   'volume.removed',
+  'runtime.installed',
   'runtime.removed',
   'workflow.created',
   'workflow.stop',

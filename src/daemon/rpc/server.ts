@@ -18,8 +18,10 @@ import { type Refusal, Refusals } from '../audit/refusals.ts';
 import type { Builds } from '../builder/builds.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { type Credentials, describeChange, readRevoked, watchFiles } from '../credentials.ts';
+import type { Uploads } from '../jobs/uploads.ts';
 import type { Log } from '../log.ts';
 import type { Catalogue } from '../runtimes/catalogue.ts';
+import type { Installs } from '../runtimes/installs.ts';
 import type { Runtimes } from '../runtimes/runtimes.ts';
 import type { Trees } from '../runtimes/trees.ts';
 import type { Uses } from '../runtimes/uses.ts';
@@ -29,6 +31,7 @@ import { buildHandlers } from './builds.ts';
 import { FailedCalls } from './failed-calls.ts';
 import { type GrpcLimits, GrpcServer } from './grpc-server.ts';
 import type { CallRecord } from './handlers.ts';
+import { installHandlers } from './installs.ts';
 import { type JobPolicy, networks } from './job-spec.ts';
 import { type JobParts, jobHandlers } from './jobs.ts';
 import { legacyHandlers } from './legacy.ts';
@@ -41,12 +44,13 @@ import { type WorkflowParts, workflowHandlers } from './workflows.ts';
 
 export interface RpcParts
   extends Pick<JobParts, 'jobs' | 'logs' | 'postures' | 'samples' | 'layoutKind'> {
+  readonly uploads: Uploads;
   readonly catalogue: Catalogue;
   readonly trees: Trees;
+  readonly installs: Installs;
   readonly uses: Uses;
   readonly runtimes: Runtimes;
   readonly workflows: WorkflowParts['workflows'] & Pick<Workflows, 'dependenciesOf'>;
-  readonly uploads: JobParts['uploads'] & WorkflowParts['uploads'];
   readonly audit: Pick<Audit, 'record' | 'recordSoon' | 'query' | 'read' | 'verify'>;
   readonly volumes: Parameters<typeof volumeHandlers>[0];
   readonly monitoring: Omit<MonitoringParts, 'jobs'>;
@@ -139,6 +143,7 @@ export function createRpc(all: RpcParts): Rpc {
     ...runtimeHandlers({ ...parts, ...all }),
     ...buildHandlers(builds),
     ...treeHandlers(all),
+    ...installHandlers(all),
   });
   server.add(VolumeService, volumeHandlers(volumes, config.volumes));
   server.add(PersistService, {});

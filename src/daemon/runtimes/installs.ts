@@ -6,7 +6,7 @@ import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
 import { compareVersions, splitRuntimeName } from '../../shared/runtime-names.ts';
 import { type Catalogue, refOf } from './catalogue.ts';
-import type { Trust, Unpacked } from './manifest-guard.ts';
+import { namesOf, type Trust, type Unpacked } from './manifest-guard.ts';
 import { type PackFormat, packName } from './pack.ts';
 import type { Placed } from './place-tree.ts';
 import type { TreeLimits } from './settle.ts';
@@ -69,6 +69,21 @@ export class Installs {
     return this.#fromArchive(archive, trust, wish, follower);
   }
 
+  /** Installs files that lie in a directory, which is taken away; they are signed here. */
+  async fromFiles(
+    directory: string,
+    { force, ...wish }: InstallWish,
+    { signal, report }: Follower = {},
+  ): Promise<Installed> {
+    const { trees } = this.#parts;
+    const message = 'Installing';
+    const names = namesOf(directory);
+    this.#requireWanted(names, { ...wish, force });
+    const progress = (done: number, total: number) => report?.({ number: 2, message, done, total });
+    const placed = await trees.install(directory, { ...names, force }, { signal, progress });
+    return { ...placed, runtime: refOf(names) };
+  }
+
   async #fromArchive(
     pack: string,
     trust: Trust,
@@ -117,7 +132,10 @@ export class Installs {
     }
   }
 
-  #requireWanted({ name, version }: Unpacked, { spec, force }: InstallWish): void {
+  #requireWanted(
+    { name, version }: Pick<Unpacked, 'name' | 'version'>,
+    { spec, force }: InstallWish,
+  ): void {
     const wanted = splitRuntimeName(spec);
     const isNamed = wanted.name === '' || wanted.name === name;
     const isExact = wanted.version !== '' && wanted.version !== 'latest';
