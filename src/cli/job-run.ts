@@ -48,7 +48,7 @@ const flags = {
   'idempotency-key': { kind: 'text', value: 'KEY', help: 'asked for again, it is the same job' },
   runtime: { kind: 'text', value: 'NAME', help: 'environment to run in, such as python-3.11' },
   network: { kind: 'text', value: 'NAME', help: 'network to attach to' },
-  volume: { kind: 'list', value: 'NAME[:/PATH][:ro]', help: 'volume to mount' },
+  volume: { kind: 'list', value: 'NAME[:/PATH][:ro]', help: 'volume to use' },
   'no-init': { kind: 'switch', help: 'the command is process 1 itself' },
   allow: {
     kind: 'list',

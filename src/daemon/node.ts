@@ -199,7 +199,7 @@ async function start(
       version: version.version,
     },
     store,
-    resources: new Resources(idRanges, uploads, cgroups, work, {
+    resources: new Resources(idRanges, uploads, cgroups, volumes, work, {
       defaultBytes: config.filesystem.workBytes,
       roomBytes: WORK_ROOM_BYTES,
       inMemoryBytes: UPLOAD_IN_MEMORY_BYTES,

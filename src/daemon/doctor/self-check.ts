@@ -158,6 +158,7 @@ function planOf({ id, spec, wanted, tools, logs, keeper, identity }: Attempt) {
     id,
     root: hostRoot(wanted.mounts),
     work: { ...SIZES.work, copyFrom: tools },
+    volumes: [],
     idRange: wanted.firstId,
     cgroups: cgroupsOf({ id, spec, wanted }),
     logDirectory: logs,

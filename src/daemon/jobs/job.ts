@@ -2,6 +2,7 @@
 // RunJobRequest -> JobSpec happens in rpc, JobSpec -> launch plan in plan.ts.
 
 import type { JobStatus, Outcome } from '../../shared/job-state.ts';
+import type { VolumeMount } from '../../shared/volume-mount.ts';
 import type { CgroupLimits } from '../linux/cgroup.ts';
 import type { HeldRoot } from '../runtimes/runtimes.ts';
 
@@ -64,7 +65,7 @@ export interface JobSpec {
   /** Where it stands among those that wait for their turn; see queue.ts. */
   readonly priority: number;
   readonly network: string;
-  readonly volumes: readonly string[];
+  readonly volumes: readonly VolumeMount[];
   readonly runtime: string;
   /** Absolute path inside the sandbox where the command starts. */
   readonly workDir: string;

@@ -79,17 +79,20 @@ export class Jobs {
 
   /** Accepts a job. Resolves when it runs, has ended, or waits for its time or its turn. */
   async run(spec: JobSpec, who: Identity, key?: JobKey): Promise<Job> {
-    const { store, uploads, room, clock } = this.#parts;
+    const { store, uploads, resources, room, clock } = this.#parts;
     this.goOn();
     room.check();
     const id = randomUUID();
-    const staged = await uploads.stage(id, spec.uploads, spec.uploadId, who);
-    const createdAtMs = clock.now();
+    resources.takeVolumes(id, spec.volumes);
+    let staged: Staged | undefined;
+    let createdAtMs: number;
     let place: Place;
     try {
+      staged = await uploads.stage(id, spec.uploads, spec.uploadId, who);
+      createdAtMs = clock.now();
       place = this.#turns.arrive(id, spec, createdAtMs);
     } catch (error) {
-      await uploads.release(id);
+      await resources.forget(id, undefined, staged !== undefined);
       throw error;
     }
     // Nothing is waited for from here until it is known: whose turn it is must be found.

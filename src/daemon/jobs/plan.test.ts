@@ -32,6 +32,7 @@ const facts: PlanFacts = {
   id: '0b8f3c5e-0000-4000-8000-000000000000',
   root: { key: 'k', operations: ['dir', '/etc', '0755'], readOnly: [], environment: {} },
   work: { kind: 'memory', bytes: 1 << 20, copyFrom: '' },
+  volumes: [],
   idRange: 1 << 20,
   cgroups: ['cgroup', 'v2', '/cg/job'],
   logDirectory: '/logs/id',

@@ -1,6 +1,8 @@
 // From a JobSpec and the facts of this node to a launch plan (docs/launch-plan.md). Pure: the same
 // input gives the same plan, so everything that a job is given can be read off here.
 
+import { createHash } from 'node:crypto';
+import { isWithin, type VolumeMount } from '../../shared/volume-mount.ts';
 import type { KeeperAddress } from '../linux/keeper-address.ts';
 import type { LaunchPlan } from '../linux/launcher.ts';
 import { type Root, SEARCH_PATH } from '../linux/root.ts';
@@ -17,15 +19,32 @@ export interface WorkPlace {
   readonly bytes: number;
 }
 
+/** A volume as a job that starts gets it. */
+export interface VolumeSource {
+  readonly mount: VolumeMount;
+  /** Where the host has it. */
+  readonly directory: string;
+  /** Its block device as `major:minor`; undefined when it lies in memory. */
+  readonly device: string | undefined;
+}
+
+/** A volume in a sandbox, with what it can hold. */
+export interface VolumePlace extends VolumeMount {
+  readonly bytes: number;
+}
+
 /** A place that a job can write to, with a size that it cannot exceed. */
-export interface WritablePlace extends WorkPlace {
+export interface WritablePlace {
   readonly path: string;
+  readonly kind: WorkPlace['kind'] | 'volume';
+  readonly bytes: number;
 }
 
 export interface PlanFacts {
   readonly id: string;
   readonly root: Root;
   readonly work: WorkSource;
+  readonly volumes: readonly VolumeSource[];
   /** First host id of the job's user namespace. */
   readonly idRange: number;
   /** The part that cgroup.ts makes. */
@@ -53,6 +72,7 @@ const OPEN_FILES_HARD = '524288';
 
 export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
   const hostname = hostnameOf(facts.id);
+  const root = withMountPoints(facts.root, facts.volumes);
   const plan: string[] = [
     'id',
     facts.id,
@@ -81,12 +101,13 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
     hostname,
     ...facts.cgroups,
     'root-key',
-    facts.root.key,
-    ...facts.root.operations,
+    root.key,
+    ...root.operations,
     'root-end',
     ...workOperations(facts.work),
     ...tmpfs('/tmp', facts.tmpBytes, '1777'),
     ...tmpfs('/dev/shm', facts.shmBytes, '1777'),
+    ...facts.volumes.flatMap(volumeOperations),
     'run-file',
     'hostname',
     `${hostname}\n`,
@@ -136,11 +157,15 @@ export function writablePlaces(sizes: {
   readonly work: WorkPlace;
   readonly tmpBytes: number;
   readonly shmBytes: number;
+  readonly volumes: readonly VolumePlace[];
 }): WritablePlace[] {
   return [
     { path: '/work', ...sizes.work },
     { path: '/tmp', kind: 'memory', bytes: sizes.tmpBytes },
     { path: '/dev/shm', kind: 'memory', bytes: sizes.shmBytes },
+    ...sizes.volumes
+      .filter(({ readOnly }) => !readOnly)
+      .map(({ path, bytes }) => ({ path, kind: 'volume' as const, bytes })),
   ];
 }
 
@@ -171,6 +196,27 @@ function workOperations(work: WorkSource): string[] {
   if (work.kind === 'disk') return ['bind-rw', work.directory, '/work'];
   const copy = work.copyFrom === '' ? [] : ['copy-in', work.copyFrom, '/work'];
   return [...tmpfs('/work', work.bytes, '0755'), ...copy];
+}
+
+function volumeOperations({ mount, directory }: VolumeSource): string[] {
+  return [mount.readOnly ? 'bind-ro' : 'bind-rw', directory, mount.path];
+}
+
+/** Where the job itself can write, the launcher makes a missing directory when it mounts something there. */
+const OWN_PLACES = ['/work', '/tmp', '/dev/shm'];
+
+/** A root with the directories that volumes are mounted on: it is read-only by then. */
+function withMountPoints(
+  root: Root,
+  volumes: readonly VolumeSource[],
+): Pick<Root, 'key' | 'operations'> {
+  const paths = volumes
+    .map(({ mount }) => mount.path)
+    .filter((path) => !OWN_PLACES.some((own) => isWithin(path, own)));
+  if (paths.length === 0) return root;
+  const directories = paths.toSorted().flatMap((path) => ['dir', path, '0755']);
+  const digest = createHash('sha256').update(directories.join('\0')).digest('hex').slice(0, 16);
+  return { key: `${root.key}+${digest}`, operations: [...root.operations, ...directories] };
 }
 
 function tmpfs(target: string, bytes: number, mode: string): string[] {

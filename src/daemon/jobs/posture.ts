@@ -6,7 +6,7 @@ import { type CgroupLayout, describeLimits } from '../linux/cgroup.ts';
 import type { JobMount, JobProcess, NamespaceKind } from '../linux/job-process.ts';
 import { IDS_PER_RANGE } from './id-ranges.ts';
 import { buildCapabilities, type Job } from './job.ts';
-import { type WorkPlace, type WritablePlace, writablePlaces } from './plan.ts';
+import { type VolumePlace, type WorkPlace, type WritablePlace, writablePlaces } from './plan.ts';
 
 /** What a job's sandbox is made of, as far as its spec does not say it. Kept as JSON. */
 export interface Sandbox {
@@ -19,6 +19,8 @@ export interface Sandbox {
   readonly work: WorkPlace;
   readonly tmpBytes: number;
   readonly shmBytes: number;
+  /** Absent where an earlier version started the job. */
+  readonly volumes?: readonly VolumePlace[];
   readonly cgroups: Pick<CgroupLayout, 'kind' | 'swap'> & {
     /** Of its directories. */
     readonly name: string;
@@ -44,17 +46,18 @@ export interface Posture {
 
 /** The posture of a job that has been started. */
 export function postureOf({ spec }: Pick<Job, 'spec'>, sandbox: Sandbox): Posture {
+  const { volumes = [] } = sandbox;
   return {
     firstId: sandbox.firstId,
     idCount: IDS_PER_RANGE,
     capabilities: capabilitiesOf(spec),
     shared: spec.build?.installs === true ? ['net'] : [],
     opened: [...spec.allow, ...(spec.build?.installs === true ? ['chroot'] : [])],
-    readOnly: sandbox.readOnly,
     writable: [
-      ...writablePlaces(sandbox),
+      ...writablePlaces({ ...sandbox, volumes }),
       ...(spec.build?.writable ?? []).map((place) => ({ ...place, kind: 'disk' as const })),
     ],
+    readOnly: [...sandbox.readOnly, ...volumes.filter(isReadOnly).map(({ path }) => path)],
     limits: describeLimits(sandbox.cgroups, spec.limits),
     init: spec.init,
     startedBy: sandbox.startedBy,
@@ -150,6 +153,10 @@ export function comparePosture(posture: Posture, process: JobProcess): Compariso
     else deviations.push(`${what}: ${problem}`);
   }
   return { confirmed, deviations };
+}
+
+function isReadOnly({ readOnly }: VolumePlace): boolean {
+  return readOnly;
 }
 
 function some(found: readonly string[], problem: string): string | undefined {

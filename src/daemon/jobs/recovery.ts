@@ -53,7 +53,10 @@ export class Recovery {
   async recover(): Promise<void> {
     const { store, resources, uploads, logs, clock } = this.#parts;
     const rows = store.unfinished();
-    for (const row of rows) if (row.idRange !== undefined) resources.retakeIdRange(row.idRange);
+    for (const { idRange, job } of rows) {
+      if (idRange !== undefined) resources.retakeIdRange(idRange);
+      resources.retakeVolumes(job.id, job.spec.volumes);
+    }
     await uploads.sweep(new Set(rows.map((row) => row.job.id)));
     await logs.recover((id) => store.find(id) !== undefined);
     const found = Promise.all(rows.map((row) => this.#recoverOne(row)));

@@ -2,13 +2,15 @@
 // id and can be released twice, so that a failed start, an end, a deletion and the recovery after a
 // crash all clear up by the same walk.
 
+import type { VolumeMount } from '../../shared/volume-mount.ts';
 import type { CgroupSlots } from '../linux/cgroup-slots.ts';
 import type { End } from '../linux/end-record.ts';
 import { makeWorkImage, removeWorkImage } from '../linux/work-image.ts';
 import type { Metered } from '../telemetry/samples.ts';
+import type { Volumes } from '../volumes/volumes.ts';
 import type { IdRanges } from './id-ranges.ts';
 import type { Limits, StoredSpec } from './job.ts';
-import type { WorkPlace, WorkSource } from './plan.ts';
+import type { VolumePlace, VolumeSource, WorkPlace, WorkSource } from './plan.ts';
 import type { Staged, Uploads } from './uploads.ts';
 
 export interface WorkLimits {
@@ -24,6 +26,7 @@ export class Resources {
   readonly #idRanges: IdRanges;
   readonly #uploads: Uploads;
   readonly #cgroups: CgroupSlots;
+  readonly #volumes: Volumes;
   readonly #workDirectory: string;
   readonly #workLimits: WorkLimits;
   /** Jobs with a work image: most have none, and then pay nothing. */
@@ -34,12 +37,14 @@ export class Resources {
     idRanges: IdRanges,
     uploads: Uploads,
     cgroups: CgroupSlots,
+    volumes: Volumes,
     workDirectory: string,
     workLimits: WorkLimits,
   ) {
     this.#idRanges = idRanges;
     this.#uploads = uploads;
     this.#cgroups = cgroups;
+    this.#volumes = volumes;
     this.#workDirectory = workDirectory;
     this.#workLimits = workLimits;
   }
@@ -50,6 +55,36 @@ export class Resources {
    */
   takeIdRange(): number {
     return this.#idRanges.take();
+  }
+
+  /**
+   * Holds the volumes that a job names, until it is forgotten. It comes before the row is written, so
+   * that none is removed while the job waits.
+   * @throws JobletError not-found
+   */
+  takeVolumes(id: string, mounts: readonly VolumeMount[]): void {
+    this.#volumes.take(id, namesOf(mounts));
+  }
+
+  /** Holds the volumes of a job that an earlier daemon accepted. */
+  retakeVolumes(id: string, mounts: readonly VolumeMount[]): void {
+    this.#volumes.retake(id, namesOf(mounts));
+  }
+
+  /** What a job will see of its volumes. */
+  planVolumes(mounts: readonly VolumeMount[]): VolumePlace[] {
+    return mounts.map((mount) => ({ ...mount, bytes: this.#volumes.bytesOf(mount.name) }));
+  }
+
+  /** Mounts the volumes of a job that starts. */
+  openVolumes(id: string, { volumes, limits }: StoredSpec): Promise<VolumeSource[]> {
+    const synchronous = this.#writesAtOnce(limits);
+    return Promise.all(
+      volumes.map(async (mount) => {
+        const { directory, device } = await this.#volumes.use(mount.name, id, synchronous);
+        return { mount, directory, device };
+      }),
+    );
   }
 
   /** Where a job's work directory will lie, and how big it will be. */
@@ -84,15 +119,12 @@ export class Resources {
     if (staged === undefined) return { kind: 'memory', bytes, copyFrom: '' };
     if (kind === 'memory') return { kind, bytes, copyFrom: staged.directory };
     this.#onDisk.add(id);
-    // v1 controllers do not count what the kernel writes back later to the job that wrote it, so a
-    // job with an I/O limit writes at once there.
-    const synchronous = this.#cgroups.layout.kind === 'v1' && limits.ioBps > 0;
     const image = await makeWorkImage(
       this.#workDirectory,
       id,
       bytes,
       staged.directory,
-      synchronous,
+      this.#writesAtOnce(limits),
     );
     return { kind: 'disk', ...image };
   }
@@ -124,6 +156,18 @@ export class Resources {
    */
   async forget(id: string, idRange: number | undefined, hasUploads: boolean): Promise<void> {
     if (idRange !== undefined) this.#idRanges.release(idRange);
+    this.#volumes.release(id);
     if (hasUploads) await this.#uploads.release(id);
   }
+  /**
+   * v1 controllers do not count what the kernel writes back later to the job that wrote it, so a job
+   * with an I/O limit writes at once there.
+   */
+  #writesAtOnce(limits: Limits): boolean {
+    return this.#cgroups.layout.kind === 'v1' && limits.ioBps > 0;
+  }
+}
+
+function namesOf(mounts: readonly VolumeMount[]): string[] {
+  return mounts.map(({ name }) => name);
 }

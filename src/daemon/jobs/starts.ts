@@ -10,7 +10,7 @@ import type { Ends, EndsParts } from './ends.ts';
 import type { Job } from './job.ts';
 import type { Keepers, KeepersParts } from './keepers.ts';
 import { outcomeOf } from './outcome.ts';
-import { makePlan } from './plan.ts';
+import { makePlan, type VolumeSource, type WorkSource } from './plan.ts';
 import type { Sandbox } from './posture.ts';
 import type { Uploads } from './uploads.ts';
 
@@ -74,6 +74,7 @@ export class Starts {
       readOnly: root.readOnly,
       tree: root.tree,
       work: resources.planWork(job.spec.limits, staged),
+      volumes: resources.planVolumes(job.spec.volumes),
       tmpBytes: config.tmpBytes,
       shmBytes: config.shmBytes,
       cgroups: {
@@ -124,11 +125,13 @@ export class Starts {
     try {
       active.staged ??= await uploads.restage(id, spec.uploads);
       const work = await resources.takeWork(id, spec.limits, active.staged);
-      const disks = work.kind === 'disk' ? [...this.#parts.disks, work.device] : this.#parts.disks;
+      const volumes = await resources.openVolumes(id, spec);
+      const disks = [...this.#parts.disks, ...devicesOf(work, volumes)];
       const plan = makePlan(spec, {
         id,
         root: this.takeRoot(active),
         work,
+        volumes,
         idRange: active.idRange ?? 0,
         cgroups: resources.takeCgroups(id, active.idRange ?? 0, spec, disks),
         logDirectory: logs.directoryOf(id),
@@ -146,4 +149,10 @@ export class Starts {
       return { ok: false, step: 'resources', object: messageOf(error), errno: 'EFAULT' };
     }
   }
+}
+
+/** The block devices that are a job's own. */
+function devicesOf(work: WorkSource, volumes: readonly VolumeSource[]): string[] {
+  const devices = volumes.map(({ device }) => device).filter((device) => device !== undefined);
+  return work.kind === 'disk' ? [work.device, ...devices] : devices;
 }

@@ -8,6 +8,7 @@
 
 import { readFileSync } from 'node:fs';
 import {
+  chmod,
   type FileHandle,
   mkdir,
   open,
@@ -44,6 +45,9 @@ const MAX_FITTINGS = 8;
 
 /** Errors are found by the kernel while it writes: from then on nothing is written any more. */
 const MOUNT_OPTIONS = 'loop,nosuid,nodev,noatime,discard,errors=remount-ro';
+
+/** How the kernel says that it found errors; newer ones have a word of its own for it. */
+const READ_ONLY = ['ro', 'emergency_ro', 'shutdown'];
 
 /** A volume that is mounted. */
 export interface MountedVolume {
@@ -217,12 +221,14 @@ function filesOf(directory: string): string {
 }
 
 async function describe(directory: string): Promise<MountedVolume> {
-  await mkdir(filesOf(directory), { recursive: true, mode: 0o755 });
+  const made = await mkdir(filesOf(directory), { recursive: true });
+  // Whatever the umask of this daemon is, and only once: its mode is the users' own.
+  if (made !== undefined) await chmod(made, 0o755);
   const [files, mount] = await Promise.all([stat(filesOf(directory)), mountOf(directory)]);
   return {
     directory: filesOf(directory),
     device: mount?.type === 'tmpfs' ? undefined : deviceName(files.dev),
-    isBroken: mount?.fileSystemOptions.includes('ro') ?? true,
+    isBroken: mount?.fileSystemOptions.some((option) => READ_ONLY.includes(option)) ?? true,
   };
 }
 

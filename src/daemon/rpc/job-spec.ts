@@ -8,6 +8,12 @@ import { checkName } from '../../shared/names.ts';
 import { runtimeSpecProblem } from '../../shared/runtime-names.ts';
 import { formatBytes, formatDuration } from '../../shared/units.ts';
 import { pathProblem } from '../../shared/upload-path.ts';
+import {
+  clashOf,
+  isWithin,
+  parseVolumeMount,
+  type VolumeMount,
+} from '../../shared/volume-mount.ts';
 import { type JobSpec, type Limits, type Opening, openings, type Upload } from '../jobs/job.ts';
 import { PRIORITY_LIMIT } from '../jobs/queue.ts';
 
@@ -65,6 +71,7 @@ const ALLOWED = 16;
 const MAX_PROCESSES = 4_194_304;
 const MAX_GRACE_MS = 3_600_000;
 const YEAR_MS = 365 * 24 * 3_600_000;
+const MAX_VOLUMES = 32;
 const MIN_WORK_BYTES = 4096;
 const MAX_WORK_BYTES = 1024 ** 4;
 const WORK = '/work';
@@ -96,8 +103,8 @@ export function toJobSpec(
     startAtMs: readSchedule(request.schedule, nowMs, report),
     priority: readPriority(request.priority, report),
     network: readNetwork(request.network || policy.defaultNetwork, report),
-    volumes: [],
     runtime: readRuntime(request.runtime, report),
+    volumes: readVolumes(request, report),
     workDir: readWorkDir(request.workDir, report),
     ...readEnvironment(request, report),
     timeoutMs: readTimeout(request.timeoutMs, policy, report),
@@ -374,6 +381,32 @@ function readRuntime(name: string, report: Report): string {
   return name;
 }
 
+function readVolumes(
+  { volumes, uploads, uploadId }: Pick<JobRequest, 'volumes' | 'uploads' | 'uploadId'>,
+  report: Report,
+): VolumeMount[] {
+  if (volumes.length > MAX_VOLUMES) {
+    report('volumes', `are ${volumes.length} of at most ${MAX_VOLUMES}`);
+    return [];
+  }
+  const mounts: VolumeMount[] = [];
+  for (const [field, text] of volumes.map(nth('volumes'))) {
+    const mount = parseVolumeMount(text);
+    if (typeof mount === 'string') report(field, mount);
+    else mounts.push(mount);
+  }
+  const clash = clashOf(mounts);
+  if (clash !== undefined) report('volumes', clash);
+  const brings = uploads.length > 0 || uploadId !== '';
+  if (brings && mounts.some(({ path }) => isWithin(WORK, path))) {
+    report(
+      'volumes',
+      `one of them stands at ${WORK} and would hide the uploads; give it another path`,
+    );
+  }
+  return mounts;
+}
+
 function readWorkDir(asked: string, report: Report): string {
   const field = 'work_dir';
   if (asked.includes('\0')) report(field, 'holds a NUL character');
@@ -468,7 +501,6 @@ function checkProgramBytes(spec: JobSpec, report: Report): void {
 function refuseWhatIsNotThere(request: JobRequest, report: Report): void {
   const later = 'arrives with a later version; leave it out';
   const refused: readonly (readonly [string, boolean, string])[] = [
-    ['volumes', request.volumes.length > 0, later],
     ['gpu_count', request.gpuCount !== 0, later],
     ['gpu_memory_mb', request.gpuMemoryMb !== 0, later],
     ['requirements', request.requirements.length > 0, 'belong to workflows; leave them out'],

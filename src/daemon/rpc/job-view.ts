@@ -13,6 +13,7 @@ import type {
   JobLegacySchema,
 } from '../../gen/joblet/legacy_pb.ts';
 import { type OutcomeView, viewOutcome } from '../../shared/job-state.ts';
+import { formatVolumeMount } from '../../shared/volume-mount.ts';
 import type { Job } from '../jobs/job.ts';
 import type { Turn } from '../jobs/queue.ts';
 
@@ -46,7 +47,7 @@ export function toStatus(
     uuid: job.id,
     ...shared(job, nodeId),
     network: spec.network,
-    volumes: [...spec.volumes],
+    volumes: spec.volumes.map(formatVolumeMount),
     runtime: spec.runtime,
     workDir: spec.workDir,
     uploads: [...spec.uploads],
@@ -128,7 +129,7 @@ export function toLegacyStatus(
     maxIoBps: BigInt(job.spec.limits.ioBps),
     runtime: job.spec.runtime,
     network: job.spec.network,
-    volumes: [...job.spec.volumes],
+    volumes: job.spec.volumes.map(formatVolumeMount),
     workDir: job.spec.workDir,
     uploads: job.spec.uploads.map((path) => ({ path })),
     workflowUuid: job.spec.workflowUuid,

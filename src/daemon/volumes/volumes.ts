@@ -185,6 +185,11 @@ export class Volumes {
     for (const { jobs } of entries) jobs.add(jobId);
   }
 
+  /** What a volume can hold; 0 when it is not there. */
+  bytesOf(name: string): number {
+    return this.#entries.get(name)?.volume.bytes ?? 0;
+  }
+
   /** Holds volumes for a job that an earlier daemon accepted; one that is not there shows at its start. */
   retake(jobId: string, names: readonly string[]): void {
     for (const name of names) this.#entries.get(name)?.jobs.add(jobId);

@@ -9,6 +9,7 @@ import { formatFrame, MAX_FRAME_BYTES } from '../../../src/daemon/linux/frames.t
 import { countFields } from '../../../src/daemon/rpc/field-count.ts';
 import { type JobPolicy, toJobSpec } from '../../../src/daemon/rpc/job-spec.ts';
 import { type RunJobRequest, RunJobRequestSchema } from '../../../src/gen/joblet/jobs_pb.ts';
+import { formatVolumeMount, parseVolumeMount } from '../../../src/shared/volume-mount.ts';
 import { orRefused, target } from '../target.ts';
 
 const MB = 1024 ** 2;
@@ -110,6 +111,8 @@ export default target({
     '/',
     '/work',
     '\0',
+    'v:/data:ro',
+    ':ro',
     '0-1',
     '0,1',
     'ptrace',
@@ -137,7 +140,13 @@ export default target({
     assert.ok(spec.timeoutMs >= 0 && spec.timeoutMs <= policy.jobTimeoutMs && spec.graceMs >= 0);
     assert.ok(`${spec.workDir}/`.startsWith('/work/') && !/\/\.\.?(\/|$)/.test(spec.workDir));
     assert.ok(spec.uploads.every(({ mode }) => mode <= 0o777));
-    const plan = makePlan({ ...spec, ...keptNames(spec.uploads.map((one) => one.path)) }, facts);
+    for (const mount of spec.volumes) {
+      assert.deepEqual(parseVolumeMount(formatVolumeMount(mount)), mount);
+      assert.match(`${mount.path}/`, /^(\/(?!\.\.?\/)[^/\0]+)+\/$/);
+    }
+    const volumes = spec.volumes.map((mount) => ({ mount, directory: '/v', device: undefined }));
+    const kept = keptNames(spec.uploads.map((one) => one.path));
+    const plan = makePlan({ ...spec, ...kept }, { ...facts, volumes });
     assert.ok(plan.every((text) => !text.includes('\0')));
     assert.ok(formatFrame(['launch', ...plan]).length <= MAX_FRAME_BYTES);
     // What the user chose stands behind everything that makes the sandbox.
