@@ -116,11 +116,17 @@ static void keep(struct kept *all, unsigned count, uint32_t ids_first, const cha
   *place = (struct kept){.fd = fd, .ids_first = ids_first, .used = ++my.uses, .key = copy};
 }
 
+// A root with more in it has the key of that root, a plus and more.
+static bool is_of(const char *key, const char *root_key) {
+  size_t length = strlen(root_key);
+  return strncmp(key, root_key, length) == 0 && (key[length] == 0 || key[length] == '+');
+}
+
 static void forget(const char *key) {
   // A template of it may be on its way.
   my.generation++;
   for (unsigned i = 0; i < TEMPLATES_KEPT; i++) {
-    if (my.templates[i].fd != 0 && strcmp(my.templates[i].key, key) == 0) let_go(&my.templates[i]);
+    if (my.templates[i].fd != 0 && is_of(my.templates[i].key, key)) let_go(&my.templates[i]);
   }
 }
 

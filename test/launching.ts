@@ -139,7 +139,7 @@ export class World {
       ...cgroupPlan(this.cgroups, cgroupNameOf(id), limits, [], wishes.noInit !== true),
       ...[
         'root-key',
-        `${root.key}${(wishes.root ?? []).join('').replace(/[^\w]/g, '').slice(0, 90)}`,
+        `${root.key}+${(wishes.root ?? []).join('').replace(/[^\w]/g, '').slice(0, 90)}`,
       ],
       ...root.operations,
       ...(wishes.root ?? []),
