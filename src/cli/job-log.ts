@@ -1,9 +1,11 @@
 // rnx job log: the output of a job, what is there and what comes.
 
+import type { LogRequest } from '../client/messages.ts';
 import { getJobLogs } from '../client/methods.ts';
 import { JobletError } from '../shared/errors.ts';
 import { command, type Values } from './command.ts';
-import { LogPrinter } from './log-printer.ts';
+import { LabelledLog, LogPrinter } from './log-printer.ts';
+import { parsePast } from './schedule.ts';
 import type { Session } from './session.ts';
 
 /** What a shell reports for a program that Ctrl-C ended. */
@@ -14,75 +16,103 @@ const streams: readonly string[] = ['stdout', 'stderr'];
 const flags = {
   follow: { kind: 'switch', short: 'f', on: true, help: 'go on until the job ends (the default)' },
   tail: { kind: 'integer', value: 'N', help: 'begin with the last N lines' },
+  since: { kind: 'text', value: 'TIME', help: 'from then on: 10m ago, or 2026-12-24T18:00:00Z' },
+  until: { kind: 'text', value: 'TIME', help: 'up to then' },
+  filter: { kind: 'text', value: 'REGEXP', help: 'only lines in which it is found' },
+  context: { kind: 'integer', short: 'C', value: 'N', help: 'N lines around each of these' },
   stream: { kind: 'list', value: 'NAME', choices: streams, help: 'only stdout, or only stderr' },
   timestamps: { kind: 'switch', help: 'put the time in front of each line' },
   raw: { kind: 'switch', help: 'on a terminal too, the bytes as they are' },
 } as const;
 
+type LogValues = Values<typeof flags>;
+
+/** Jobs whose output is shown side by side. */
+const MOST_JOBS = 50;
+
 export const jobLog = command({
-  usage: 'rnx job log [flags] JOB',
+  usage: 'rnx job log [flags] JOB...',
   summary: 'Shows the output of a job: what is there, then what comes, until it ends.',
   notes: [
-    'JOB is an id or a beginning of one. Both streams go to standard output, byte for',
-    'byte; on a terminal control sequences are written out as text. Ctrl-C stops',
-    'following, the job runs on; --follow=false ends with what is there.',
+    'Byte for byte, both streams to standard output; on a terminal control sequences',
+    'are written out as text. Of several jobs each line says whose it is.',
   ],
   examples: [
-    'rnx job log f47ac10b',
-    'rnx job log f47ac10b | grep ERROR',
-    'rnx job log --tail 20 --timestamps f47ac10b',
+    'rnx job log --since 10m --filter "time(out|d out)" --context 2 f47ac10b',
     'rnx job log --follow=false --stream stderr f47ac10b > errors.txt',
   ],
   flags,
-  words: [1, 1],
+  words: [1, MOST_JOBS],
   missing: 'which job? Say its id: rnx job log JOB (rnx job list shows them)',
   run,
 });
 
-async function run(
-  values: Values<typeof flags>,
-  [uuid = '']: readonly string[],
-  session: Session,
-): Promise<number> {
-  for (const name of values.stream) {
-    if (!streams.includes(name)) {
-      throw new JobletError(
-        'invalid',
-        `--stream: ${JSON.stringify(name)} is neither stdout nor stderr`,
-      );
-    }
-  }
-  if (values.tail === 0) {
-    throw new JobletError(
-      'invalid',
-      '--tail: at least one line; without --tail all of them are shown',
-    );
-  }
+async function run(values: LogValues, jobs: readonly string[], session: Session): Promise<number> {
+  const request = toRequest(values, Date.now());
   const { out, err, json } = session;
+  const [only = '', ...others] = jobs;
   if (out.terminal && !json && values.follow) {
-    await err.write(`Logs for job ${uuid} (Press Ctrl+C to exit if streaming):\n`);
+    const named = others.length === 0 ? `job ${only}` : `${jobs.length} jobs`;
+    await err.write(`Logs for ${named} (Press Ctrl+C to exit if streaming):\n`);
   }
   const connection = await session.connect();
   const stopped = new AbortController();
   process.once('SIGINT', () => stopped.abort());
-  const printer = new LogPrinter(out, err, { ...values, json });
-  const chunks = connection.serverStream(
-    getJobLogs,
-    {
-      uuid,
-      noFollow: !values.follow,
-      streams: values.stream.length > 0 ? values.stream : streams,
-      tailLines: values.tail,
-    },
-    { signal: stopped.signal },
-  );
-  try {
+  const show = async (uuid: string, printer: Printer) => {
+    const { signal } = stopped;
+    const chunks = connection.serverStream(getJobLogs, { ...request, uuid }, { signal });
     for await (const chunk of chunks) await printer.print(chunk);
+    await printer.end();
+  };
+  try {
+    if (others.length === 0) await show(only, new LogPrinter(out, err, { ...values, json }));
+    else {
+      const width = Math.max(...jobs.map((uuid) => shortId(uuid).length));
+      await Promise.all(
+        jobs.map((uuid, at) => {
+          const style = { ...values, json, uuid, label: shortId(uuid).padEnd(width), color: at };
+          return show(uuid, new LabelledLog(out, err, style));
+        }),
+      );
+    }
+    return 0;
   } catch (error) {
     if (!stopped.signal.aborted) throw error;
     await err.write('\nStopping log stream...\n');
     return INTERRUPTED_EXIT_CODE;
   }
-  await printer.end();
-  return 0;
+}
+
+type Printer = Pick<LogPrinter, 'print' | 'end'>;
+
+/** Of a whole id its first part, which people tell jobs apart by. */
+function shortId(uuid: string): string {
+  return uuid.length === 36 ? uuid.slice(0, 8) : uuid;
+}
+
+function toRequest(values: LogValues, nowMs: number): LogRequest {
+  const refuse = (message: string) => new JobletError('invalid', message);
+  for (const name of values.stream) {
+    if (!streams.includes(name)) {
+      throw refuse(`--stream: ${JSON.stringify(name)} is neither stdout nor stderr`);
+    }
+  }
+  if (values.tail === 0) {
+    throw refuse('--tail: at least one line; without --tail all of them are shown');
+  }
+  if (values.context !== undefined && values.filter === undefined) {
+    throw refuse('--context: goes with --filter, as lines around those that it finds');
+  }
+  const time = (flag: string, text: string | undefined) =>
+    text === undefined ? 0n : BigInt(Date.parse(parsePast(flag, text, nowMs))) * 1_000_000n;
+  return {
+    noFollow: !values.follow,
+    streams: values.stream.length > 0 ? values.stream : streams,
+    tailLines: values.tail ?? 0,
+    sinceNs: time('--since', values.since),
+    untilNs: time('--until', values.until),
+    filter: values.filter ?? '',
+    linesBefore: values.context ?? 0,
+    linesAfter: values.context ?? 0,
+  };
 }

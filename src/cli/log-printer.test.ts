@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { LogChunk } from '../client/messages.ts';
-import { LogPrinter, type LogStyle } from './log-printer.ts';
+import { LabelledLog, LogPrinter, type LogStyle } from './log-printer.ts';
 import { fakeOutput } from './output-fake.ts';
 
 const style: LogStyle = { raw: false, timestamps: false, json: false };
@@ -15,6 +15,7 @@ function chunk(payload: string | Buffer, more: Partial<LogChunk> = {}): LogChunk
     timeNs: 1_763_712_000_123_456_789n,
     droppedBytes: 0n,
     gapReason: '',
+    apart: false,
     ...more,
   };
 }
@@ -113,4 +114,41 @@ test('output that was lost is mentioned beside the output', async () => {
   const { out, err } = await printed([chunk('a\n'), gap, chunk('b\n')], {});
   assert.equal(out.toString(), 'a\nb\n');
   assert.equal(err, 'rnx: 42 bytes of output are missing here (ENOSPC)\n');
+});
+
+test('of several jobs each line says whose it is, however it came', async () => {
+  const out = fakeOutput({});
+  const style = { raw: false, timestamps: false, json: false, color: 0 };
+  const first = new LabelledLog(out, out, { ...style, uuid: 'aaaa', label: 'aaaa' });
+  const second = new LabelledLog(out, out, { ...style, uuid: 'bb', label: 'bb  ' });
+  await first.print(chunk('one\ntw'));
+  await second.print(chunk(Buffer.from([0xff, 0x0a])));
+  await first.print(chunk('o\nthree'));
+  await first.end();
+  await second.end();
+  assert.deepEqual(
+    out.bytes(),
+    Buffer.concat([
+      Buffer.from('aaaa | one\nbb   | '),
+      Buffer.from([0xff, 0x0a]),
+      Buffer.from('aaaa | two\naaaa | three\n'),
+    ]),
+  );
+});
+
+test('labels have colours where colours are wanted, and jobs have none of ours', async () => {
+  const out = fakeOutput({ terminal: true, color: true });
+  const style = { raw: false, timestamps: false, json: false, color: 1 };
+  const log = new LabelledLog(out, out, { ...style, uuid: 'aaaa', label: 'aaaa' });
+  await log.print(chunk('\u001b[31mred\n'));
+  await log.end();
+  assert.equal(out.text(), '\u001b[33maaaa |\u001b[0m ^[[31mred\n');
+});
+
+test('lines that were left out between others show as a rule', async () => {
+  const out = fakeOutput({});
+  const printer = new LogPrinter(out, out, style);
+  await printer.print(chunk('one\n'));
+  await printer.print(chunk('nine\n', { apart: true }));
+  assert.equal(out.text(), 'one\n--\nnine\n');
 });

@@ -40,6 +40,7 @@ export class LogPrinter {
   print(chunk: LogChunk): Promise<void> | undefined {
     if (chunk.stream === 'gap') return this.#gap(chunk);
     const line = this.#lineOf(chunk.stream);
+    if (chunk.apart && !this.#style.json) line.out.write('--\n');
     if (this.#style.json) return this.#json(chunk, line.text.decode(chunk.payload));
     const exact = this.#style.raw || !line.out.terminal;
     if (exact && !this.#style.timestamps) return line.out.write(chunk.payload);
@@ -94,6 +95,86 @@ export class LogPrinter {
     // Latin-1 keeps every byte what it is.
     const text = Buffer.from(chunk.payload).toString('latin1');
     return Buffer.from(this.#stamp(text, chunk, line), 'latin1');
+  }
+}
+
+const colors = [36, 33, 32, 35, 34, 31];
+
+export interface LabelStyle extends LogStyle {
+  readonly uuid: string;
+  /** What stands in front of each line. */
+  readonly label: string;
+  /** Which of the colours it has. */
+  readonly color: number;
+}
+
+/** Prints the output of one job among several: whole lines, each behind the label of its job. */
+export class LabelledLog {
+  readonly #out: Output;
+  readonly #err: Output;
+  readonly #style: LabelStyle;
+  readonly #prefix: string;
+  /** What has no line end yet, by stream. */
+  readonly #begun = new Map<string, { text: TerminalText; rest: string; time: string }>();
+
+  constructor(out: Output, err: Output, style: LabelStyle) {
+    this.#out = out;
+    this.#err = err;
+    this.#style = style;
+    const label = visible(style.label);
+    const color = colors[style.color % colors.length];
+    this.#prefix = out.color ? `\u001b[${color}m${label} |\u001b[0m ` : `${label} | `;
+  }
+
+  async print(chunk: LogChunk): Promise<void> {
+    const { json, uuid } = this.#style;
+    if (chunk.stream === 'gap') {
+      const bytes = Number(chunk.droppedBytes);
+      const reason = chunk.gapReason;
+      if (json) {
+        await this.#out.write(jsonLine({ uuid, timestamp: timeOf(chunk), gap: { bytes, reason } }));
+      } else {
+        const missing = `${bytes} bytes of output are missing here (${visible(reason)})`;
+        await this.#err.write(`rnx: ${visible(uuid)}: ${missing}\n`);
+      }
+      return;
+    }
+    const begun = this.#begun.get(chunk.stream) ?? { text: new TerminalText(), rest: '', time: '' };
+    this.#begun.set(chunk.stream, begun);
+    if (json) {
+      const data = begun.text.decode(chunk.payload);
+      const { stream } = chunk;
+      if (data === '') return;
+      await this.#out.write(jsonLine({ uuid, timestamp: timeOf(chunk), stream, data }));
+      return;
+    }
+    if (chunk.apart) await this.#out.write(`${this.#prefix}--\n`);
+    if (begun.rest === '') begun.time = timeOf(chunk);
+    const lines = (begun.rest + this.#textOf(chunk.payload, begun.text)).split('\n');
+    begun.rest = lines.pop() ?? '';
+    for (const line of lines) {
+      await this.#line(line, begun.time);
+      begun.time = timeOf(chunk);
+    }
+  }
+
+  /** Prints what never got a line end. */
+  async end(): Promise<void> {
+    for (const { rest, time } of this.#begun.values())
+      if (rest !== '') await this.#line(rest, time);
+  }
+
+  async #line(line: string, time: string): Promise<void> {
+    const stamp = this.#style.timestamps ? `${time} ` : '';
+    const text = `${this.#prefix}${stamp}${line}\n`;
+    const isExact = this.#style.raw || !this.#out.terminal;
+    // Latin-1 keeps every byte what it is.
+    await this.#out.write(isExact ? Buffer.from(text, 'latin1') : text);
+  }
+
+  #textOf(payload: Uint8Array, text: TerminalText): string {
+    const isExact = this.#style.raw || !this.#out.terminal;
+    return isExact ? Buffer.from(payload).toString('latin1') : text.push(payload);
   }
 }
 

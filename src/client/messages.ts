@@ -207,6 +207,11 @@ export const GetJobLogsRequest = {
   noFollow: [101, 'bool'],
   streams: [102, 'string', 'list'],
   tailLines: [103, 'uint32'],
+  sinceNs: [260, 'int64'],
+  untilNs: [261, 'int64'],
+  filter: [262, 'string'],
+  linesBefore: [263, 'uint32'],
+  linesAfter: [264, 'uint32'],
 } as const satisfies Shape;
 
 export const DataChunk = {
@@ -216,6 +221,7 @@ export const DataChunk = {
   timeNs: [102, 'int64'],
   droppedBytes: [103, 'uint64'],
   gapReason: [104, 'string'],
+  apart: [260, 'bool'],
 } as const satisfies Shape;
 
 export const Job = {

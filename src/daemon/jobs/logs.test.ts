@@ -43,6 +43,8 @@ async function text(logs: Logs, id: string, query: Partial<LogQuery>): Promise<s
     follow: false,
     streams: new Set(),
     tailLines: 0,
+    sinceNs: 0n,
+    untilNs: 0n,
     signal: new AbortController().signal,
     ...query,
   };
@@ -179,6 +181,8 @@ test('a reader who is still reading when the job ends gets the rest, and then th
     follow: true,
     streams: new Set(),
     tailLines: 0,
+    sinceNs: 0n,
+    untilNs: 0n,
     signal: new AbortController().signal,
   };
   let out = '';

@@ -23,6 +23,8 @@ export interface LogEntry {
   /** Of a gap: how much output was lost here, and why. */
   readonly droppedBytes: number;
   readonly reason: string;
+  /** Of a search: lines between this one and the one before it were left out. */
+  readonly isApart?: boolean;
 }
 
 export interface LogQuery {
@@ -34,6 +36,9 @@ export interface LogQuery {
   readonly streams: ReadonlySet<StreamName>;
   /** Start with the last so many lines; 0 is from `position`. */
   readonly tailLines: number;
+  /** Only what arrived from then on, and before then, in nanoseconds since 1970; 0 is no bound. */
+  readonly sinceNs: bigint;
+  readonly untilNs: bigint;
   readonly signal: AbortSignal;
 }
 
@@ -81,8 +86,14 @@ export class Logs {
    * machine has taken from it shows as a gap.
    */
   async *read(job: { readonly id: string }, query: LogQuery): AsyncGenerator<LogEntry> {
-    const start = query.tailLines > 0 ? await this.#tailPosition(job.id, query) : query.position;
+    const start =
+      query.tailLines > 0
+        ? await this.#tailPosition(job.id, query)
+        : Math.max(query.position, await this.#positionAt(job.id, query.sinceNs));
     const wanted = (stream: StreamName) => query.streams.size === 0 || query.streams.has(stream);
+    // A clock may be set back, so that what is too late may be followed by what is not.
+    const isInTime = (timeNs: bigint) =>
+      timeNs >= query.sinceNs && (query.untilNs === 0n || timeNs < query.untilNs);
     let reached = start;
     let lastNs = 0n;
     for await (const { header, payload } of this.#records(job.id, start, query)) {
@@ -98,7 +109,7 @@ export class Logs {
       }
       reached = Math.max(reached, position + length);
       const skip = Math.max(0, start - position);
-      if (skip >= length || !wanted(stream)) continue;
+      if (skip >= length || !wanted(stream) || !isInTime(timeNs)) continue;
       yield {
         stream,
         timeNs,
@@ -245,6 +256,24 @@ export class Logs {
       .filter((name) => /^\d{20}\.log$/.test(name))
       .sort()
       .map((name) => ({ name, base: Number(name.slice(0, 20)) }));
+  }
+
+  /**
+   * Where to begin to read for what arrived from a time on: the last segment that begins before it.
+   * One that begins behind it ends the search, so that what a clock shows twice is found once more
+   * rather than missed.
+   */
+  async #positionAt(id: string, sinceNs: bigint): Promise<number> {
+    if (sinceNs === 0n) return 0;
+    let position = 0;
+    for (const { name, base } of await this.#segments(id)) {
+      const file = await open(path.join(this.directoryOf(id), name));
+      const head = await new SegmentReader(file).peek(HEADER_BYTES).finally(() => file.close());
+      const first = parseHeader(head, 0);
+      if (first === undefined || first.timeNs >= sinceNs) break;
+      position = base;
+    }
+    return position;
   }
 
   /** Where the last lines start: one pass that keeps as many line starts as lines are wanted. */

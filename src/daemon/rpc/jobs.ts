@@ -17,6 +17,12 @@ import type { StreamName } from '../../shared/log-record.ts';
 import { formatDuration } from '../../shared/units.ts';
 import type { Job, JobSpec } from '../jobs/job.ts';
 import type { Jobs } from '../jobs/jobs.ts';
+import {
+  type LogSearch,
+  MAX_CONTEXT_LINES,
+  parsePattern,
+  searchLines,
+} from '../jobs/log-search.ts';
 import type { LogQuery, Logs } from '../jobs/logs.ts';
 import type { Held, Postures } from '../jobs/postures.ts';
 import type { JobQuery } from '../jobs/store.ts';
@@ -215,12 +221,14 @@ export async function* readLog(
   request: GetJobLogsRequest,
   { signal }: Pick<Call, 'signal'>,
 ): AsyncGenerator<MessageInitShape<typeof DataChunkSchema>> {
+  const search = toLogSearch(request);
   const query = toLogQuery(request, signal);
   const job = jobs.get(request.uuid);
-  const entries = logs.read(job, query);
+  const all = logs.read(job, query);
+  const entries = search === undefined ? all : searchLines(all, search);
   yield* asksForEntries(request) ? eachEntry(entries) : joinEntries(entries);
   // The log is whole a moment before the end is recorded; who asks for the status next is to see it.
-  if (query.follow) await jobs.wait(job.id, signal).catch(unlessDeleted);
+  if (query.follow && !query.signal.aborted) await jobs.wait(job.id, signal).catch(unlessDeleted);
 }
 
 /** A job that was deleted in the meantime has ended too. */
@@ -292,13 +300,63 @@ function toLogQuery(request: GetJobLogsRequest, signal: AbortSignal): LogQuery {
       message: 'and position are two places to start; give one',
     });
   }
+  const { sinceNs, untilNs, tailLines } = request;
+  for (const [field, value] of [
+    ['since_ns', sinceNs],
+    ['until_ns', untilNs],
+  ] as const) {
+    if (value < 0n) problems.push({ field, message: 'is no time in nanoseconds since 1970' });
+  }
+  if (untilNs > 0n && untilNs <= sinceNs) {
+    problems.push({ field: 'until_ns', message: 'lies before since_ns' });
+  }
   if (problems.length > 0) throw invalid(problems);
-  return { position, follow: !request.noFollow, streams, tailLines: request.tailLines, signal };
+  const leftMs =
+    untilNs === 0n ? Number.POSITIVE_INFINITY : Number(untilNs / 1_000_000n) - Date.now();
+  const follow = !request.noFollow && leftMs > 0;
+  return {
+    position,
+    follow,
+    streams,
+    tailLines,
+    sinceNs,
+    untilNs,
+    signal:
+      follow && leftMs < LONGEST_TIMER_MS
+        ? AbortSignal.any([signal, AbortSignal.timeout(leftMs)])
+        : signal,
+  };
+}
+
+/** What a timer can hold; nobody follows a log for longer. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+function toLogSearch({
+  filter,
+  linesBefore,
+  linesAfter,
+}: GetJobLogsRequest): LogSearch | undefined {
+  const problems: Problem[] = [];
+  for (const [field, lines] of [
+    ['lines_before', linesBefore],
+    ['lines_after', linesAfter],
+  ] as const) {
+    if (lines > MAX_CONTEXT_LINES) {
+      problems.push({ field, message: `is at most ${MAX_CONTEXT_LINES}` });
+    } else if (lines > 0 && filter === '') {
+      problems.push({ field, message: 'goes with filter: lines around those that it finds' });
+    }
+  }
+  if (problems.length > 0) throw invalid(problems);
+  if (filter === '') return undefined;
+  return { pattern: parsePattern(filter), before: linesBefore, after: linesAfter };
 }
 
 /** Whether the client knows of the fields that tell entries apart. */
-function asksForEntries({ position, noFollow, streams, tailLines }: GetJobLogsRequest): boolean {
-  return position > 0n || noFollow || streams.length > 0 || tailLines > 0;
+function asksForEntries(request: GetJobLogsRequest): boolean {
+  const { position, noFollow, streams, tailLines, sinceNs, untilNs, filter } = request;
+  const isExtended = sinceNs > 0n || untilNs > 0n || filter !== '';
+  return position > 0n || noFollow || streams.length > 0 || tailLines > 0 || isExtended;
 }
 
 /** Feeds a job's standard input; answers how many bytes it took. */

@@ -79,5 +79,6 @@ function toChunk(entries: readonly LogEntry[]): Chunk {
     timeNs: first.timeNs,
     droppedBytes: BigInt(first.droppedBytes),
     gapReason: first.reason,
+    apart: first.isApart === true,
   };
 }

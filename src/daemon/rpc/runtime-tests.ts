@@ -115,7 +115,15 @@ async function problemOf(
 ): Promise<string> {
   const printed = { stdout: '', stderr: '' };
   const streams: ReadonlySet<StreamName> = new Set(['stdout', 'stderr']);
-  const query = { position: 0, follow: false, streams, tailLines: 0, signal };
+  const query = {
+    position: 0,
+    follow: false,
+    streams,
+    tailLines: 0,
+    sinceNs: 0n,
+    untilNs: 0n,
+    signal,
+  };
   let bytes = 0;
   for await (const { stream, data } of logs.read(job, query)) {
     bytes += data.length;

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file joblet/common.proto.
  */
 export const file_joblet_common: GenFile = /*@__PURE__*/
-  fileDesc("ChNqb2JsZXQvY29tbW9uLnByb3RvEgZqb2JsZXQiDgoMRW1wdHlSZXF1ZXN0Ik8KCkZpbGVVcGxvYWQSDAoEcGF0aBgBIAEoCRIPCgdjb250ZW50GAIgASgMEgwKBG1vZGUYAyABKA0SFAoMaXNfZGlyZWN0b3J5GAQgASgIInoKCURhdGFDaHVuaxIPCgdwYXlsb2FkGAEgASgMEhAKCHBvc2l0aW9uGGQgASgEEg4KBnN0cmVhbRhlIAEoCRIPCgd0aW1lX25zGGYgASgDEhUKDWRyb3BwZWRfYnl0ZXMYZyABKAQSEgoKZ2FwX3JlYXNvbhhoIAEoCSIrCglUaW1lc3RhbXASDwoHc2Vjb25kcxgBIAEoAxINCgVuYW5vcxgCIAEoBWIGcHJvdG8z");
+  fileDesc("ChNqb2JsZXQvY29tbW9uLnByb3RvEgZqb2JsZXQiDgoMRW1wdHlSZXF1ZXN0Ik8KCkZpbGVVcGxvYWQSDAoEcGF0aBgBIAEoCRIPCgdjb250ZW50GAIgASgMEgwKBG1vZGUYAyABKA0SFAoMaXNfZGlyZWN0b3J5GAQgASgIIooBCglEYXRhQ2h1bmsSDwoHcGF5bG9hZBgBIAEoDBIQCghwb3NpdGlvbhhkIAEoBBIOCgZzdHJlYW0YZSABKAkSDwoHdGltZV9ucxhmIAEoAxIVCg1kcm9wcGVkX2J5dGVzGGcgASgEEhIKCmdhcF9yZWFzb24YaCABKAkSDgoFYXBhcnQYhAIgASgIIisKCVRpbWVzdGFtcBIPCgdzZWNvbmRzGAEgASgDEg0KBW5hbm9zGAIgASgFYgZwcm90bzM");
 
 /**
  * A request that asks for everything and needs no parameters.
@@ -121,6 +121,13 @@ export type DataChunk = Message<"joblet.DataChunk"> & {
    * @generated from field: string gap_reason = 104;
    */
   gapReason: string;
+
+  /**
+   * Of a search for lines with those around them: there are lines between the piece before and this one.
+   *
+   * @generated from field: bool apart = 260;
+   */
+  apart: boolean;
 };
 
 /**

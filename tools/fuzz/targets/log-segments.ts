@@ -53,7 +53,8 @@ function writeSegments(input: Buffer): void {
 }
 
 async function entries(position: number, tailLines: number): Promise<LogEntry[]> {
-  const query = { position, tailLines, follow: false, streams: new Set<StreamName>() };
+  const bounds = { sinceNs: 0n, untilNs: 0n };
+  const query = { position, tailLines, ...bounds, follow: false, streams: new Set<StreamName>() };
   const { signal } = new AbortController();
   return collect(logs.read({ id: ID }, { ...query, signal }));
 }

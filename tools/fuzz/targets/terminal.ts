@@ -25,6 +25,7 @@ function chunk(payload: Buffer, stream: string): LogChunk {
     timeNs: 1_900_000_000_000_000_000n,
     droppedBytes: 3n,
     gapReason: payload.toString(),
+    apart: false,
   } as LogChunk;
 }
 
