@@ -15,7 +15,7 @@ import { meansPlatform, type Platform, platformOf } from '../../shared/platform.
 import { formatBytes } from '../../shared/units.ts';
 import type { BuildSandbox, Identity, Job, JobSpec } from '../jobs/job.ts';
 import type { Jobs } from '../jobs/jobs.ts';
-import type { Logs } from '../jobs/logs.ts';
+import { type Logs, wholeLog } from '../jobs/logs.ts';
 import type { Uploads } from '../jobs/uploads.ts';
 import type { Log } from '../log.ts';
 import { type Catalogue, refOf } from '../runtimes/catalogue.ts';
@@ -370,9 +370,9 @@ class Build {
   /** What the program says, as it comes. */
   async *#follow(id: string): AsyncGenerator<BuildEvent> {
     const lines = new Lines();
-    const query = { position: 0, follow: true, streams: new Set<never>(), tailLines: 0 };
+    const query = wholeLog(this.#signal, true);
     let timeNs = 0n;
-    for await (const entry of this.#parts.logs.read({ id }, { ...query, signal: this.#signal })) {
+    for await (const entry of this.#parts.logs.read({ id }, query)) {
       ({ timeNs } = entry);
       for (const line of lines.push(entry.data)) yield eventOf(line, timeNs);
     }

@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import type { RuntimeFile } from '../../shared/runtime-file.ts';
 import type { Identity } from '../jobs/job.ts';
 import type { Jobs } from '../jobs/jobs.ts';
-import type { Logs } from '../jobs/logs.ts';
+import { type Logs, wholeLog } from '../jobs/logs.ts';
 import type { UsableRuntime } from '../runtimes/catalogue.ts';
 import { rootOf } from '../runtimes/root.ts';
 import { jobSpecOf } from './job-spec.ts';
@@ -76,7 +76,7 @@ async function outputOf(
 ): Promise<string> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
-  const query = { position: 0, follow: true, streams: new Set<never>(), tailLines: 0, signal };
+  const query = wholeLog(signal, true);
   for await (const { data } of logs.read({ id }, query)) {
     bytes += data.length;
     if (bytes <= MAX_OUTPUT_BYTES) parts.push(data);

@@ -42,6 +42,12 @@ export interface LogQuery {
   readonly signal: AbortSignal;
 }
 
+/** All of a log that there is, and with `follow` all that comes. */
+export function wholeLog(signal: AbortSignal, follow: boolean): LogQuery {
+  const streams = new Set<StreamName>();
+  return { position: 0, follow, streams, tailLines: 0, sinceNs: 0n, untilNs: 0n, signal };
+}
+
 /** What reading needs to know of jobs. */
 export interface LogOwners {
   /** Whether a job can write no more. */

@@ -7,10 +7,9 @@ import type {
   TestRuntimeResponseSchema,
 } from '../../gen/joblet/runtimes_pb.ts';
 import { viewOutcome } from '../../shared/job-state.ts';
-import type { StreamName } from '../../shared/log-record.ts';
 import type { RuntimeTest } from '../../shared/runtime-file.ts';
 import type { Job } from '../jobs/job.ts';
-import type { Logs } from '../jobs/logs.ts';
+import { type Logs, wholeLog } from '../jobs/logs.ts';
 import { refOf, type UsableRuntime } from '../runtimes/catalogue.ts';
 import type { Runtimes } from '../runtimes/runtimes.ts';
 import type { Call } from './handlers.ts';
@@ -114,16 +113,7 @@ async function problemOf(
   { signal }: Call,
 ): Promise<string> {
   const printed = { stdout: '', stderr: '' };
-  const streams: ReadonlySet<StreamName> = new Set(['stdout', 'stderr']);
-  const query = {
-    position: 0,
-    follow: false,
-    streams,
-    tailLines: 0,
-    sinceNs: 0n,
-    untilNs: 0n,
-    signal,
-  };
+  const query = wholeLog(signal, false);
   let bytes = 0;
   for await (const { stream, data } of logs.read(job, query)) {
     bytes += data.length;
