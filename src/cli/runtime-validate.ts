@@ -18,7 +18,7 @@ export const SPECIFICATION = 'runtime.yaml';
 
 export const runtimeValidate = command({
   usage: 'rnx runtime validate FILE|NAME',
-  summary: 'Says all that is wrong with the specification of a runtime, or what a name means.',
+  summary: 'Says what is wrong with the specification of a runtime, or what a name means.',
   notes: ['FILE is a specification, or the folder of one that is called runtime.yaml.'],
   examples: ['rnx runtime validate runtimes/python-3.11-ml', 'rnx runtime validate java:21'],
   flags: {},
