@@ -12,8 +12,9 @@ export const runtimeVerify = command({
   usage: 'rnx runtime verify [RUNTIME]',
   summary: 'Says whether runtimes are to the last bit what was installed and signed.',
   notes: [
-    'Without RUNTIME it looks through all of them. It ends with 1 when a file was changed, added or',
-    'removed, or when the signature is missing, wrong or of a key that is not trusted.',
+    'Without RUNTIME it looks through all of them. It ends with 1 when a file was',
+    'changed, added or removed, or when the signature is missing, wrong or of a key',
+    'that is not trusted.',
   ],
   examples: ['rnx runtime verify python-3.11-ml', 'rnx runtime verify python-3.11-ml@1.2.0'],
   flags: {},
