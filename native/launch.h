@@ -125,6 +125,7 @@ enum op_kind {
   OP_BIND_RO,
   OP_BIND_RO_TRY,
   OP_BIND_RW,
+  OP_BIND_TREE,
   OP_BIND_OWN,
   OP_TMPFS,
   OP_DIR,
@@ -203,6 +204,8 @@ struct plan {
   uint32_t ids_first;
   char *hostname;
   char *root_key;
+  char *tree;     // of a runtime, whose place on the host is not to show; or NULL
+  bool tree_root; // it is the root, below what the plan puts there
   char *dev_target;
   bool host_net;
   unsigned allow; // SECCOMP_ALLOW_*

@@ -86,6 +86,20 @@ static const char *take_root_end(struct plan *plan, const struct option *option,
   return NULL;
 }
 
+static const char *take_tree(struct plan *plan, const struct option *option,
+                             struct operand *operands) {
+  if (!in_root) return "outside of the shared root";
+  return take_text(plan, option, operands);
+}
+
+static const char *take_tree_root(struct plan *plan, const struct option *option,
+                                  struct operand *operands) {
+  (void)option, (void)operands;
+  if (plan->tree == NULL) return "before tree";
+  plan->tree_root = true;
+  return NULL;
+}
+
 static const char *take_op(struct plan *plan, const struct option *option,
                            struct operand *operands) {
   if (!in_root && !root_done) return "before root-key";
@@ -98,6 +112,12 @@ static const char *take_op(struct plan *plan, const struct option *option,
   case OP_BIND_RW:
   case OP_BIND_OWN:
   case OP_COPY_IN:
+    op->source = operands[0].text;
+    op->target = operands[1].text;
+    break;
+  case OP_BIND_TREE:
+    if (plan->tree == NULL) return "before tree";
+    if (!in_root) return "outside of the shared root";
     op->source = operands[0].text;
     op->target = operands[1].text;
     break;
@@ -318,6 +338,12 @@ static const struct option options[] = {
      .field = offsetof(struct plan, root_key),
      .required = true},
     {.name = "root-end", .operands = "", .take = take_root_end, .required = true},
+    {.name = "tree",
+     .operands = "p",
+     .take = take_tree,
+     .field = offsetof(struct plan, tree)},
+    {.name = "tree-root", .operands = "", .take = take_tree_root},
+    {.name = "bind-tree", .operands = "pp", OP(OP_BIND_TREE)},
     {.name = "bind-ro", .operands = "pp", OP(OP_BIND_RO)},
     {.name = "bind-ro-try", .operands = "pp", OP(OP_BIND_RO_TRY)},
     {.name = "bind-rw", .operands = "pp", OP(OP_BIND_RW)},

@@ -29,21 +29,26 @@ enum {
 
 // ---- binds -------------------------------------------------------------------------------------
 
-static void prepare_bind(struct op *op, int ids) {
+// A clone of the mount at a path of the host, or -1 when it is missing and may be.
+static int clone_host(const char *step, const char *path, bool may_miss, uint64_t attributes,
+                      int ids) {
   struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS};
-  int source = (int)syscall(SYS_openat2, AT_FDCWD, op->source, &how, sizeof how);
+  int source = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
   if (source < 0) {
-    if (op->kind == OP_BIND_RO_TRY && (errno == ENOENT || errno == ENOTDIR)) return;
-    report_and_exit(op_name(op), op->source);
+    if (may_miss && (errno == ENOENT || errno == ENOTDIR)) return -1;
+    report_and_exit(step, path);
   }
+  // Not recursive: what else the host has mounted below stays with the host.
+  int mount = mount_clone(source, "");
+  if (mount < 0 || mount_set(mount, attributes, ids) != 0) report_and_exit(step, path);
+  close(source);
+  return mount;
+}
+
+static void prepare_bind(struct op *op, int ids) {
   uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
   if (op->kind != OP_BIND_RW) attributes |= MOUNT_ATTR_RDONLY;
-  // Not recursive: what else the host has mounted below stays with the host.
-  op->fd = mount_clone(source, "");
-  if (op->fd < 0 || mount_set(op->fd, attributes, ids) != 0) {
-    report_and_exit(op_name(op), op->source);
-  }
-  close(source);
+  op->fd = clone_host(op_name(op), op->source, op->kind == OP_BIND_RO_TRY, attributes, ids);
 }
 
 // What the job has already, at another place as well. Only a chroot has a use for that.
@@ -145,6 +150,7 @@ static void prepare(struct plan *plan, struct op *op, const struct entry *entry)
     if (op->fd < 0) report_and_exit("copy-in", op->source);
     return;
   case OP_BIND_OWN:
+  case OP_BIND_TREE: // once the tree has its view
   case OP_DIR:
   case OP_FILE:
   case OP_SYMLINK:
@@ -160,6 +166,7 @@ static void place(int base, struct plan *plan, struct op *op) {
   case OP_BIND_RO:
   case OP_BIND_RO_TRY:
   case OP_BIND_RW:
+  case OP_BIND_TREE:
   case OP_TMPFS:
     if (op->fd >= 0) mount_attach(base, plan, op);
     return;
@@ -211,6 +218,101 @@ void rootfs_prepare(struct plan *plan, const struct entry *entry) {
   system_prepare_pts(plan);
 }
 
+// ---- the tree of a runtime ---------------------------------------------------------------------
+//
+// The kernel tells in mountinfo where in its file system a bind begins, so a bind of the tree would
+// tell where this host keeps its runtimes. Jobs see a view of it instead: an overlay, without a layer
+// to write to, of what the plan puts there over the tree. It is a file system of its own, and begins
+// at its own root. Locks and watches on its files are nobody else's, too.
+
+// Where things lie while a root is built. Overlays name their layers by paths, which show: by these.
+static const char stage_path[] = "/proc", bare_path[] = "/sys";
+static const char own[] = "own", tree[] = "tree", view[] = "view";
+
+static bool is_mount(const struct op *op) {
+  return op->kind != OP_DIR && op->kind != OP_FILE && op->kind != OP_SYMLINK;
+}
+
+// A place to build at, on a mount that hides what of the host is there.
+static int open_stage(const struct plan *plan, const char *path) {
+  struct op op = {.kind = OP_TMPFS, .target = (char *)path, .bytes = 4 << 20, .inodes = 4096,
+                  .mode = 0755};
+  int stage = mount_tmpfs("root", plan, &op, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  if (mount_attach_at(stage, AT_FDCWD, path) != 0) report_and_exit("root", path);
+  return stage;
+}
+
+// A directory on the stage that belongs to the job's root, as its root is to.
+static int open_layer(int stage, const struct plan *plan, const char *name) {
+  if (mkdirat(stage, name, 0755) != 0 ||
+      fchownat(stage, name, plan->ids_first, plan->ids_first, AT_SYMLINK_NOFOLLOW) != 0) {
+    report_and_exit("tree", name);
+  }
+  int layer = openat(stage, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (layer < 0) report_and_exit("tree", name);
+  return layer;
+}
+
+// Mounts the view of `clone`, the tree, on the stage, with what is in `own` over it.
+static int make_view(int stage, const struct plan *plan, int clone) {
+  close(open_layer(stage, plan, tree));
+  close(open_layer(stage, plan, view));
+  if (mount_attach_at(clone, stage, tree) != 0) report_and_exit("tree", plan->tree);
+  if (fchdir(stage) != 0) report_and_exit("tree", stage_path);
+  const struct setting settings[] = {{.key = "lowerdir", .text = "own:tree"}};
+  int mount = mount_new("tree", "overlay", "overlay", settings, LENGTH(settings),
+                        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  // Attached, for what lies in it can only be cloned then.
+  if (mount_attach_at(mount, stage, view) != 0) report_and_exit("tree", view);
+  return mount;
+}
+
+static void bind_from_view(int mount, struct op *op) {
+  int source = root_open(mount, op->source, O_PATH);
+  op->fd = source < 0 ? -1 : mount_clone(source, "");
+  if (op->fd < 0 ||
+      mount_set(op->fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1) != 0) {
+    report_and_exit(op_name(op), op->source);
+  }
+  close(source);
+}
+
+// ---- the shared part of the root ---------------------------------------------------------------
+
+static void place_all(int base, struct plan *plan, bool mounts, bool others) {
+  for (unsigned i = 0; i < plan->root_op_count; i++) {
+    if (is_mount(&plan->ops[i]) ? mounts : others) place(base, plan, &plan->ops[i]);
+  }
+  if (!others) return;
+  system_make_shelf(base, plan);
+  char run[] = "/run";
+  if (root_directory(base, run, 0755, plan->ids_first) < 0) report_and_exit("root", run);
+}
+
+// Answers the root, attached.
+static int build_root(struct plan *plan, int clone) {
+  if (clone < 0) {
+    int base = open_stage(plan, stage_path);
+    place_all(base, plan, true, true);
+    return base;
+  }
+  int stage = open_stage(plan, stage_path);
+  int layer = open_layer(stage, plan, own);
+  if (plan->tree_root) {
+    place_all(layer, plan, false, true);
+    int root = make_view(stage, plan, clone);
+    place_all(root, plan, true, false);
+    return root;
+  }
+  int mount = make_view(stage, plan, clone);
+  for (unsigned i = 0; i < plan->root_op_count; i++) {
+    if (plan->ops[i].kind == OP_BIND_TREE) bind_from_view(mount, &plan->ops[i]);
+  }
+  int base = open_stage(plan, bare_path);
+  place_all(base, plan, true, true);
+  return base;
+}
+
 // Builds the shared part of the root in a mount namespace of its own and makes it the root.
 static void build_template(struct plan *plan, const struct entry *entry) {
   if (unshare(CLONE_NEWNS) != 0) report_and_exit("root", "mount namespace");
@@ -220,16 +322,12 @@ static void build_template(struct plan *plan, const struct entry *entry) {
   int namespace = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
   if (namespace < 0) report_and_exit("root", "/proc/self/ns/mnt");
 
-  struct op root = {.kind = OP_TMPFS, .target = "/", .bytes = 4 << 20, .inodes = 4096,
-                    .mode = 0755};
-  int base = mount_tmpfs("root", plan, &root, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  const uint64_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  int clone = -1;
+  if (plan->tree != NULL) clone = clone_host("tree", plan->tree, false, attributes, entry->ids);
   for (unsigned i = 0; i < plan->root_op_count; i++) prepare(plan, &plan->ops[i], entry);
-  // Any directory will do, now that nothing more of the host is looked up: the old root goes away.
-  if (mount_attach_at(base, AT_FDCWD, "/proc") != 0) report_and_exit("root", "/proc");
-  for (unsigned i = 0; i < plan->root_op_count; i++) place(base, plan, &plan->ops[i]);
-  system_make_shelf(base, plan);
-  char run[] = "/run";
-  if (root_directory(base, run, 0755, plan->ids_first) < 0) report_and_exit("root", run);
+  // Nothing more of the host is looked up from here.
+  int base = build_root(plan, clone);
   if (mount_set(base, MOUNT_ATTR_RDONLY, -1) != 0) report_and_exit("root", "read-only");
   // The old root is stacked below the new one for a moment, then let go.
   if (fchdir(base) != 0 || syscall(SYS_pivot_root, ".", ".") != 0 ||

@@ -129,6 +129,31 @@ describe('a launch that fails', { skip: why ?? false }, () => {
       { mounts: ['run-file', 'hostname', ''] },
       ['run-file', 'hostname', 'EEXIST'],
     ],
+    'a tree that is not there': () => [
+      ['true'],
+      { root: ['tree', '/no/such'] },
+      ['tree', '/no/such', 'ENOENT'],
+    ],
+    'a tree that is a file': () => [
+      ['true'],
+      { root: ['tree', `${world.directory}/plain`] },
+      ['tree', `${world.directory}/plain`, 'EINVAL'],
+    ],
+    'a tree whose ids cannot be mapped': () => [
+      ['true'],
+      { root: ['tree', '/proc', 'tree-root'] },
+      ['tree', '/proc', 'EINVAL'],
+    ],
+    'a part that a tree lacks': () => [
+      ['true'],
+      { root: ['tree', `${world.directory}/good`, 'bind-tree', '/no', '/opt'] },
+      ['bind-tree', '/no', 'ENOENT'],
+    ],
+    'a mount target that a tree lacks': () => [
+      ['true'],
+      { root: ['tree', `${world.directory}/good`, 'tree-root'] },
+      ['bind-ro', '/usr', 'EROFS'],
+    ],
     'a place of its own that is not there': () => [
       ['true'],
       { mounts: ['bind-own', '/no', '/work'] },
@@ -326,6 +351,9 @@ describe('a launch that fails', { skip: why ?? false }, () => {
       ...['run-file', 'boot-id', 'copy-in', 'cgroup', 'cgroup-set', 'memory-events', 'rlimit'],
       ...[
         'host-net',
+        'tree',
+        'tree-root',
+        'bind-tree',
         'bind-own',
         'capability',
         'allow',

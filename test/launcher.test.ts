@@ -184,6 +184,26 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       }
     });
 
+    test('sees of a tree what it was given, and not where that lies', async () => {
+      const tree = `${world.directory}/tree`;
+      mkdirSync(`${tree}/a/b`, { recursive: true });
+      writeFileSync(`${tree}/a/b/file`, 'in the tree\n', { mode: 0o6644 });
+      const wishes: Wishes = {
+        root: ['tree', tree, 'bind-tree', '/a/b', '/opt/b', 'bind-tree', '/a/b/file', '/opt/file'],
+      };
+      const script =
+        'cat /opt/b/file /opt/file; stat -c "%u %g" /opt/file; touch /opt/b/new; cat /proc/self/mountinfo';
+      const { log } = await run(script, wishes);
+      const [first, second, owner, ...mounts] = log.stdout.trimEnd().split('\n');
+      assert.deepEqual([first, second, owner], ['in the tree', 'in the tree', '0 0']);
+      assert.match(log.stderr, /Read-only file system/);
+      const shown = mounts.filter((line) => line.includes(' /opt/'));
+      assert.equal(shown.length, 2);
+      for (const line of shown)
+        assert.match(line, / ro,nosuid,nodev.* - overlay .*lowerdir=own:tree/);
+      assert.ok(!log.stdout.includes(world.directory));
+    });
+
     test('cannot write outside of its own directories', async () => {
       const { log } = await run(
         'for d in / /usr /etc /dev /run /var /sys /proc/sys/kernel /sys/fs/cgroup; do' +

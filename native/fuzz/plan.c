@@ -47,6 +47,8 @@ static void require_bounds(const struct plan *plan) {
   require_inside(plan->hostname);
   REQUIRE(strlen(plan->hostname) <= 63);
   require_inside(plan->root_key);
+  if (plan->tree != NULL) require_path(plan->tree);
+  REQUIRE(!plan->tree_root || plan->tree != NULL);
   REQUIRE(strlen(plan->root_key) < KEY_ROOM);
   require_path(plan->dev_target);
   require_path(plan->cwd);
@@ -121,6 +123,7 @@ static void put_op(const struct op *op) {
   case OP_BIND_RO:
   case OP_BIND_RO_TRY:
   case OP_BIND_RW:
+  case OP_BIND_TREE:
   case OP_BIND_OWN:
   case OP_COPY_IN:
     put(op->source);
@@ -215,6 +218,8 @@ static void put_plan(const struct plan *plan) {
   if (plan->host_net) put("host-net");
   put_text("hostname", plan->hostname);
   put_text("root-key", plan->root_key);
+  put_text("tree", plan->tree);
+  if (plan->tree_root) put("tree-root");
   for (unsigned i = 0; i < plan->root_op_count; i++) put_op(&plan->ops[i]);
   put("root-end");
   for (unsigned i = plan->root_op_count; i < plan->op_count; i++) put_op(&plan->ops[i]);

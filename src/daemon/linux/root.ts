@@ -16,7 +16,17 @@ export interface Root {
 /** Where programs are looked for unless somebody says otherwise. */
 export const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-const ownFolders = ['/etc', '/work', '/tmp', '/run', '/proc', '/sys', '/var', '/volumes'] as const;
+const ownFolders = [
+  '/etc',
+  '/work',
+  '/tmp',
+  '/run',
+  '/proc',
+  '/sys',
+  '/dev',
+  '/var',
+  '/volumes',
+] as const;
 
 /** What is the job's own, whatever it runs in. Files that differ from job to job lie in its own /run. */
 export const ownLinks: Readonly<Record<string, string>> = {

@@ -1,8 +1,9 @@
 // What jobs of a runtime see as their root: its tree, read-only, around what every job has of its own,
-// and nothing of the host. A folder of the tree is mounted whole, unless something else has its place
-// below it: then it is made anew, with what is in it mounted one by one.
+// and nothing of the host. Where runtime.yml says which parts go where, each is mounted whole, unless
+// something else has its place below it: then the folder is made anew, with what is in it mounted one
+// by one.
 
-import { readFileSync, readlinkSync, statSync } from 'node:fs';
+import { lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
 import { ownPlaces, type RuntimeMount } from '../../shared/runtime-file.ts';
@@ -15,7 +16,7 @@ import {
   SEARCH_PATH,
 } from '../linux/root.ts';
 import type { UsableRuntime } from './catalogue.ts';
-import { TREE_FOLDER } from './layout.ts';
+import { RUNTIME_FILE, TREE_FOLDER } from './layout.ts';
 import { Seen } from './seen.ts';
 import { type Found, followWithin, listFolder } from './within.ts';
 
@@ -44,19 +45,20 @@ export interface RuntimeRoot {
  * @throws JobletError wrong-state when it has not what its runtime.yml says
  */
 export function rootOf(runtime: UsableRuntime): RuntimeRoot {
-  const plan = new Places(runtime);
-  if (runtime.file.mounts.length === 0) plan.showWhole();
-  else plan.show(runtime.file.mounts);
-  const operations = [...ownOperations(plan.files), ...plan.operations()];
+  const seen = new Seen();
+  seen.note(path.join(runtime.directory, RUNTIME_FILE));
+  const { mounts, environment } = runtime.file;
+  const { operations, readOnly } =
+    mounts.length === 0 ? showWhole(runtime, seen) : showMounts(runtime, mounts, seen);
   return {
     root: {
       // The same operations on another tree in the same place are another root.
-      key: keyOf(operations, [runtime.id, ...plan.seen.states()]),
+      key: keyOf(operations, [runtime.id, ...seen.states()]),
       operations,
-      readOnly: plan.shown,
-      environment: environmentOf(runtime.file.environment),
+      readOnly,
+      environment: environmentOf(environment),
     },
-    seen: plan.seen,
+    seen,
   };
 }
 
@@ -66,6 +68,45 @@ const MAX_PASSWD_BYTES = 64 * 1024;
 /** Programs that ask for their user's home instead of HOME are sent to where they may write. */
 function withHomeOfJobs(passwd: string): string {
   return passwd.replace(/^(root:[^:\n]*:0:[^:\n]*:[^:\n]*:)[^:\n]*/m, '$1/work');
+}
+
+/** The tree's own users, with that home; nothing for what is no plain list of users. */
+function passwdOf({ file, stats }: Found, seen: Seen): string[] {
+  seen.note(file);
+  if (stats.size > MAX_PASSWD_BYTES) return [];
+  const users = readFileSync(file, 'utf8');
+  return users.includes('\0') ? [] : ['file', PASSWD, '0644', withHomeOfJobs(users)];
+}
+
+type Shown = Pick<Root, 'operations' | 'readOnly'>;
+
+/** The tree shows through wherever a job has nothing of its own. */
+function showWhole(runtime: UsableRuntime, seen: Seen): Shown {
+  const tree = path.join(runtime.directory, TREE_FOLDER);
+  const found = followWithin(runtime.directory, TREE_FOLDER, seen);
+  if (found?.stats.isDirectory() !== true || found.file !== tree) {
+    throw unfit(runtime, `it has no folder ${TREE_FOLDER}, and its runtime.yml no mounts`);
+  }
+  const files = Object.keys(leastFiles).filter((file) => followWithin(tree, file, seen));
+  const passwd = followWithin(tree, PASSWD, seen);
+  const homes = passwd?.stats.isFile() === true ? passwdOf(passwd, seen) : [];
+  return {
+    operations: ['tree', tree, 'tree-root', ...ownOperations(new Set(files)), ...homes],
+    readOnly: listFolder(tree, seen).map(({ name }) => `/${name}`),
+  };
+}
+
+function showMounts(runtime: UsableRuntime, mounts: readonly RuntimeMount[], seen: Seen): Shown {
+  const places = new Places(runtime, seen);
+  places.show(mounts);
+  const operations = ['tree', runtime.directory, ...ownOperations(places.files)];
+  return { operations: [...operations, ...places.operations()], readOnly: places.shown };
+}
+
+function unfit({ name, version }: UsableRuntime, why: string): JobletError {
+  return new JobletError('wrong-state', `runtime ${name}@${version} cannot be used: ${why}`, {
+    about: 'runtime',
+  });
 }
 
 /** A variable that goes before the PATH of jobs, and is not theirs. */
@@ -80,18 +121,20 @@ function isOwn(target: string): boolean {
   return Object.keys(ownLinks).some((own) => target === own || target.startsWith(`${own}/`));
 }
 
+/** What lies where, for a runtime that mounts parts of its tree. */
 class Places {
-  readonly seen = new Seen();
   /** What of the tree is shown, for people. */
   readonly shown: string[] = [];
   readonly #runtime: UsableRuntime;
+  readonly #seen: Seen;
   /** The operation for each target. */
   readonly #places = new Map<string, readonly string[]>();
   /** What has its place whatever the tree has there. */
   #fixed: readonly string[] = [...ownPlaces, ...Object.keys(ownLinks)];
 
-  constructor(runtime: UsableRuntime) {
+  constructor(runtime: UsableRuntime, seen: Seen) {
     this.#runtime = runtime;
+    this.#seen = seen;
   }
 
   /** Everything that is there, each before what lies below it. */
@@ -105,19 +148,10 @@ class Places {
     return new Set(Object.keys(leastFiles).filter((target) => this.#places.has(target)));
   }
 
-  showWhole(): void {
-    const root = path.join(this.#runtime.directory, TREE_FOLDER);
-    const tree = followWithin(this.#runtime.directory, TREE_FOLDER, this.seen);
-    if (tree?.stats.isDirectory() !== true || tree.file !== root) {
-      throw this.#wrong(`it has no folder ${TREE_FOLDER}, and its runtime.yml no mounts`);
-    }
-    this.#open(root, '');
-    this.shown.push(...listFolder(root, this.seen).map(({ name }) => `/${name}`));
-  }
-
   show(mounts: readonly RuntimeMount[]): void {
     const wanted = mounts.flatMap((mount, at) => this.#sourcesOf(mount, at));
-    if (wanted.length === 0) throw this.#wrong('it has nothing of what its runtime.yml mounts');
+    if (wanted.length === 0)
+      throw unfit(this.#runtime, 'it has nothing of what its runtime.yml mounts');
     this.#fixed = [...this.#fixed, ...wanted.map(({ target }) => target)];
     for (const { found, target } of wanted) {
       this.#put(found, target);
@@ -138,7 +172,7 @@ class Places {
         ? source.slice(TREE_FOLDER.length + 1)
         : source;
       if (optionalSources.some((pattern) => pattern.test(inTree))) return [];
-      throw this.#wrong(`mounts[${at}].source ${source} of its runtime.yml is not there`);
+      throw unfit(this.#runtime, `mounts[${at}].source ${source} of its runtime.yml is not there`);
     }
     if (selective.length === 0) return [{ found: whole, target }];
     return selective.flatMap((name) => {
@@ -154,15 +188,15 @@ class Places {
     const tree = path.join(directory, TREE_FOLDER);
     const isInTree = first === TREE_FOLDER && rest.length > 0;
     const found = isInTree
-      ? followWithin(tree, rest.join('/'), this.seen)
-      : followWithin(directory, source, this.seen);
+      ? followWithin(tree, rest.join('/'), this.#seen)
+      : followWithin(directory, source, this.#seen);
     const isShown = found?.stats.isDirectory() === true || found?.stats.isFile() === true;
     return isShown ? found : undefined;
   }
 
   #put({ file, stats }: Found, target: string): void {
     if (stats.isDirectory() && this.#hasToOpen(file, target)) this.#open(file, target);
-    else this.#set(target, ['bind-ro', file, target]);
+    else this.#bind(file, target);
   }
 
   /** Whether something else has its place below a target, where the folder has nothing to mount it on. */
@@ -170,55 +204,45 @@ class Places {
     return this.#fixed.some((other) => {
       if (!other.startsWith(`${target}/`)) return false;
       if (Object.hasOwn(ownLinks, other)) return true;
-      return followWithin(folder, other.slice(target.length + 1), this.seen) === undefined;
+      return followWithin(folder, other.slice(target.length + 1), this.#seen) === undefined;
     });
   }
 
   /** Makes a folder anew; what is in the given one is put into it. */
   #open(folder: string, target: string): void {
-    if (target !== '') this.#set(target, ['dir', target, '0755']);
-    for (const entry of listFolder(folder, this.seen)) {
+    this.#set(target, ['dir', target, '0755']);
+    for (const entry of listFolder(folder, this.#seen)) {
       const place = `${target}/${entry.name}`;
       const file = path.join(folder, entry.name);
       if (this.#fixed.includes(place)) continue;
       if (entry.isSymbolicLink()) this.#set(place, ['symlink', readlinkSync(file), place]);
-      else if (entry.isFile()) this.#set(place, this.#fileAt(file, place));
-      else if (entry.isDirectory()) this.#putFolder(file, place);
+      else if (entry.isFile()) this.#putFile(file, place);
+      else if (!entry.isDirectory()) continue;
+      else if (this.#hasToOpen(file, place)) this.#open(file, place);
+      else this.#bind(file, place);
     }
   }
 
-  #fileAt(file: string, target: string): readonly string[] {
-    if (target !== PASSWD || statSync(file).size > MAX_PASSWD_BYTES) {
-      return ['bind-ro', file, target];
-    }
-    this.seen.note(file);
-    return ['file', target, '0644', withHomeOfJobs(readFileSync(file, 'utf8'))];
+  #putFile(file: string, target: string): void {
+    const found = { file, stats: lstatSync(file) };
+    const homes = target === PASSWD ? passwdOf(found, this.#seen) : [];
+    if (homes.length > 0) this.#set(target, homes);
+    else this.#bind(file, target);
   }
 
-  #putFolder(folder: string, target: string): void {
-    if (this.#hasToOpen(folder, target)) this.#open(folder, target);
-    else if (this.#isBare(folder, target)) this.#set(target, ['dir', target, '0755']);
-    else this.#set(target, ['bind-ro', folder, target]);
-  }
-
-  /** Most of the folders at the top of a tree are empty: a mount each would slow every start. */
-  #isBare(folder: string, target: string): boolean {
-    const isNearTop = ['/', '/var'].includes(path.dirname(target));
-    return isNearTop && listFolder(folder, this.seen).length === 0;
+  #bind(file: string, target: string): void {
+    const source = `/${path.relative(this.#runtime.directory, file)}`;
+    this.#set(target, ['bind-tree', source, target]);
   }
 
   #set(target: string, operation: readonly string[]): void {
     if (this.#places.size >= MAX_PLACES) {
-      throw this.#wrong(`its root takes more than ${MAX_PLACES} mounts; mount whole folders`);
+      throw unfit(
+        this.#runtime,
+        `its root takes more than ${MAX_PLACES} mounts; mount whole folders`,
+      );
     }
     // A mount of runtime.yml goes before what a folder around it has there.
     this.#places.set(target, operation);
-  }
-
-  #wrong(why: string): JobletError {
-    const { name, version } = this.#runtime;
-    return new JobletError('wrong-state', `runtime ${name}@${version} cannot be used: ${why}`, {
-      about: 'runtime',
-    });
   }
 }
