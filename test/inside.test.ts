@@ -25,6 +25,7 @@ import { getJobStatus, sendJobInput, stopJob } from '../src/client/methods.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { ended, finish, printed, shell, start } from './job-calls.ts';
 import { buildProbe, cannotBuildProbes } from './probe-build.ts';
+import { cannotMakePythonTree, describeRuntime, makePythonTree } from './runtime-tree.ts';
 import { processesBelow } from './snapshot.ts';
 import { upload } from './upload-parts.ts';
 
@@ -51,6 +52,17 @@ type Probe = keyof typeof probes;
 /** Runs as root of a user namespace within a job, so it needs one that may have such. */
 const NESTED = 'nested.py';
 
+/** Those that look at files, at who they are, and at what of the host is in reach. */
+const inRuntimes = [
+  'privileges.py',
+  'filesystem.py',
+  'kernel_files.py',
+  'devices.py',
+  'outside.py',
+  'identity.py',
+] as const;
+const noPython = cannotMakePythonTree();
+
 let daemon: Daemon;
 let api: Connection;
 let facts: Readonly<Record<string, unknown>>;
@@ -71,6 +83,23 @@ after(async () => {
   if (marker !== undefined) rmSync(marker);
   await daemon?.stop();
 });
+
+/** Makes a runtime, once; what is then the host's, and no job in it sees. */
+async function runtimeFacts(): Promise<Record<string, unknown>> {
+  const folder = path.join(daemon.directory, 'runtimes/python');
+  if (!existsSync(folder)) {
+    makePythonTree(path.join(folder, 'isolated'));
+    describeRuntime(folder, { name: 'python', version: '1' });
+  }
+  const others = [
+    '/usr/sbin',
+    '/usr/share',
+    '/usr/include',
+    '/usr/bin/python3-config',
+    '/usr/bin/dpkg',
+  ];
+  return { hostPaths: [...(facts['hostPaths'] as string[]), ...others] };
+}
 
 /** Makes things on the host that a job must not find, and names those that are there anyway. */
 async function layOutBait(): Promise<Record<string, unknown>> {
@@ -218,6 +247,12 @@ describe('inside a job (S2-4, S3-1, S4-9)', { skip }, () => {
         return;
       }
       await runProbe(name, { onDisk: true });
+    });
+  }
+
+  for (const name of inRuntimes) {
+    test(`S0-45 ${name} finds no way out of a runtime`, { skip: noPython }, async () => {
+      await runProbe(name, { request: { runtime: 'python' }, facts: await runtimeFacts() });
     });
   }
 
