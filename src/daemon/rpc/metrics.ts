@@ -145,8 +145,8 @@ export function aggregate(values: readonly number[]): Aggregate {
   };
 }
 
-/** From the job's beginning: nothing yet of one that has not started. */
-async function* steps(
+/** The samples of a job from its beginning: nothing yet of one that has not started. */
+export async function* steps(
   { jobs, samples, layoutKind }: MetricsParts,
   job: Job,
   follow: boolean,
@@ -204,9 +204,15 @@ interface Rates {
   readonly txBps: number;
 }
 
-function ratesOf(now: JobUsage, before: JobUsage | undefined, kind: CgroupLayout['kind']): Rates {
-  if (before === undefined || now.atMs <= before.atMs) return noRates;
-  const seconds = (now.atMs - before.atMs) / 1000;
+/** How fast it went from one sample to the next. */
+export function ratesOf(
+  now: JobUsage,
+  before: JobUsage | undefined,
+  kind: CgroupLayout['kind'],
+): Rates {
+  if (before === undefined) return noRates;
+  // A job may be over within the millisecond in which it began.
+  const seconds = Math.max(1, now.atMs - before.atMs) / 1000;
   const disks = sumOfDisks(now.io, kind);
   const disksBefore = sumOfDisks(before.io, kind);
   const net = sumOfInterfaces(now);
@@ -238,7 +244,7 @@ const noRates: Rates = {
 };
 
 /** What goes over loopback stays within the job, and counts as nothing. */
-function sumOfInterfaces({ network }: JobUsage): InterfaceUsage {
+export function sumOfInterfaces({ network }: JobUsage): InterfaceUsage {
   const sum = { ...noInterface };
   for (const [name, usage] of Object.entries(network)) {
     if (name === 'lo') continue;

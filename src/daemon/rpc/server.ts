@@ -36,6 +36,7 @@ import { type JobPolicy, networks } from './job-spec.ts';
 import { type JobParts, jobHandlers } from './jobs.ts';
 import { legacyHandlers } from './legacy.ts';
 import { type MonitoringParts, monitoringHandlers } from './monitoring.ts';
+import { persistHandlers } from './persist.ts';
 import { refusedBeforehand, refusedInside } from './refused-calls.ts';
 import { runtimeHandlers } from './runtimes.ts';
 import { treeHandlers } from './trees.ts';
@@ -146,7 +147,7 @@ export function createRpc(all: RpcParts): Rpc {
     ...installHandlers(all),
   });
   server.add(VolumeService, volumeHandlers(volumes, config.volumes));
-  server.add(PersistService, {});
+  server.add(PersistService, persistHandlers(parts));
 
   let current = credentialsOf(config);
   let lastFailure = '';
