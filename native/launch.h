@@ -11,6 +11,7 @@
 //   mount.c     the kernel's mount calls
 //   cgroup.c    limits and what was used of them
 //   net.c       network namespaces, made ahead
+//   attach.c    links, addresses and routes of those that lead out
 //   ids.c       user namespaces
 //   log.c       the log of a job
 //   orders.c    cuts what the daemon says into orders
@@ -202,6 +203,7 @@ struct plan {
   char *socket;
   uint64_t timeout_ms;
   uint32_t ids_first;
+  char *net; // `pool`, or the key of an attached network namespace
   char *hostname;
   char *root_key;
   char *tree;     // of a runtime, whose place on the host is not to show; or NULL
@@ -239,10 +241,11 @@ const char *op_name(const struct op *op);
 
 // ---- orders.c ----------------------------------------------------------------------------------
 
-// What the daemon wants: a plan to be launched, or a template's key to be forgotten.
+// What the daemon wants: a plan to be launched; a template's key to be forgotten; a network namespace to
+// be attached, or one to be dropped that no job has; connections of addresses to be forgotten.
 struct order {
-  enum { ORDER_LAUNCH, ORDER_FORGET } kind;
-  char *text; // the plan, or the key with its NUL
+  enum order_kind { ORDER_LAUNCH, ORDER_FORGET, ORDER_ATTACH, ORDER_DETACH, ORDER_FLOWS } kind;
+  char *text; // the plan, or else the strings, the last NUL included
   size_t length;
 };
 
@@ -264,17 +267,49 @@ struct netns {
   int devices; // its /proc/net/dev
 };
 
+enum {
+  NET_KEY_ROOM = 32,
+  NET_TEXT_ROOM = 512, // the strings of an order to the filler
+};
+
+// What the filler made, or could not make.
+struct made {
+  char key[NET_KEY_ROOM]; // of an attached one; else empty
+  char step[STEP_ROOM];   // that failed, or empty
+  int error;
+  struct netns net; // its descriptors are those that came along
+};
+
 // Starts the process that makes network namespaces ahead. Its socket, or -1 with errno.
 int net_start_filler(pid_t *pid);
 // Asks the filler for another one.
 void net_request(int filler);
+// Asks it for what the strings of an order say. False when there are too many.
+bool net_request_order(int filler, const struct order *order);
 // Takes what the filler made; false at its end.
-bool net_receive(int filler, struct netns *net);
-// Whether no packet was ever sent in it.
+bool net_receive(int filler, struct made *made);
+// Whether no packet was ever sent or received in it.
 bool net_is_pristine(const struct netns *net);
 void net_close(struct netns *net);
 // Brings loopback up in the network namespace of this process. 0, or -1 with errno.
 int net_loopback_up(void);
+
+// ---- attach.c ----------------------------------------------------------------------------------
+// For the filler alone.
+
+// Ways into the host's network, from wherever this process is.
+struct host_net {
+  int ns;
+  int routes;
+  int flows;
+};
+
+// Opens them in the network namespace of this process. 0, or -1 with errno.
+int attach_open_host(struct host_net *host);
+// Attaches the network namespace of this process to the host's. The step that failed with errno, or NULL.
+const char *attach_namespace(const struct host_net *host, const char *text, size_t length);
+// Forgets what the host's connection tracking knows of two addresses.
+void attach_forget_flows(const struct host_net *host, const char *text, size_t length);
 
 // ---- cgroup.c ----------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ enum {
   NET_LOW = 4,        // so few network namespaces ready, and more are asked for
   NET_READY = 16,     // so many then
   NET_KEPT = 64,      // so many at most, with those that come back unused
+  ATTACHED_KEPT = 512, // attached ones that no job has
   IDS_KEPT = 1024,    // user namespaces kept, one for each job that runs at the same time
   TEMPLATES_KEPT = 256,
   KEEPER_BUCKETS = 256,
@@ -49,6 +50,13 @@ struct running {
   pid_t pid;
   char id[ID_ROOM];
   struct netns net;
+  char net_key[NET_KEY_ROOM]; // of an attached one; else empty
+};
+
+// An attached network namespace that no job has.
+struct attached {
+  struct netns net;
+  char key[NET_KEY_ROOM];
 };
 
 // All that the launcher knows, in whole pages of its own: keepers are copies of this process, and
@@ -65,6 +73,8 @@ static struct launcher {
   struct netns net_pool[NET_KEPT];
   unsigned net_ready;
   unsigned net_asked;
+  struct attached attached[ATTACHED_KEPT];
+  unsigned attached_count;
   int filler;
   pid_t filler_pid;
   int notices[2]; // keepers write to [1]
@@ -186,17 +196,79 @@ static void keep_net(struct netns *net) {
   else net_close(net);
 }
 
+// What became of an attached one. `text` and `error` may be NULL.
+static OWN_FRAME void tell_net(const char *verb, const char *key, const char *text,
+                               const char *error) {
+  struct frame frame;
+  frame_start(&frame, verb);
+  frame_text(&frame, key);
+  if (text != NULL) frame_text(&frame, text);
+  if (error != NULL) frame_text(&frame, error);
+  frame_send_patiently(DAEMON_FD, &frame);
+}
+
+static void keep_attached(struct netns *net, const char *key) {
+  struct attached *place = &my.attached[my.attached_count++];
+  place->net = *net;
+  snprintf(place->key, sizeof place->key, "%s", key);
+}
+
 static void take_from_filler(void) {
-  struct netns net;
-  if (!net_receive(my.filler, &net)) {
+  struct made made;
+  if (!net_receive(my.filler, &made)) {
     close(my.filler);
     my.filler = -1;
-    // It died once it could not go on; it is started again when the pool has run dry.
+    // It died once it could not go on; it is started again when the pool has run dry. Whatever else
+    // it was asked for will not come.
+    tell_net("filler-gone", "", NULL, NULL);
     return;
   }
-  if (net.fd < 0) return;
-  my.net_asked--;
-  keep_net(&net);
+  if (made.key[0] == 0) {
+    if (made.net.fd < 0) return;
+    my.net_asked--;
+    keep_net(&made.net);
+  } else if (made.net.fd < 0) {
+    tell_net("unattached", made.key, made.step, errno_name(made.error));
+  } else if (my.attached_count == ATTACHED_KEPT) {
+    net_close(&made.net);
+    tell_net("unattached", made.key, "netns", errno_name(ENFILE));
+  } else {
+    keep_attached(&made.net, made.key);
+    tell_net("attached", made.key, NULL, NULL);
+  }
+}
+
+// Takes one from those that wait; none when there is none of this key.
+static struct netns take_attached(const char *key) {
+  for (unsigned i = 0; i < my.attached_count; i++) {
+    if (strcmp(my.attached[i].key, key) != 0) continue;
+    struct netns net = my.attached[i].net;
+    my.attached[i] = my.attached[--my.attached_count];
+    return net;
+  }
+  return (struct netns){-1, -1};
+}
+
+static void attach(const struct order *order) {
+  if (my.filler < 0) start_filler();
+  bool asked = my.filler >= 0 && strlen(order->text) < NET_KEY_ROOM &&
+               net_request_order(my.filler, order);
+  if (!asked) tell_net("unattached", order->text, "filler", errno_name(EAGAIN));
+}
+
+static void detach(const char *key) {
+  struct netns net = take_attached(key);
+  if (net.fd < 0) return; // a job has it, or had it
+  net_close(&net);
+  tell_net("detached", key, "used", NULL);
+}
+
+// Gives back what a job had. Only where its last process is certainly gone can it be used again.
+static void give_back_attached(struct running *job, bool in_order) {
+  bool unused = in_order && my.attached_count < ATTACHED_KEPT && net_is_pristine(&job->net);
+  if (unused) keep_attached(&job->net, job->net_key);
+  else net_close(&job->net);
+  tell_net("detached", job->net_key, unused ? "unused" : "used", NULL);
 }
 
 static struct netns take_net(void) {
@@ -233,7 +305,15 @@ static void launch(char *plan_text, size_t length) {
     plan_forget(plan);
     return;
   }
-  job->net = take_net();
+  bool is_attached = strcmp(plan->net, "pool") != 0;
+  job->net = is_attached ? take_attached(plan->net) : take_net();
+  if (is_attached && job->net.fd < 0) {
+    tell_failed(plan->id, "net", plan->net, ENOENT);
+    plan_forget(plan);
+    free(job);
+    return;
+  }
+  snprintf(job->net_key, sizeof job->net_key, "%s", is_attached ? plan->net : "");
   struct entry entry = {
       .ids = find_kept(my.ids, IDS_KEPT, plan->ids_first, NULL),
       .template = find_kept(my.templates, TEMPLATES_KEPT, plan->ids_first, plan->root_key),
@@ -246,7 +326,8 @@ static void launch(char *plan_text, size_t length) {
   if (pid == 0) keeper_run(plan, &entry, DAEMON_FD);
   if (pid < 0) {
     tell_failed(plan->id, "keeper", "fork", errno);
-    keep_net(&job->net);
+    if (is_attached) give_back_attached(job, true);
+    else keep_net(&job->net);
     free(job);
   } else {
     job->pid = pid;
@@ -273,7 +354,8 @@ static void keeper_ended(pid_t pid, int status) {
   *link = job->next;
   if (status != 0) tell_gone(job->id, status);
   // The keeper left in good order, so the job's last process is gone.
-  if (status == 0 && job->net.fd >= 0 && net_is_pristine(&job->net)) keep_net(&job->net);
+  if (job->net_key[0] != 0) give_back_attached(job, status == 0);
+  else if (status == 0 && job->net.fd >= 0 && net_is_pristine(&job->net)) keep_net(&job->net);
   else net_close(&job->net);
   free(job);
 }
@@ -289,6 +371,27 @@ static void reap_children(int signals) {
 
 // ---- the daemon's orders -----------------------------------------------------------------------
 
+static void obey(const struct order *order) {
+  switch (order->kind) {
+  case ORDER_LAUNCH:
+    launch(order->text, order->length);
+    return;
+  case ORDER_FORGET:
+    forget(order->text);
+    return;
+  case ORDER_ATTACH:
+    attach(order);
+    return;
+  case ORDER_DETACH:
+    detach(order->text);
+    return;
+  case ORDER_FLOWS:
+    // What cannot be asked for now is no harm; see attach.c.
+    if (my.filler >= 0) net_request_order(my.filler, order);
+    return;
+  }
+}
+
 // False when the daemon has closed its end.
 static bool read_daemon(void) {
   ssize_t got = recv(DAEMON_FD, my.text + my.text_length, sizeof my.text - my.text_length, MSG_DONTWAIT);
@@ -300,8 +403,7 @@ static bool read_daemon(void) {
   char problem[PROBLEM_ROOM];
   ssize_t taken;
   while ((taken = orders_read(my.text + at, my.text_length - at, &order, problem)) > 0) {
-    if (order.kind == ORDER_LAUNCH) launch(order.text, order.length);
-    else forget(order.text);
+    obey(&order);
     at += (size_t)taken;
   }
   if (taken < 0) {

@@ -1,7 +1,7 @@
 // Network namespaces. Making one is the dearest step of a sandbox by far (0.4 ms, now and then 6),
 // so a process of its own makes them ahead, and one that was not used serves again.
 //
-// "Not used" is a fact that the kernel counts: no packet ever passed its loopback device, and a job
+// "Not used" is a fact that the kernel counts: no packet ever passed any of its devices, and a job
 // can neither add a device nor change a setting, for the namespace belongs to the host's user
 // namespace. Where no packet was ever sent, nothing can be left behind: no TIME_WAIT, no port, no
 // neighbour, no route, no counter of a device. A namespace that saw a single packet is dropped.
@@ -21,6 +21,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+// What the filler is asked for, by the first byte of a message.
+enum { FILL_PLAIN = 'n', FILL_ATTACHED = 'a', FILL_FLOWS = 'f' };
+
 int net_loopback_up(void) {
   int socket_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (socket_fd < 0) return -1;
@@ -32,49 +35,77 @@ int net_loopback_up(void) {
   return result;
 }
 
-static int send_pair(int socket, const struct netns *net) {
-  int fds[] = {net->fd, net->devices};
+static int send_made(int socket, const struct made *made) {
+  int fds[] = {made->net.fd, made->net.devices};
+  bool has = made->net.fd >= 0;
   char control[CMSG_SPACE(sizeof fds)] __attribute__((aligned(8))) = {0};
-  struct iovec text = {.iov_base = "n", .iov_len = 1};
-  struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = control,
-                           .msg_controllen = sizeof control};
-  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fds);
-  memcpy(CMSG_DATA(header), fds, sizeof fds);
+  struct iovec body = {.iov_base = (void *)made, .iov_len = sizeof *made};
+  struct msghdr message = {.msg_iov = &body, .msg_iovlen = 1,
+                           .msg_control = has ? control : NULL,
+                           .msg_controllen = has ? sizeof control : 0};
+  if (has) {
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fds);
+    memcpy(CMSG_DATA(header), fds, sizeof fds);
+  }
   return sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
-bool net_receive(int filler, struct netns *net) {
+bool net_receive(int filler, struct made *made) {
   int fds[2];
-  char byte, control[CMSG_SPACE(sizeof fds)] __attribute__((aligned(8)));
-  struct iovec text = {.iov_base = &byte, .iov_len = 1};
-  struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = control,
+  char control[CMSG_SPACE(sizeof fds)] __attribute__((aligned(8)));
+  struct iovec body = {.iov_base = made, .iov_len = sizeof *made};
+  struct msghdr message = {.msg_iov = &body, .msg_iovlen = 1, .msg_control = control,
                            .msg_controllen = sizeof control};
-  *net = (struct netns){-1, -1};
+  *made = (struct made){0};
   ssize_t got = recvmsg(filler, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  made->net = (struct netns){-1, -1};
   if (got < 0) return errno == EAGAIN;
   if (got == 0) return false;
   struct cmsghdr *header = CMSG_FIRSTHDR(&message);
   if (header == NULL || header->cmsg_len != CMSG_LEN(sizeof fds)) return true;
   memcpy(fds, CMSG_DATA(header), sizeof fds);
-  *net = (struct netns){.fd = fds[0], .devices = fds[1]};
+  made->net = (struct netns){.fd = fds[0], .devices = fds[1]};
   return true;
 }
 
-// One byte in, one namespace out, until the launcher is gone.
+static int open_net(struct netns *net) {
+  if (unshare(CLONE_NEWNET) != 0 || net_loopback_up() != 0) return -1;
+  net->fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  net->devices = open("/proc/thread-self/net/dev", O_RDONLY | O_CLOEXEC);
+  return net->fd < 0 || net->devices < 0 ? -1 : 0;
+}
+
+static void make_attached(const struct host_net *host, const char *text, size_t length,
+                          struct made *made) {
+  // The launcher has looked at its length.
+  memcpy(made->key, text, strnlen(text, sizeof made->key - 1));
+  const char *step = open_net(&made->net) == 0 ? attach_namespace(host, text, length) : "netns";
+  if (step == NULL) return;
+  made->error = errno;
+  snprintf(made->step, sizeof made->step, "%s", step);
+  net_close(&made->net);
+}
+
+// One message in, one namespace out, until the launcher is gone.
 static _Noreturn void fill(int socket) {
-  char byte;
+  char text[1 + NET_TEXT_ROOM];
+  struct host_net host;
   main_rename("joblet-netns");
-  while (read(socket, &byte, 1) == 1) {
-    if (unshare(CLONE_NEWNET) != 0 || net_loopback_up() != 0) _exit(1);
-    struct netns net = {
-        .fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC),
-        .devices = open("/proc/thread-self/net/dev", O_RDONLY | O_CLOEXEC),
-    };
-    if (net.fd < 0 || net.devices < 0 || send_pair(socket, &net) != 0) _exit(1);
-    net_close(&net);
+  if (attach_open_host(&host) != 0) _exit(1);
+  for (ssize_t got; (got = read(socket, text, sizeof text)) > 0;) {
+    struct made made = {.net = {-1, -1}};
+    size_t length = (size_t)got - 1;
+    if (text[0] == FILL_FLOWS) {
+      attach_forget_flows(&host, text + 1, length);
+      continue;
+    }
+    if (text[0] == FILL_ATTACHED) make_attached(&host, text + 1, length, &made);
+    else if (open_net(&made.net) != 0) _exit(1);
+    if (send_made(socket, &made) != 0) _exit(1);
+    net_close(&made.net);
   }
   _exit(0);
 }
@@ -95,21 +126,37 @@ int net_start_filler(pid_t *pid) {
 
 void net_request(int filler) {
   // Should the filler be gone, its socket's end tells.
-  (void)!send(filler, "n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  const char kind = FILL_PLAIN;
+  (void)!send(filler, &kind, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+bool net_request_order(int filler, const struct order *order) {
+  char text[1 + NET_TEXT_ROOM];
+  if (order->length > NET_TEXT_ROOM) return false;
+  text[0] = order->kind == ORDER_FLOWS ? FILL_FLOWS : FILL_ATTACHED;
+  memcpy(text + 1, order->text, order->length);
+  return send(filler, text, 1 + order->length, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
 }
 
 bool net_is_pristine(const struct netns *net) {
-  char text[1024];
+  char text[2048];
   ssize_t length = pread(net->devices, text, sizeof text - 1, 0);
-  if (length <= 0) return false;
+  if (length <= 0 || length == sizeof text - 1) return false;
   text[length] = 0;
-  // Two lines of headings, then one line for each device: exactly one, loopback, all zeros.
+  // Two lines of headings, then one line for each device, loopback among them: all zeros.
   char *line = strchr(text, '\n');
   line = line == NULL ? NULL : strchr(line + 1, '\n');
   if (line == NULL) return false;
-  line += 1 + strspn(line + 1, " ");
-  return strncmp(line, "lo:", 3) == 0 && strspn(line + 3, " 0") == strcspn(line + 3, "\n") &&
-         line[3 + strcspn(line + 3, "\n") + 1] == 0;
+  bool has_loopback = false;
+  for (line++; *line != 0;) {
+    char *name = line + strspn(line, " ");
+    char *numbers = strchr(name, ':'), *end = strchr(name, '\n');
+    if (numbers == NULL || end == NULL || numbers > end) return false;
+    if (numbers + 1 + strspn(numbers + 1, " 0") != end) return false;
+    has_loopback |= strncmp(name, "lo:", 3) == 0;
+    line = end + 1;
+  }
+  return has_loopback;
 }
 
 void net_close(struct netns *net) {

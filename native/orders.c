@@ -1,12 +1,26 @@
-// What the daemon says to the launcher: cuts the stream of bytes into frames, and tells launches
-// from what is to be forgotten. It asks the kernel nothing, so that it can be tested on its own.
+// What the daemon says to the launcher: cuts the stream of bytes into frames, and tells them by their
+// verbs. It asks the kernel nothing, so that it can be tested on its own.
 
 #include "launch.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const char launch_verb[] = "launch", forget_verb[] = "forget";
+static const struct {
+  const char *name;
+  enum order_kind kind;
+} verbs[] = {
+    {"launch", ORDER_LAUNCH}, {"forget", ORDER_FORGET}, {"attach", ORDER_ATTACH},
+    {"detach", ORDER_DETACH}, {"flows", ORDER_FLOWS},
+};
+
+// Whether the frame begins with the verb, and holds what it needs: a plan is looked at later, whatever
+// it is; of all else the last string must have its end.
+static bool is_of(const char *frame, size_t length, const char *name, bool is_plan) {
+  size_t room = strlen(name) + 1;
+  if (length < room || memcmp(frame, name, room) != 0) return false;
+  return is_plan || (length > room && frame[length - 1] == 0);
+}
 
 ssize_t orders_read(char *text, size_t length, struct order *order, char problem[PROBLEM_ROOM]) {
   uint32_t frame_length;
@@ -18,17 +32,12 @@ ssize_t orders_read(char *text, size_t length, struct order *order, char problem
   }
   if (length - sizeof frame_length < frame_length) return 0;
   char *frame = text + sizeof frame_length;
-  if (frame_length >= sizeof launch_verb && memcmp(frame, launch_verb, sizeof launch_verb) == 0) {
-    *order = (struct order){ORDER_LAUNCH, frame + sizeof launch_verb,
-                            frame_length - sizeof launch_verb};
-  } else if (frame_length > sizeof forget_verb &&
-             memcmp(frame, forget_verb, sizeof forget_verb) == 0 &&
-             frame[frame_length - 1] == 0) {
-    *order = (struct order){ORDER_FORGET, frame + sizeof forget_verb,
-                            frame_length - sizeof forget_verb};
-  } else {
-    snprintf(problem, PROBLEM_ROOM, "a frame that is neither launch nor forget");
-    return -1;
+  for (unsigned i = 0; i < LENGTH(verbs); i++) {
+    if (!is_of(frame, frame_length, verbs[i].name, verbs[i].kind == ORDER_LAUNCH)) continue;
+    size_t room = strlen(verbs[i].name) + 1;
+    *order = (struct order){verbs[i].kind, frame + room, frame_length - room};
+    return (ssize_t)(sizeof frame_length + frame_length);
   }
-  return (ssize_t)(sizeof frame_length + frame_length);
+  snprintf(problem, PROBLEM_ROOM, "a frame that is no order");
+  return -1;
 }

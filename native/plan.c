@@ -63,12 +63,6 @@ static const char *take_ids(struct plan *plan, const struct option *option,
   return NULL;
 }
 
-static const char *take_net(struct plan *plan, const struct option *option,
-                            struct operand *operands) {
-  (void)plan, (void)option;
-  return strcmp(operands[0].text, "pool") == 0 ? NULL : "not one of: pool";
-}
-
 static const char *take_root_key(struct plan *plan, const struct option *option,
                                  struct operand *operands) {
   const char *problem = take_text(plan, option, operands);
@@ -329,7 +323,7 @@ static const struct option options[] = {
     {.name = "timeout", .operands = "n", NUMBER(timeout_ms)},
     {.name = "grace", .operands = "n", NUMBER(grace_ms)},
     {.name = "ids", .operands = "n", .take = take_ids, .required = true},
-    {.name = "net", .operands = "w", .take = take_net, .required = true},
+    {.name = "net", .operands = "k", TEXT(net), .required = true},
     {.name = "host-net", .operands = "", .take = take_host_net},
     {.name = "hostname", .operands = "h", TEXT(hostname), .required = true},
     {.name = "root-key",

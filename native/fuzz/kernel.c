@@ -17,19 +17,20 @@ static void put(int file, const uint8_t *bytes, size_t length) {
   REQUIRE(pwrite(file, bytes, length, 0) == (ssize_t)length);
 }
 
-// A namespace that counts as unused shows loopback alone, and no digit but zeros behind its name.
+// A namespace that counts as unused shows loopback, and no digit but zeros behind the names of devices.
 static void read_devices(const uint8_t *bytes, size_t length) {
   static int file = -1;
   if (file < 0) file = memfd_create("dev", MFD_CLOEXEC);
   put(file, bytes, length);
   if (!net_is_pristine(&(struct netns){.fd = -1, .devices = file})) return;
-  char text[1024] = {0};
+  char text[2048] = {0};
   memcpy(text, bytes, length < sizeof text - 1 ? length : sizeof text - 1);
   const char *line = strchr(strchr(text, '\n') + 1, '\n') + 1;
-  line += strspn(line, " ");
-  REQUIRE(strncmp(line, "lo:", 3) == 0);
-  REQUIRE(strpbrk(line, "123456789") == NULL);
-  REQUIRE(strchr(line, '\n') == NULL || strchr(line, '\n')[1] == 0);
+  REQUIRE(strstr(line, "lo:") != NULL);
+  for (; *line != 0; line = strchr(line, '\n') + 1) {
+    const char *numbers = strchr(line, ':') + 1;
+    REQUIRE(numbers[strcspn(numbers, "123456789\n")] == '\n');
+  }
 }
 
 static const char *const counters[] = {

@@ -38,10 +38,9 @@ static void read_up_to(struct reading *reading, size_t length) {
     }
     REQUIRE(order.text > text + reading->at && order.length <= FRAME_LIMIT);
     REQUIRE(order.text + order.length == text + reading->at + taken);
-    if (order.kind == ORDER_FORGET) {
+    REQUIRE(order.kind <= ORDER_FLOWS);
+    if (order.kind != ORDER_LAUNCH) {
       REQUIRE(order.length > 0 && order.text[order.length - 1] == 0);
-    } else {
-      REQUIRE(order.kind == ORDER_LAUNCH);
     }
     add(reading, &order);
     reading->at += (size_t)taken;

@@ -1,0 +1,327 @@
+// Attached network namespaces: a veth pair from a new namespace to the host's, with addresses and
+// routes, made by a handful of netlink messages.
+//
+// Both ends have the same address of their own and speak no ARP and no neighbour discovery: whatever
+// leaves one end is taken at the other, and there is nobody whose place a job could take. The
+// host routes the job's addresses to its end. Until a job sends something, no packet passes.
+
+#include "launch.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <linux/netlink.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+  ROOM = 1024, // bytes of a message; the longest is below 400
+  ATTACH_STRINGS = 9,
+  FLOWS_STRINGS = 2,
+  MAC_BYTES = 6,
+  BURST_LEAST_BYTES = 64 << 10, // one packet as the sender's kernel hands it over
+  QUEUE_MS = 50,                // what waits at most before packets are dropped
+  BURST_MS = 5,
+};
+
+static const char inside[] = "eth0";
+
+// ---- messages ----------------------------------------------------------------------------------
+
+struct message {
+  struct nlmsghdr head;
+  char body[ROOM - sizeof(struct nlmsghdr)];
+};
+
+static void begin(struct message *message, unsigned type, unsigned flags, const void *head,
+                  size_t length) {
+  memset(message, 0, sizeof *message);
+  message->head.nlmsg_type = (uint16_t)type;
+  message->head.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+  message->head.nlmsg_len = (uint32_t)NLMSG_LENGTH(length);
+  memcpy(message->body, head, length);
+}
+
+// Room of a message is never short: each is made of few attributes of fixed size.
+static void *extend(struct message *message, size_t length) {
+  char *at = (char *)message + NLMSG_ALIGN(message->head.nlmsg_len);
+  message->head.nlmsg_len = (uint32_t)(NLMSG_ALIGN(message->head.nlmsg_len) + length);
+  return at;
+}
+
+static void attribute(struct message *message, unsigned type, const void *data, size_t length) {
+  struct rtattr *attribute = extend(message, RTA_LENGTH(length));
+  attribute->rta_type = (uint16_t)type;
+  attribute->rta_len = (uint16_t)RTA_LENGTH(length);
+  memcpy(RTA_DATA(attribute), data, length);
+}
+
+static struct rtattr *open_nest(struct message *message, unsigned type) {
+  struct rtattr *nest = extend(message, RTA_LENGTH(0));
+  nest->rta_type = (uint16_t)(type | NLA_F_NESTED);
+  return nest;
+}
+
+static void close_nest(struct message *message, struct rtattr *nest) {
+  nest->rta_len = (uint16_t)((char *)message + message->head.nlmsg_len - (char *)nest);
+}
+
+// Sends a message and waits for the kernel's answer, which it gives at once. 0, or -1 with errno.
+static int ask(int socket, const struct message *message) {
+  char answer[ROOM];
+  if (send(socket, message, message->head.nlmsg_len, 0) < 0) return -1;
+  ssize_t got = recv(socket, answer, sizeof answer, 0);
+  const struct nlmsghdr *head = (const void *)answer;
+  if (got < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)) || head->nlmsg_type != NLMSG_ERROR) {
+    errno = EPROTO;
+    return -1;
+  }
+  errno = -((const struct nlmsgerr *)NLMSG_DATA(head))->error;
+  return errno == 0 ? 0 : -1;
+}
+
+// ---- what is asked for -------------------------------------------------------------------------
+
+struct address {
+  int family;
+  size_t length;
+  unsigned char bytes[sizeof(struct in6_addr)];
+  unsigned char gateway[sizeof(struct in6_addr)];
+  unsigned char prefix;
+};
+
+struct wish {
+  const char *interface; // the host's end
+  struct address addresses[2];
+  unsigned count;
+  uint64_t bytes_per_second; // in each direction; 0 is no limit
+};
+
+// The strings of a text, or false when they are not exactly so many.
+static bool split(const char *text, size_t length, const char *strings[], unsigned count) {
+  if (length == 0 || text[length - 1] != 0) return false;
+  unsigned found = 0;
+  for (const char *at = text; at < text + length; at += strlen(at) + 1) {
+    if (found == count) return false;
+    strings[found++] = at;
+  }
+  return found == count;
+}
+
+static bool read_address(struct address *address, int family, const char *const strings[3]) {
+  uint64_t prefix;
+  address->family = family;
+  address->length = family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr);
+  if (!number_of(strings[1], &prefix) || prefix > 8 * address->length) return false;
+  address->prefix = (unsigned char)prefix;
+  return inet_pton(family, strings[0], address->bytes) == 1 &&
+         inet_pton(family, strings[2], address->gateway) == 1;
+}
+
+// KEY INTERFACE ADDRESS PREFIX GATEWAY ADDRESS6 PREFIX6 GATEWAY6 BYTES-PER-SECOND; ADDRESS6 empty is none.
+static bool read_wish(const char *text, size_t length, struct wish *wish) {
+  const char *strings[ATTACH_STRINGS];
+  if (!split(text, length, strings, ATTACH_STRINGS)) return false;
+  wish->interface = strings[1];
+  wish->count = strings[5][0] == 0 ? 1 : 2;
+  return strings[1][0] != 0 && strlen(strings[1]) < IFNAMSIZ &&
+         read_address(&wish->addresses[0], AF_INET, &strings[2]) &&
+         (wish->count == 1 || read_address(&wish->addresses[1], AF_INET6, &strings[5])) &&
+         number_of(strings[8], &wish->bytes_per_second);
+}
+
+// ---- links -------------------------------------------------------------------------------------
+
+static void name_link(struct message *message, const char *name,
+                      const unsigned char mac[MAC_BYTES]) {
+  attribute(message, IFLA_IFNAME, name, strlen(name) + 1);
+  attribute(message, IFLA_ADDRESS, mac, MAC_BYTES);
+}
+
+// The pair, made from inside, so that nothing of it was ever to be seen elsewhere.
+static int make_pair(int here, int host, const struct wish *wish) {
+  unsigned char mac[MAC_BYTES] = {0x02, 0x4a};
+  memcpy(mac + 2, wish->addresses[0].bytes, sizeof(struct in_addr));
+  struct ifinfomsg none = {0};
+  struct message message;
+  begin(&message, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &none, sizeof none);
+  name_link(&message, inside, mac);
+  struct rtattr *info = open_nest(&message, IFLA_LINKINFO);
+  attribute(&message, IFLA_INFO_KIND, "veth", 4);
+  struct rtattr *data = open_nest(&message, IFLA_INFO_DATA);
+  struct rtattr *peer = open_nest(&message, VETH_INFO_PEER);
+  memcpy(extend(&message, sizeof none), &none, sizeof none);
+  name_link(&message, wish->interface, mac);
+  attribute(&message, IFLA_NET_NS_FD, &host, sizeof host);
+  close_nest(&message, peer);
+  close_nest(&message, data);
+  close_nest(&message, info);
+  return ask(here, &message);
+}
+
+// First without a link-local address, then up: the other way round the kernel would make one, and
+// announce it.
+static int bring_up(int socket, int index) {
+  struct ifinfomsg link = {.ifi_index = index};
+  struct message message;
+  const unsigned char mode = IN6_ADDR_GEN_MODE_NONE;
+  begin(&message, RTM_SETLINK, 0, &link, sizeof link);
+  struct rtattr *families = open_nest(&message, IFLA_AF_SPEC);
+  struct rtattr *family = open_nest(&message, AF_INET6);
+  attribute(&message, IFLA_INET6_ADDR_GEN_MODE, &mode, sizeof mode);
+  close_nest(&message, family);
+  close_nest(&message, families);
+  // A host without IPv6 knows nothing of it, and needs none.
+  if (ask(socket, &message) != 0 && errno != EAFNOSUPPORT) return -1;
+  link.ifi_flags = link.ifi_change = IFF_UP | IFF_NOARP;
+  begin(&message, RTM_SETLINK, 0, &link, sizeof link);
+  return ask(socket, &message);
+}
+
+// In bytes a second, what is beyond waits a little and is then dropped.
+static int limit(int socket, int index, uint64_t bytes_per_second) {
+  struct tcmsg queue = {.tcm_family = AF_UNSPEC, .tcm_ifindex = index, .tcm_parent = TC_H_ROOT};
+  uint64_t burst = bytes_per_second * BURST_MS / 1000;
+  if (burst < BURST_LEAST_BYTES) burst = BURST_LEAST_BYTES;
+  uint64_t waiting = bytes_per_second * QUEUE_MS / 1000 + burst;
+  uint32_t burst_bytes = burst > INT32_MAX ? INT32_MAX : (uint32_t)burst;
+  struct tc_tbf_qopt options = {
+      .rate = {.rate = bytes_per_second > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes_per_second,
+               .linklayer = TC_LINKLAYER_ETHERNET},
+      .limit = waiting > INT32_MAX ? INT32_MAX : (uint32_t)waiting,
+  };
+  struct message message;
+  begin(&message, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &queue, sizeof queue);
+  attribute(&message, TCA_KIND, "tbf", 4);
+  struct rtattr *nest = open_nest(&message, TCA_OPTIONS);
+  attribute(&message, TCA_TBF_PARMS, &options, sizeof options);
+  attribute(&message, TCA_TBF_BURST, &burst_bytes, sizeof burst_bytes);
+  if (bytes_per_second > UINT32_MAX) {
+    attribute(&message, TCA_TBF_RATE64, &bytes_per_second, sizeof bytes_per_second);
+  }
+  close_nest(&message, nest);
+  return ask(socket, &message);
+}
+
+// ---- addresses and routes ----------------------------------------------------------------------
+
+static int add_address(int socket, int index, const struct address *address) {
+  struct ifaddrmsg head = {.ifa_family = (unsigned char)address->family,
+                           .ifa_prefixlen = address->prefix,
+                           .ifa_flags = address->family == AF_INET6 ? IFA_F_NODAD : 0,
+                           .ifa_index = (unsigned)index};
+  struct message message;
+  begin(&message, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &head, sizeof head);
+  attribute(&message, IFA_LOCAL, address->bytes, address->length);
+  attribute(&message, IFA_ADDRESS, address->bytes, address->length);
+  return ask(socket, &message);
+}
+
+// To the job's address alone, answering from the gateway's; or to everywhere, from the job's.
+static int add_route(int socket, int index, const struct address *address, bool to_job) {
+  struct rtmsg head = {.rtm_family = (unsigned char)address->family,
+                       .rtm_dst_len = (unsigned char)(to_job ? 8 * address->length : 0),
+                       .rtm_table = RT_TABLE_MAIN,
+                       .rtm_protocol = RTPROT_STATIC,
+                       .rtm_scope = RT_SCOPE_LINK,
+                       .rtm_type = RTN_UNICAST};
+  struct message message;
+  begin(&message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &head, sizeof head);
+  if (to_job) attribute(&message, RTA_DST, address->bytes, address->length);
+  attribute(&message, RTA_PREFSRC, to_job ? address->gateway : address->bytes, address->length);
+  attribute(&message, RTA_OIF, &index, sizeof index);
+  return ask(socket, &message);
+}
+
+// ---- the whole ---------------------------------------------------------------------------------
+
+static int index_of(int socket, const char *name) {
+  struct ifreq request = {0};
+  snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+  return ioctl(socket, SIOCGIFINDEX, &request) == 0 ? request.ifr_ifindex : -1;
+}
+
+static const char *attach(int here, const struct host_net *host, const struct wish *wish) {
+  if (make_pair(here, host->ns, wish) != 0) return "veth";
+  int near = index_of(here, inside), far = index_of(host->routes, wish->interface);
+  if (near < 0 || far < 0) return "veth";
+  if (bring_up(here, near) != 0 || bring_up(host->routes, far) != 0) return "link";
+  for (unsigned i = 0; i < wish->count; i++) {
+    const struct address *address = &wish->addresses[i];
+    if (add_address(here, near, address) != 0) return "address";
+    if (add_route(host->routes, far, address, true) != 0) return "route";
+    if (add_route(here, near, address, false) != 0) return "route";
+  }
+  uint64_t most = wish->bytes_per_second;
+  if (most > 0 && (limit(here, near, most) != 0 || limit(host->routes, far, most) != 0)) return "tbf";
+  return NULL;
+}
+
+// A job has no capability, and nothing in here is anybody else's: its services may have the ports that
+// they are known by, and it may send echo requests.
+static int open_doors(void) {
+  if (write_file(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0") != 0) return -1;
+  return write_file(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+}
+
+const char *attach_namespace(const struct host_net *host, const char *text, size_t length) {
+  struct wish wish = {0};
+  if (!read_wish(text, length, &wish)) {
+    errno = EINVAL;
+    return "plan";
+  }
+  int here = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (here < 0) return "netlink";
+  const char *step = open_doors() != 0 ? "sysctl" : attach(here, host, &wish);
+  int error = errno;
+  close(here);
+  errno = error;
+  return step;
+}
+
+int attach_open_host(struct host_net *host) {
+  host->ns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  host->routes = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  // A host without connection tracking has no connections to forget.
+  host->flows = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+  return host->ns < 0 || host->routes < 0 ? -1 : 0;
+}
+
+// All connections that were begun from an address. Kernels before 6.8 cannot choose them, and say
+// so; then the address rests for longer than a connection is remembered that says nothing.
+static void forget_flows_of(int socket, int family, const char *text) {
+  unsigned char bytes[sizeof(struct in6_addr)];
+  if (inet_pton(family, text, bytes) != 1) return;
+  struct nfgenmsg head = {.nfgen_family = (unsigned char)family, .version = NFNETLINK_V0};
+  const uint32_t by_source = 1; // the kernel's own name for it, CTA_FILTER_F_CTA_IP_SRC, stays inside it
+  struct message message;
+  begin(&message, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, 0, &head, sizeof head);
+  struct rtattr *tuple = open_nest(&message, CTA_TUPLE_ORIG);
+  struct rtattr *ip = open_nest(&message, CTA_TUPLE_IP);
+  attribute(&message, family == AF_INET ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, bytes,
+            family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr));
+  close_nest(&message, ip);
+  close_nest(&message, tuple);
+  struct rtattr *filter = open_nest(&message, CTA_FILTER);
+  attribute(&message, CTA_FILTER_ORIG_FLAGS, &by_source, sizeof by_source);
+  close_nest(&message, filter);
+  (void)ask(socket, &message);
+}
+
+void attach_forget_flows(const struct host_net *host, const char *text, size_t length) {
+  const char *strings[FLOWS_STRINGS];
+  if (host->flows < 0 || !split(text, length, strings, FLOWS_STRINGS)) return;
+  forget_flows_of(host->flows, AF_INET, strings[0]);
+  forget_flows_of(host->flows, AF_INET6, strings[1]);
+}
