@@ -206,6 +206,7 @@ async function startApi(log: Log) {
     layoutKind: 'v2',
     runtimes: none,
     uses: none,
+    networks: none,
     disks: [],
     audit,
     config,

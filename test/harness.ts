@@ -301,6 +301,8 @@ function ownSettings(
     logs: { directory: path.join(directory, 'logs') },
     run: { directory: path.join(directory, 'run') },
     volumes: { base_path: path.join(directory, 'volumes') },
+    // Most tests are about something else; those of networks have a host of their own (own-host.ts).
+    network: { default_network: 'none' },
   };
 }
 

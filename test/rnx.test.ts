@@ -637,10 +637,7 @@ test('a closed pipe ends rnx without a word', { skip }, async () => {
 });
 
 test('what a later version brings says so', { skip }, async () => {
-  for (const args of [
-    ['network', 'list'],
-    ['job', 'list', '--workflow'],
-  ]) {
+  for (const args of [['job', 'list', '--workflow']]) {
     const { code, err } = await rnx(...args);
     assert.equal(code, 1);
     assert.match(err, /^Error: .*later/);

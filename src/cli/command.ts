@@ -3,15 +3,15 @@
 
 import { JobletError, messageOf } from '../shared/errors.ts';
 import { nearest } from '../shared/nearest.ts';
-import { parseBytes, parseDuration } from '../shared/units.ts';
+import { parseBandwidth, parseBytes, parseDuration } from '../shared/units.ts';
 import type { Session } from './session.ts';
 
 export interface Flag {
   /**
-   * A switch takes no value; `bytes` is a size, `ms` a duration, `list` a text many times, `signed` an
+   * A switch takes no value; `bytes` is a size, `ms` a duration, `bandwidth` bytes a second, `list` a text many times, `signed` an
    * integer that may be below 0.
    */
-  readonly kind: 'switch' | 'text' | 'list' | 'integer' | 'signed' | 'bytes' | 'ms';
+  readonly kind: 'switch' | 'text' | 'list' | 'integer' | 'signed' | 'bytes' | 'ms' | 'bandwidth';
   /** One letter, for `-e`. */
   readonly short?: string;
   /** What the value is called in the help. */
@@ -186,6 +186,7 @@ function readValue(kind: Flag['kind'], spelled: string, text: string): string | 
     );
   }
   try {
+    if (kind === 'bandwidth') return parseBandwidth(text);
     return kind === 'ms' ? parseDuration(text) : parseBytes(text);
   } catch (error) {
     throw new JobletError('invalid', `${spelled}: ${messageOf(error)}`);

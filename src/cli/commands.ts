@@ -15,6 +15,7 @@ const cancel = async () => (await import('./job-stop.ts')).jobCancel;
 const extend = async () => (await import('./job-extend.ts')).jobExtend;
 const remove = async () => (await import('./job-delete.ts')).jobDelete;
 const removeAll = async () => (await import('./job-delete.ts')).jobDeleteAll;
+const removeNetwork = async () => (await import('./network.ts')).networkRemove;
 const metrics = async () => (await import('./job-metrics.ts')).jobMetrics;
 const removeVolume = async () => (await import('./volume.ts')).volumeRemove;
 
@@ -108,6 +109,19 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'check a workflow file',
     load: async () => (await import('./workflow-validate.ts')).workflowValidate,
   },
+  'network create': {
+    summary: 'make a network whose jobs reach each other',
+    load: async () => (await import('./network.ts')).networkCreate,
+  },
+  'network list': {
+    summary: 'list networks',
+    load: async () => (await import('./network.ts')).networkList,
+  },
+  'network inspect': {
+    summary: 'show a network and the jobs on it',
+    load: async () => (await import('./network.ts')).networkInspect,
+  },
+  'network remove': { summary: 'remove a network that no job uses', load: removeNetwork },
   audit: {
     summary: 'show who did what on the daemon, and check that record',
     load: async () => (await import('./audit.ts')).audit,
@@ -138,6 +152,7 @@ export const commands: Readonly<Record<string, Entry>> = {
   cancel: { load: cancel },
   delete: { load: remove },
   'delete-all': { load: removeAll },
+  'network delete': { load: removeNetwork },
   metrics: { load: metrics },
 };
 
@@ -146,9 +161,10 @@ export const groups: Readonly<Record<string, string>> = {
   job: 'Run jobs and look after them.',
   runtime: 'Look after runtimes, the trees of programs that jobs run in.',
   monitor: 'See how the node does.',
+  network: 'Networks that jobs are attached to.',
   volume: 'Keep files that outlive jobs.',
   workflow: 'Run jobs that depend on each other, from one file.',
 };
 
 /** Commands of later versions. */
-export const laterCommands: readonly string[] = ['network', 'gpu', 'admin', 'logs'];
+export const laterCommands: readonly string[] = ['gpu', 'admin', 'logs'];

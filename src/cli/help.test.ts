@@ -4,7 +4,7 @@ import { commands, groups } from './commands.ts';
 import { commandHelp, groupHelp, rootHelp } from './help.ts';
 
 const COLUMNS = 80;
-const LINES = 24;
+const LINES = 30;
 /** Running a job has more flags than a small screen has lines. */
 const LINES_OF_RUN = 42;
 

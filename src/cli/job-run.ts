@@ -49,6 +49,11 @@ const flags = {
   runtime: { kind: 'text', value: 'NAME', help: 'environment to run in, such as python-3.11' },
   network: { kind: 'text', value: 'NAME', help: 'network to attach to' },
   volume: { kind: 'list', value: 'NAME[:/PATH][:ro]', help: 'volume to use' },
+  bandwidth: {
+    kind: 'bandwidth',
+    value: 'SPEED',
+    help: 'to send, and to receive: 100mbit, 10MB/s',
+  },
   'no-init': { kind: 'switch', help: 'the command is process 1 itself' },
   allow: {
     kind: 'list',
@@ -207,6 +212,7 @@ export function toRequest(values: RunValues, words: readonly string[], nowMs: nu
     idempotencyKey: values['idempotency-key'],
     runtime: values.runtime,
     network: values.network,
+    bandwidthBytesPerSecond: BigInt(values.bandwidth ?? 0),
     volumes: values.volume,
     noInit: values['no-init'],
     allow: values.allow.flatMap((doors) => doors.split(',')),

@@ -106,6 +106,8 @@ export function statusJson(job: JobDetail): object {
     secretEnvironment: job.secretEnvironment,
     network: job.network,
     networkNote: job.networkNote,
+    addresses: job.addresses,
+    bandwidthBytesPerSecond: Number(job.bandwidthBytesPerSecond),
     volumes: job.volumes,
     runtime: job.runtime,
     workDir: job.workDir,

@@ -2,7 +2,7 @@
 
 import type { JobDetail } from '../client/messages.ts';
 import { isFinal, type JobStatus } from '../shared/job-state.ts';
-import { formatBytes, formatDuration } from '../shared/units.ts';
+import { formatBandwidth, formatBytes, formatDuration } from '../shared/units.ts';
 import type { Output } from './output.ts';
 import { postureLines } from './posture-text.ts';
 import { commandLine, localTime, roughSize, roughTime, statusWord, visible } from './print.ts';
@@ -36,7 +36,7 @@ function sections(job: JobDetail, nowMs: number): readonly Section[] {
     ['Timing', timing(job, nowMs)],
     ['Resource Limits', limits(job)],
     ['Runtime Environment', labeled({ Runtime: job.runtime })],
-    ['Network Configuration', labeled({ Network: job.network, Note: job.networkNote })],
+    ['Network Configuration', networking(job)],
     ['Volumes', job.volumes.map(visible)],
     ['Working Directory', labeled({ Path: job.workDir, Size: size(job.workBytes) })],
     ['Uploaded Files', uploaded(job)],
@@ -157,4 +157,14 @@ function actions({ uuid, status }: JobDetail): string[] {
   if (status === 'SCHEDULED') return [`rnx job cancel ${id}`];
   const log = `rnx job log ${id}`;
   return isFinal(status as JobStatus) ? [log, `rnx job delete ${id}`] : [log, `rnx job stop ${id}`];
+}
+
+function networking({ network, networkNote, addresses, bandwidthBytesPerSecond }: JobDetail) {
+  const speed = Number(bandwidthBytesPerSecond);
+  return labeled({
+    Network: network,
+    Note: networkNote,
+    Addresses: addresses.join(', '),
+    Bandwidth: speed === 0 ? '' : `${formatBandwidth(speed)} each way`,
+  });
 }

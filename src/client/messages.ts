@@ -41,6 +41,7 @@ export const RunJobRequest = {
   graceMs: [107, 'int64'],
   priority: [130, 'int32'],
   idempotencyKey: [131, 'string'],
+  bandwidthBytesPerSecond: [200, 'int64'],
 } as const satisfies Shape;
 
 export const RunJobResponse = {
@@ -156,6 +157,8 @@ export const GetJobStatusResponse = {
   timeoutTime: [132, 'string'],
   stoppedBy: [133, 'string'],
   uploadCount: [170, 'int32'],
+  addresses: [200, 'string', 'list'],
+  bandwidthBytesPerSecond: [201, 'int64'],
 } as const satisfies Shape;
 
 export const StopJobRequest = {
@@ -382,6 +385,48 @@ export const AuditFilter = {
   result: [6, 'string'],
 } as const satisfies Shape;
 
+export const CreateNetworkRequest = {
+  name: [1, 'string'],
+  cidr: [2, 'string'],
+  bandwidthBytesPerSecond: [200, 'int64'],
+} as const satisfies Shape;
+
+export const CreateNetworkResponse = {
+  name: [1, 'string'],
+  cidr: [2, 'string'],
+  bridge: [3, 'string'],
+  cidr6: [200, 'string'],
+} as const satisfies Shape;
+
+export const NamedNetwork = { name: [1, 'string'] } as const satisfies Shape;
+
+export const RemoveNetworkResponse = {
+  success: [1, 'bool'],
+  message: [2, 'string'],
+} as const satisfies Shape;
+
+export const NetworkJob = {
+  uuid: [1, 'string'],
+  name: [2, 'string'],
+  addresses: [3, 'string', 'list'],
+} as const satisfies Shape;
+
+export const Network = {
+  name: [1, 'string'],
+  cidr: [2, 'string'],
+  bridge: [3, 'string'],
+  jobCount: [4, 'int32'],
+  builtin: [200, 'bool'],
+  peers: [201, 'bool'],
+  bandwidthBytesPerSecond: [202, 'int64'],
+  cidr6: [203, 'string'],
+  gateway: [204, 'string'],
+  createdTime: [205, 'string'],
+  jobs: [206, NetworkJob, 'list'],
+} as const satisfies Shape;
+
+export const Networks = { networks: [1, Network, 'list'] } as const satisfies Shape;
+
 export const QueryAuditRequest = {
   filter: [1, AuditFilter],
   limit: [2, 'int32'],
@@ -417,6 +462,7 @@ export const VerifyAuditResponse = {
   damageCount: [5, 'int64'],
 } as const satisfies Shape;
 
+export type NetworkDetail = Message<typeof Network>;
 export type JobRequest = Input<typeof RunJobRequest>;
 export type JobStarted = Message<typeof RunJobResponse>;
 export type JobDetail = Message<typeof GetJobStatusResponse>;

@@ -77,6 +77,18 @@ export const removeVolume = method(
   m.RemoveVolumeRequest,
   m.RemoveVolumeResponse,
 );
+export const createNetwork = method(
+  'NetworkService/CreateNetwork',
+  m.CreateNetworkRequest,
+  m.CreateNetworkResponse,
+);
+export const listNetworks = method('NetworkService/ListNetworks', m.EmptyRequest, m.Networks);
+export const getNetwork = method('NetworkService/GetNetwork', m.NamedNetwork, m.Network);
+export const removeNetwork = method(
+  'NetworkService/RemoveNetwork',
+  m.NamedNetwork,
+  m.RemoveNetworkResponse,
+);
 export const queryAudit = method(
   'AuditService/QueryAudit',
   m.QueryAuditRequest,

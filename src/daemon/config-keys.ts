@@ -4,6 +4,7 @@
 import { X509Certificate } from 'node:crypto';
 import path from 'node:path';
 import { z } from 'zod';
+import { parseCidr } from '../shared/cidr.ts';
 import { messageOf } from '../shared/errors.ts';
 import { formatBytes, formatDuration, parseBytes, parseDuration } from '../shared/units.ts';
 
@@ -92,6 +93,17 @@ function choice<const T extends string>(...words: readonly [T, ...T[]]): Kind<T>
 }
 
 const flag: Kind<boolean> = { schema: z.boolean({ error: 'must be true or false' }), format: same };
+
+/** A range of private IPv4 addresses; empty lets one be found. */
+const range: Kind<string> = {
+  schema: z
+    .string({ error: 'must be a range such as 10.10.0.0/24' })
+    .superRefine((value, context) => {
+      const problem = value === '' ? undefined : parseCidr(value);
+      if (typeof problem === 'string') context.addIssue(problem);
+    }),
+  format: same,
+};
 
 const absolute = text(/^\/[^\0]*$/, 'must be an absolute path');
 
@@ -410,10 +422,17 @@ export const sections = {
   },
   network: {
     default_network: key(
-      choice('isolated', 'none'),
+      {
+        schema: text(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/, 'must be the name of a network').schema,
+        format: same,
+      },
       'isolated',
-      'Network of a job that names none: isolated or none',
+      'Network of a job that names none: isolated, bridge, none or one of your own',
     ),
+    isolatedCidr: key(range, '', 'Addresses of the network isolated; else a free private range'),
+    bridgeCidr: key(range, '', 'Addresses of the network bridge; else 172.20.0.0/16 or a free one'),
+    allow_custom_networks: key(flag, true, 'Whether rnx network create makes more networks'),
+    max_custom_networks: key(integer(0, 500), 50, 'How many of them there may be'),
   },
   state: {
     path: key(absolute, '/opt/joblet/state', 'Directory of the database'),
@@ -520,13 +539,16 @@ export const refusals: Readonly<Record<string, Refusal>> = {
   'filesystem.enable_chroot': always,
   'filesystem.readonly_rootfs': always,
   'network.enabled': { because: 'a job without network asks for the network none', only: true },
-  'network.state_dir': later,
-  'network.storage': later,
-  'network.networks': later,
-  'network.allow_custom_networks': { ...later, only: false },
-  'network.max_custom_networks': { ...later, only: 0 },
-  'network.dns': later,
-  'network.traffic_control': later,
+  'network.state_dir': { because: 'networks are kept in SQLite in state.path' },
+  'network.storage': { because: 'networks are kept in SQLite in state.path' },
+  'network.networks': {
+    because:
+      'the built-in ones have network.bridgeCidr and network.isolatedCidr, and rnx network create makes others',
+  },
+  'network.dns': { because: "names are asked for where the host's own resolver asks" },
+  'network.traffic_control': {
+    because: 'rnx network create --bandwidth and rnx job run --bandwidth limit it',
+  },
   'gpu.enabled': { ...later, only: false },
   gpu: later,
   buffers: { because: 'readers are fed from the log files, and there is no buffer to set' },
@@ -569,8 +591,8 @@ export const overrides: Readonly<Record<string, Override>> = {
   JOBLET_LOG_FORMAT: { path: ['logging', 'format'] },
   JOBLET_DEFAULT_DISK_QUOTA_BYTES: { path: ['volumes', 'default_disk_quota_bytes'] },
   JOBLET_VOLUMES_BASE_PATH: { path: ['volumes', 'base_path'] },
-  JOBLET_BRIDGE_NETWORK_CIDR: { path: ['network', 'networks'] },
-  JOBLET_DEFAULT_NETWORK_CIDR: { path: ['network', 'networks'] },
+  JOBLET_BRIDGE_NETWORK_CIDR: { path: ['network', 'bridgeCidr'] },
+  JOBLET_DEFAULT_NETWORK_CIDR: { path: ['network', 'isolatedCidr'] },
   RUNTIME_MANAGER_PATH: { path: ['runtime', 'base_path'] },
 };
 

@@ -5,6 +5,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import path from 'node:path';
+import { type Cidr, parseCidr } from '../shared/cidr.ts';
 import { invalid, JobletError, messageOf, type Problem } from '../shared/errors.ts';
 import { nearest } from '../shared/nearest.ts';
 import { type Part, type Path, parseYamlText } from '../shared/yaml-text.ts';
@@ -281,7 +282,6 @@ function toConfig(values: Values, file: string) {
       maxConnectionAgeGraceMs: grpc.maxConnectionAgeGrace,
     },
     logging,
-    network: { defaultNetwork: values.network.default_network },
     runtimes: {
       directory: values.runtime.base_path,
       signingKey: values.runtime.signingKey || path.join(values.state.path, SIGNING_KEY),
@@ -297,6 +297,14 @@ function toConfig(values: Values, file: string) {
       packageCacheBytes: values.runtime.packageCacheBytes,
       maxFiles: values.runtime.maxFiles,
       maxBytes: values.runtime.maxBytes,
+    },
+    network: {
+      defaultNetwork: values.network.default_network,
+      maxCustom: values.network.allow_custom_networks ? values.network.max_custom_networks : 0,
+      cidrs: {
+        isolated: rangeOf(values.network.isolatedCidr),
+        bridge: rangeOf(values.network.bridgeCidr),
+      },
     },
     state: values.state,
     audit: { maxRecords: values.audit.maxRecords, maxAgeMs: values.audit.maxAge },
@@ -316,6 +324,12 @@ function toConfig(values: Values, file: string) {
       maxMemoryBytes: volumes.max_memory_bytes || Math.floor(totalmem() / 4),
     },
   } as const;
+}
+
+/** A range of addresses; undefined lets one be found. */
+function rangeOf(text: string): Cidr | undefined {
+  const cidr = text === '' ? text : parseCidr(text);
+  return typeof cidr === 'string' ? undefined : cidr;
 }
 
 const certificateFiles = {

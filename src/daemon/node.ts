@@ -25,12 +25,15 @@ import { listDisks, openCgroups } from './linux/cgroup.ts';
 import { CgroupSlots } from './linux/cgroup-slots.ts';
 import { reserveOf } from './linux/disk.ts';
 import { readConditions, requireConditions, requireRights } from './linux/host-conditions.ts';
+import { HostNetwork } from './linux/host-network.ts';
 import { hostRoot } from './linux/host-root.ts';
 import { readHostSystem } from './linux/host-usage.ts';
 import { keeperAddresses } from './linux/keeper-address.ts';
 import { LAUNCH_BINARY } from './linux/launch-binary.ts';
 import { Launcher } from './linux/launcher.ts';
 import type { Log } from './log.ts';
+import { Networks } from './networks/networks.ts';
+import { NetworkStore } from './networks/store.ts';
 import { createRpc } from './rpc/server.ts';
 import { Catalogue } from './runtimes/catalogue.ts';
 import { Installs } from './runtimes/installs.ts';
@@ -169,7 +172,11 @@ async function start(
     {
       ended: (id, end) => jobs.ended(id, end),
       gone: (id) => jobs.gone(id),
-      replaced: () => jobs.launcherReplaced(),
+      replaced: () => {
+        networks.launcherReplaced();
+        jobs.launcherReplaced();
+      },
+      detached: (key, unused) => networks.detached(key, unused),
     },
     log,
   );
@@ -187,6 +194,19 @@ async function start(
     hostRoot: hostRoot(config.filesystem.allowedMounts),
     forget: (key) => launcher.forget(key),
   });
+  const networks = new Networks({
+    config: {
+      instance: config.state.path,
+      defaultNetwork: config.network.defaultNetwork,
+      cidrs: config.network.cidrs,
+      maxCustom: config.network.maxCustom,
+    },
+    store: new NetworkStore(db, audit),
+    port: launcher,
+    host: new HostNetwork(config.run.directory),
+    usersOf: (name) => jobs.countOn(name),
+    log,
+  });
   const jobs = new Jobs({
     config: {
       capacity: capacityOf(config),
@@ -199,7 +219,7 @@ async function start(
       version: version.version,
     },
     store,
-    resources: new Resources(idRanges, uploads, cgroups, volumes, work, {
+    resources: new Resources(idRanges, uploads, cgroups, volumes, networks, work, {
       defaultBytes: config.filesystem.workBytes,
       roomBytes: WORK_ROOM_BYTES,
       inMemoryBytes: UPLOAD_IN_MEMORY_BYTES,
@@ -238,6 +258,8 @@ async function start(
   // What a killed daemon was at with a volume has died with it by now.
   await volumes.recover();
   stops.push(() => volumes.close());
+  networks.start();
+  stops.push(() => networks.stop());
   const restored = restoredFile(config.state.path);
   if (existsSync(restored)) {
     await audit.record({ atMs: Date.now(), action: 'state.restored', result: 'ok' });
@@ -305,6 +327,7 @@ async function start(
     volumes,
     builds,
     workflows,
+    networks,
     disks,
     catalogue,
     trees,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { JobletError } from './errors.ts';
-import { formatBytes, formatDuration, parseBytes, parseDuration } from './units.ts';
+import { formatBytes, formatDuration, parseBandwidth, parseBytes, parseDuration } from './units.ts';
 
 const sizes: readonly (readonly [string, number])[] = [
   ['0', 0],
@@ -74,4 +74,27 @@ test('any text is either understood or refused as invalid', () => {
       }
     }),
   );
+});
+
+for (const [text, bytesPerSecond] of [
+  ['100mbit', 12_500_000],
+  ['10Mbps', 1_250_000],
+  ['1 gbit', 125_000_000],
+  ['800bit/s', 100],
+  ['10MB/s', 10 * 1024 ** 2],
+  ['512KB', 512 * 1024],
+  ['4096', 4096],
+] as const) {
+  test(`the bandwidth ${text} is ${bytesPerSecond} bytes a second`, () => {
+    assert.equal(parseBandwidth(text), bytesPerSecond);
+  });
+}
+
+test('what is no bandwidth is refused with the way to write it', () => {
+  for (const text of ['', 'fast', '10 furlongs', '-1mbit', '1e9bit', 'mbit']) {
+    assert.throws(
+      () => parseBandwidth(text),
+      /is not a bandwidth; write it as 100mbit, 10MB\/s or 512KB/,
+    );
+  }
 });

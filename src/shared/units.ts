@@ -55,6 +55,30 @@ export function formatDuration(ms: number): string {
   return text || '0s';
 }
 
+/** Bits a second as links are sold by, in powers of 1000, or bytes a second as in parseBytes. */
+const BANDWIDTH = /^(\d+(?:\.\d+)?) ?([kmgt]?)(bit|bps|bit\/s)$/i;
+const bitUnits = { '': 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 } as const;
+const BITS_PER_BYTE = 8;
+
+/** Bytes a second of a bandwidth such as `100mbit`, `10Mbps`, `2.5MB/s` or `512KB`. Throws `invalid`. */
+export function parseBandwidth(text: string): number {
+  const [, digits = '', letter = ''] = text.length <= MAX_CHARS ? (BANDWIDTH.exec(text) ?? []) : [];
+  if (digits !== '') {
+    const unit = bitUnits[letter.toLowerCase() as keyof typeof bitUnits];
+    return Math.round((Number(digits) * unit) / BITS_PER_BYTE);
+  }
+  try {
+    return parseBytes(text.replace(/\/s$/, ''));
+  } catch {
+    throw notUnderstood('bandwidth', text, '100mbit, 10MB/s or 512KB');
+  }
+}
+
+/** A bandwidth in bytes a second. */
+export function formatBandwidth(bytesPerSecond: number): string {
+  return `${formatBytes(bytesPerSecond)}/s`;
+}
+
 function notUnderstood(what: string, text: string, examples: string): JobletError {
   const shown = JSON.stringify(text.slice(0, MAX_CHARS));
   return new JobletError('invalid', `${shown} is not a ${what}; write it as ${examples}`);

@@ -24,6 +24,8 @@ export const actions = [
   'workflow.retry',
   'workflow.ended',
   'workflow.deleted',
+  'network.created',
+  'network.removed',
   'call.refused',
   'certificates.reload',
   'state.copied',

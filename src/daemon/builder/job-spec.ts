@@ -17,6 +17,7 @@ export function jobSpecOf(name: string, [command = '', ...args]: readonly string
     startAtMs: 0,
     priority: 0,
     network: 'none',
+    bandwidthBytesPerSecond: 0,
     volumes: [],
     runtime: '',
     workDir: '/work',

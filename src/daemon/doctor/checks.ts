@@ -571,7 +571,7 @@ const files: readonly Check[] = [
   },
 ];
 
-const NETWORKS = { feature: 'networks with a way out (a later version)' };
+const NETWORKS = { feature: 'networks with a way out (jobs on none need nothing of it)' };
 
 const networks: readonly Check[] = [
   {
@@ -579,7 +579,7 @@ const networks: readonly Check[] = [
     name: 'links',
     needed: NETWORKS,
     means: 'A job could not be connected to a network.',
-    remedy: 'Nothing needs them yet; the modules are veth and bridge.',
+    remedy: 'Load the modules veth and bridge.',
     look: tried('link veth', 'link bridge'),
   },
   {
@@ -587,7 +587,7 @@ const networks: readonly Check[] = [
     name: 'packet filter',
     needed: NETWORKS,
     means: 'What a job may reach could not be ruled.',
-    remedy: 'Nothing needs it yet; the module is nf_tables, the program nft (package nftables).',
+    remedy: 'Load the module nf_tables, and install the program nft (package nftables).',
     look: (facts) => {
       const kernelHas = tried('nftables')(facts);
       if (kernelHas.state !== 'ok' || facts.programs.has('nft')) return kernelHas;

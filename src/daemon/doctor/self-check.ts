@@ -70,6 +70,7 @@ function specOf({ disks, core }: SelfCheckWanted): StoredSpec {
     startAtMs: 0,
     priority: 0,
     network: 'none',
+    bandwidthBytesPerSecond: 0,
     volumes: [],
     runtime: '',
     workDir: '/work',
@@ -119,6 +120,7 @@ async function runJob(lockFile: string, attempt: Attempt): Promise<Promised[]> {
       ended: (_, end) => ended.resolve(end),
       gone: () => ended.resolve(undefined),
       replaced: () => ended.resolve(undefined),
+      detached() {},
     },
     silent,
   );
@@ -161,6 +163,7 @@ function planOf({ id, spec, wanted, tools, logs, keeper, identity }: Attempt) {
     volumes: [],
     idRange: wanted.firstId,
     cgroups: cgroupsOf({ id, spec, wanted }),
+    network: undefined,
     logDirectory: logs,
     logSegmentBytes: MB,
     logQuotaBytes: 0,

@@ -66,6 +66,8 @@ export interface JobSpec {
   readonly priority: number;
   readonly network: string;
   readonly volumes: readonly VolumeMount[];
+  /** What it may send, and receive, each; 0 is what its network has. */
+  readonly bandwidthBytesPerSecond: number;
   readonly runtime: string;
   /** Absolute path inside the sandbox where the command starts. */
   readonly workDir: string;

@@ -155,6 +155,18 @@ export class Jobs {
     return this.#parts.store.query(query).map((job) => this.#active.find(job.id)?.job ?? job);
   }
 
+  /** The name of a job that has not ended; empty when it has none. */
+  nameOf(id: string): string {
+    return this.#active.find(id)?.job.spec.name ?? '';
+  }
+
+  /** How many jobs are on a network, or wait for it. */
+  countOn(network: string): number {
+    let count = 0;
+    for (const { job } of this.#active.all()) if (job.spec.network === network) count += 1;
+    return count;
+  }
+
   /** Whether a job has ended, or is not known. */
   isOver(id: string): boolean {
     const active = this.#active.find(id);

@@ -6,6 +6,7 @@ import { isWithin, type VolumeMount } from '../../shared/volume-mount.ts';
 import type { KeeperAddress } from '../linux/keeper-address.ts';
 import type { LaunchPlan } from '../linux/launcher.ts';
 import { type Root, SEARCH_PATH } from '../linux/root.ts';
+import type { JobNetwork } from '../networks/networks.ts';
 import { buildCapabilities, type StoredSpec } from './job.ts';
 
 /** Where the work directory comes from. */
@@ -49,6 +50,8 @@ export interface PlanFacts {
   readonly idRange: number;
   /** The part that cgroup.ts makes. */
   readonly cgroups: readonly string[];
+  /** Undefined is loopback alone. */
+  readonly network: JobNetwork | undefined;
   readonly logDirectory: string;
   readonly logSegmentBytes: number;
   readonly logQuotaBytes: number;
@@ -95,7 +98,7 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
     'ids',
     String(facts.idRange),
     'net',
-    'pool',
+    facts.network?.key ?? 'pool',
     ...(spec.build?.installs === true ? ['host-net'] : []),
     'hostname',
     hostname,
@@ -113,10 +116,10 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
     `${hostname}\n`,
     'run-file',
     'hosts',
-    `127.0.0.1 localhost ${hostname}\n::1 localhost ip6-localhost ip6-loopback\n`,
+    hostsOf(hostname, facts.network),
     'run-file',
     'resolv.conf',
-    '# This job has no network beyond its own loopback.\n',
+    resolverOf(facts.network),
     'run-file',
     'machine-id',
     `${facts.identity.replaceAll('-', '')}\n`,
@@ -190,6 +193,19 @@ export function environmentOf(
 /** The host name inside a job. */
 export function hostnameOf(id: string): string {
   return `job-${id.slice(0, 8)}`;
+}
+
+function hostsOf(hostname: string, network: JobNetwork | undefined): string {
+  const loopback = 'localhost ip6-localhost ip6-loopback';
+  if (network === undefined) return `127.0.0.1 localhost ${hostname}\n::1 ${loopback}\n`;
+  const own = network.addresses.map((address) => `${address} ${hostname}\n`).join('');
+  return `127.0.0.1 localhost\n::1 ${loopback}\n${own}`;
+}
+
+function resolverOf(network: JobNetwork | undefined): string {
+  if (network === undefined) return '# This job has no network beyond its own loopback.\n';
+  const servers = network.nameServers.map((address) => `nameserver ${address}\n`).join('');
+  return `search ${network.name}\n${servers}`;
 }
 
 function workOperations(work: WorkSource): string[] {

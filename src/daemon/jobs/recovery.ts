@@ -57,7 +57,9 @@ export class Recovery {
       if (idRange !== undefined) resources.retakeIdRange(idRange);
       resources.retakeVolumes(job.id, job.spec.volumes);
     }
-    await uploads.sweep(new Set(rows.map((row) => row.job.id)));
+    const known = new Set(rows.map((row) => row.job.id));
+    resources.sweepNetworks(known);
+    await uploads.sweep(known);
     await logs.recover((id) => store.find(id) !== undefined);
     const found = Promise.all(rows.map((row) => this.#recoverOne(row)));
     const late = Promise.withResolvers<void>();

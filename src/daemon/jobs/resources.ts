@@ -6,6 +6,7 @@ import type { VolumeMount } from '../../shared/volume-mount.ts';
 import type { CgroupSlots } from '../linux/cgroup-slots.ts';
 import type { End } from '../linux/end-record.ts';
 import { makeWorkImage, removeWorkImage } from '../linux/work-image.ts';
+import type { JobNetwork, Networks } from '../networks/networks.ts';
 import type { Metered } from '../telemetry/samples.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { IdRanges } from './id-ranges.ts';
@@ -27,6 +28,7 @@ export class Resources {
   readonly #uploads: Uploads;
   readonly #cgroups: CgroupSlots;
   readonly #volumes: Volumes;
+  readonly #networks: Networks;
   readonly #workDirectory: string;
   readonly #workLimits: WorkLimits;
   /** Jobs with a work image: most have none, and then pay nothing. */
@@ -38,6 +40,7 @@ export class Resources {
     uploads: Uploads,
     cgroups: CgroupSlots,
     volumes: Volumes,
+    networks: Networks,
     workDirectory: string,
     workLimits: WorkLimits,
   ) {
@@ -45,6 +48,7 @@ export class Resources {
     this.#uploads = uploads;
     this.#cgroups = cgroups;
     this.#volumes = volumes;
+    this.#networks = networks;
     this.#workDirectory = workDirectory;
     this.#workLimits = workLimits;
   }
@@ -129,6 +133,16 @@ export class Resources {
     return { kind: 'disk', ...image };
   }
 
+  /** Attaches the job to its network; undefined when that is none. */
+  takeNetwork(id: string, spec: StoredSpec): Promise<JobNetwork | undefined> {
+    return this.#networks.take(id, spec.network, spec.bandwidthBytesPerSecond ?? 0);
+  }
+
+  /** Gives back what jobs had of networks that an earlier daemon started and that are not known. */
+  sweepNetworks(known: ReadonlySet<string>): void {
+    this.#networks.sweep(known);
+  }
+
   /** Marks the range of a job that an earlier daemon started. */
   retakeIdRange(idRange: number): void {
     this.#idRanges.retake(idRange);
@@ -146,6 +160,7 @@ export class Resources {
     end: End | undefined,
     orphaned: boolean,
   ): Promise<void> {
+    this.#networks.release(id, end !== undefined && !orphaned);
     await this.#cgroups.release(id, idRange, end, orphaned);
     if (orphaned || this.#onDisk.delete(id)) await removeWorkImage(this.#workDirectory, id);
   }

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../shared/errors.ts';
 import type { CgroupLayout } from '../linux/cgroup.ts';
 import type { Launched, LaunchPort } from '../linux/launcher.ts';
+import { Unattached } from '../networks/slots.ts';
 import type { HeldRoot } from '../runtimes/runtimes.ts';
 import type { Active, ActiveJobs } from './active.ts';
 import type { Ends, EndsParts } from './ends.ts';
@@ -127,13 +128,15 @@ export class Starts {
       const work = await resources.takeWork(id, spec.limits, active.staged);
       const volumes = await resources.openVolumes(id, spec);
       const disks = [...this.#parts.disks, ...devicesOf(work, volumes)];
+      const cgroups = resources.takeCgroups(id, active.idRange ?? 0, spec, disks);
       const plan = makePlan(spec, {
         id,
         root: this.takeRoot(active),
         work,
         volumes,
         idRange: active.idRange ?? 0,
-        cgroups: resources.takeCgroups(id, active.idRange ?? 0, spec, disks),
+        cgroups,
+        network: await resources.takeNetwork(id, spec),
         logDirectory: logs.directoryOf(id),
         logSegmentBytes: config.logSegmentBytes,
         logQuotaBytes: config.logQuotaBytes,
@@ -146,6 +149,9 @@ export class Starts {
       });
       return await launcher.launch(id, plan);
     } catch (error) {
+      if (error instanceof Unattached) {
+        return { ok: false, step: 'network', object: error.object, errno: error.errno };
+      }
       return { ok: false, step: 'resources', object: messageOf(error), errno: 'EFAULT' };
     }
   }

@@ -27,6 +27,38 @@ export interface LauncherEvents {
   gone(id: string): void;
   /** The launcher died, and another is ready: of the first one's keepers, each now speaks for itself. */
   replaced(): void;
+  /** A job has given its attached namespace back: it waits again, or is gone. */
+  detached(key: string, unused: boolean): void;
+}
+
+/** An attached network namespace to be made: addresses as text, each with its prefix and gateway. */
+export interface AttachWish {
+  /** Up to 31 characters; what a plan names it by. */
+  readonly key: string;
+  /** The host's end. */
+  readonly interface: string;
+  readonly address: string;
+  readonly prefix: number;
+  readonly gateway: string;
+  /** Empty where the host has no IPv6. */
+  readonly address6: string;
+  readonly prefix6: number;
+  readonly gateway6: string;
+  /** In each direction; 0 is no limit. */
+  readonly bytesPerSecond: number;
+}
+
+export type Attached =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly step: string; readonly errno: string };
+
+/** What networks need of a launcher. */
+export interface AttachPort {
+  attach(wish: AttachWish): Promise<Attached>;
+  /** Drops one that no job has. */
+  detach(key: string): void;
+  /** Lets the host forget the connections of two addresses. */
+  forgetFlows(address: string, address6: string): void;
 }
 
 /** What the daemon needs of a launcher; a test may put another in its place. */
@@ -54,6 +86,8 @@ interface Pending {
   readonly by: Running | undefined;
 }
 
+const LOST: Attached = { ok: false, step: 'launcher', errno: 'EPIPE' };
+
 /** How often another launcher is tried at once, when the one before died and the next ones do as well. */
 const MAX_STARTS = 3;
 
@@ -67,12 +101,13 @@ export interface LauncherPlaces {
 /** What a launcher says of such a directory that is another's. */
 const EXIT_CLAIMED = 3;
 
-export class Launcher implements LaunchPort {
+export class Launcher implements LaunchPort, AttachPort {
   readonly #binary: string;
   readonly #places: LauncherPlaces;
   readonly #events: LauncherEvents;
   readonly #log: Log;
   readonly #pending = new Map<string, Pending>();
+  readonly #attaching = new Map<string, (attached: Attached) => void>();
   #running: Running | undefined;
   /** Dead ones whose keepers may still speak. */
   readonly #dead: Running[] = [];
@@ -159,6 +194,30 @@ export class Launcher implements LaunchPort {
     this.#running?.socket.write(formatFrame(['forget', rootKey]));
   }
 
+  attach(wish: AttachWish): Promise<Attached> {
+    const { key, address, prefix, gateway, address6, prefix6, gateway6 } = wish;
+    const running = this.#running;
+    if (running === undefined) return Promise.resolve(LOST);
+    return new Promise((resolve) => {
+      this.#attaching.set(key, resolve);
+      running.socket.write(
+        formatFrame([
+          'attach',
+          ...[key, wish.interface, address, String(prefix), gateway],
+          ...[address6, String(prefix6), gateway6, String(wish.bytesPerSecond)],
+        ]),
+      );
+    });
+  }
+
+  detach(key: string): void {
+    this.#running?.socket.write(formatFrame(['detach', key]));
+  }
+
+  forgetFlows(address: string, address6: string): void {
+    this.#running?.socket.write(formatFrame(['flows', address, address6]));
+  }
+
   /** Ends the launcher; its jobs live on. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -194,6 +253,20 @@ export class Launcher implements LaunchPort {
         else this.#events.ended(id, end);
         return;
       }
+      case 'attached':
+        this.#answer(id, { ok: true });
+        return;
+      case 'unattached': {
+        const [step = '', errno = ''] = rest;
+        this.#answer(id, { ok: false, step, errno });
+        return;
+      }
+      case 'detached':
+        this.#events.detached(id, rest[0] === 'unused');
+        return;
+      case 'filler-gone':
+        this.#loseAttaching();
+        return;
       case 'gone':
         if (!this.#settle(id, undefined)) this.#events.gone(id);
         return;
@@ -209,9 +282,21 @@ export class Launcher implements LaunchPort {
     return pending !== undefined;
   }
 
+  #answer(key: string, attached: Attached): void {
+    const resolve = this.#attaching.get(key);
+    this.#attaching.delete(key);
+    resolve?.(attached);
+  }
+
+  /** Nobody will answer for what was to be attached. */
+  #loseAttaching(): void {
+    for (const key of this.#attaching.keys()) this.#answer(key, LOST);
+  }
+
   #ended(ended: Running, why: string): void {
     if (this.#running !== ended) return;
     this.#running = undefined;
+    this.#loseAttaching();
     // One that was never ready has read no plan, and is missed by whoever started it.
     if (this.#stopping || !ended.ready) return;
     this.#log.error('the launcher died; starting another', { why });

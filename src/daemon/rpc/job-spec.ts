@@ -16,6 +16,7 @@ import {
 } from '../../shared/volume-mount.ts';
 import { type JobSpec, type Limits, type Opening, openings, type Upload } from '../jobs/job.ts';
 import { PRIORITY_LIMIT } from '../jobs/queue.ts';
+import { MAX_BANDWIDTH, MIN_BANDWIDTH, NO_NETWORK } from '../networks/network.ts';
 
 /** What a request may carry; a message that came over the wire is more than that. */
 export type JobRequest = Omit<RunJobRequest, '$typeName' | '$unknown'>;
@@ -49,8 +50,15 @@ export interface JobPolicy {
   /** Refuse commands that a shell would read as more than a word. */
   readonly validateCommands: boolean;
   readonly defaultNetwork: string;
+  readonly networks: NetworkNames;
   readonly maxUploadBytes: number;
   readonly maxUploadFiles: number;
+}
+
+/** The networks that there are. */
+export interface NetworkNames {
+  has(name: string): boolean;
+  names(): readonly string[];
 }
 
 const MB = 1024 * 1024;
@@ -76,12 +84,10 @@ const MIN_WORK_BYTES = 4096;
 const MAX_WORK_BYTES = 1024 ** 4;
 const WORK = '/work';
 const PATH_BYTES = 1024;
+const SHOWN_NETWORKS = 10;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const KEY = /^[!-~]{0,128}$/;
 const RFC3339 = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2})$/i;
-
-/** Networks that exist now. */
-export const networks = ['none', 'isolated'] as const;
 
 /** Reads a request. Throws `invalid` with everything that is wrong with it. */
 export function toJobSpec(
@@ -102,7 +108,8 @@ export function toJobSpec(
     uploadId: readUploadId(request.uploadId, report),
     startAtMs: readSchedule(request.schedule, nowMs, report),
     priority: readPriority(request.priority, report),
-    network: readNetwork(request.network || policy.defaultNetwork, report),
+    network: readNetwork(request.network || policy.defaultNetwork, policy.networks, report),
+    bandwidthBytesPerSecond: readBandwidth(request, policy, report),
     runtime: readRuntime(request.runtime, report),
     volumes: readVolumes(request, report),
     workDir: readWorkDir(request.workDir, report),
@@ -364,12 +371,16 @@ function readPriority(asked: number, report: Report): number {
   return asked;
 }
 
-function readNetwork(network: string, report: Report): string {
-  if (!networks.some((known) => known === network)) {
+function readNetwork(network: string, networks: NetworkNames, report: Report): string {
+  if (!networks.has(network)) {
     const shown = JSON.stringify(network.slice(0, 64));
+    const known = networks.names();
+    const some = `${known.slice(0, SHOWN_NETWORKS).join(', ')}${known.length > SHOWN_NETWORKS ? ', ...' : ''}`;
     report(
       'network',
-      `${shown} is not there: bridge and own networks arrive with a later version; use ${networks.join(' or ')}`,
+      network === 'host'
+        ? `${shown} is not offered: a job never shares the network of the host; there is ${some}`
+        : `${shown} is not there; there is ${some}, and rnx network create makes another`,
     );
   }
   return network;
@@ -405,6 +416,22 @@ function readVolumes(
     );
   }
   return mounts;
+}
+
+function readBandwidth(request: JobRequest, policy: JobPolicy, report: Report): number {
+  const field = 'bandwidth_bytes_per_second';
+  const asked = Number(request.bandwidthBytesPerSecond);
+  if (isNegative(asked, field, report) || asked === 0) return 0;
+  if (asked < MIN_BANDWIDTH || asked > MAX_BANDWIDTH) {
+    report(
+      field,
+      `is from ${formatBytes(MIN_BANDWIDTH)} to ${formatBytes(MAX_BANDWIDTH)} a second`,
+    );
+  }
+  if ((request.network || policy.defaultNetwork) === NO_NETWORK) {
+    report(field, 'is for a job on a network; this one is on none');
+  }
+  return asked;
 }
 
 function readWorkDir(asked: string, report: Report): string {

@@ -16,6 +16,7 @@ import { type OutcomeView, viewOutcome } from '../../shared/job-state.ts';
 import { formatVolumeMount } from '../../shared/volume-mount.ts';
 import type { Job } from '../jobs/job.ts';
 import type { Turn } from '../jobs/queue.ts';
+import { NO_NETWORK } from '../networks/network.ts';
 
 export const MASK = '***';
 const MB = 1024 * 1024;
@@ -68,6 +69,8 @@ export function toStatus(
     logDroppedBytes: BigInt(job.logDroppedBytes),
     limitsInForce: [...limitsInForce],
     networkNote: networkNote(spec.network),
+    // A job of an earlier version knows nothing of it.
+    bandwidthBytesPerSecond: BigInt(spec.bandwidthBytesPerSecond ?? 0),
     workBytes: BigInt(spec.limits.workBytes),
     graceMs: BigInt(spec.graceMs),
     stdin: spec.stdin,
@@ -192,9 +195,10 @@ function masked(secrets: Readonly<Record<string, string>>): Record<string, strin
   return Object.fromEntries(Object.keys(secrets).map((name) => [name, MASK]));
 }
 
-/** What a network reaches now. */
+/** What a job on a network reaches. */
 export function networkNote(network: string): string {
+  if (network === NO_NETWORK) return 'loopback only';
   return network === 'isolated'
-    ? 'loopback only: the way out arrives with a later version'
-    : 'loopback only';
+    ? 'out by NAT; reaches no other job and nothing of the host, and nothing comes in'
+    : 'out by NAT; reaches the jobs of its network and nothing of the host';
 }

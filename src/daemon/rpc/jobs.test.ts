@@ -44,6 +44,7 @@ const job: Job = {
     startAtMs: 0,
     priority: 0,
     network: 'isolated',
+    bandwidthBytesPerSecond: 0,
     volumes: [],
     runtime: '',
     workDir: '/work',
@@ -102,7 +103,7 @@ test('S4-11, S4-58: a running job shows its limits, its times and its node', () 
   );
   assert.deepEqual([view.maxCpu, view.maxMemory, view.cpuCores], [150, 512, '0-1']);
   assert.deepEqual(view.limitsInForce, ['memory 512 MB (cgroup v1)']);
-  assert.match(view.networkNote ?? '', /loopback only/);
+  assert.match(view.networkNote ?? '', /out by NAT; reaches no other job/);
   // The field is 32 bits wide; a bigger limit is shown as the biggest number there is.
   assert.equal(view.maxIoBps, 2 ** 31 - 1);
   assert.equal(toLegacyStatus(job, 'n1').maxIoBps, 2n ** 40n);

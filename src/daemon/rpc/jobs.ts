@@ -27,6 +27,7 @@ import type { LogQuery, Logs } from '../jobs/logs.ts';
 import type { Held, Postures } from '../jobs/postures.ts';
 import type { JobQuery } from '../jobs/store.ts';
 import type { UploadPart, Uploads } from '../jobs/uploads.ts';
+import type { Networks } from '../networks/networks.ts';
 import type { Runtimes } from '../runtimes/runtimes.ts';
 import type { Call, Handlers } from './handlers.ts';
 import { encodeJobs, takePage } from './job-pages.ts';
@@ -65,6 +66,7 @@ export interface JobParts {
   readonly runtimes: Pick<Runtimes, 'getUsable'>;
   /** The jobs of its workflow that a job waited for, by their names. */
   readonly dependenciesOf: (job: Job) => readonly string[];
+  readonly networks: Pick<Networks, 'addressesOf'>;
   readonly host: Host;
   readonly policy: JobPolicy;
   readonly nodeId: string;
@@ -82,11 +84,15 @@ const MAX_TIMEOUT_MS = 365 * 24 * 3_600_000;
 const readable: readonly StreamName[] = ['stdout', 'stderr'];
 
 export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
-  const { jobs, uploads, postures, nodeId } = parts;
+  const { jobs, uploads, postures, networks, nodeId } = parts;
   const status = (job: Job, held?: Held) => {
     const posture = held && toPosture(job, held);
     const answer = toStatus(job, nodeId, jobs.limitsInForce(job), jobs.turnOf(job), posture);
-    return { ...answer, dependencies: [...parts.dependenciesOf(job)] };
+    return {
+      ...answer,
+      dependencies: [...parts.dependenciesOf(job)],
+      addresses: [...networks.addressesOf(job.id)],
+    };
   };
   return {
     runJob: async (request, call) => {

@@ -78,6 +78,7 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
   }),
   ...rows('joblet.NetworkService', {
     ListNetworks: ['viewer', 'list_networks'],
+    GetNetwork: ['viewer', 'list_networks'],
     CreateNetwork: ['operator', 'create_network'],
     RemoveNetwork: ['admin', 'remove_network'],
   }),

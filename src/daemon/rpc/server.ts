@@ -18,8 +18,10 @@ import { type Refusal, Refusals } from '../audit/refusals.ts';
 import type { Builds } from '../builder/builds.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { type Credentials, describeChange, readRevoked, watchFiles } from '../credentials.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import type { Uploads } from '../jobs/uploads.ts';
 import type { Log } from '../log.ts';
+import type { Networks } from '../networks/networks.ts';
 import type { Catalogue } from '../runtimes/catalogue.ts';
 import type { Installs } from '../runtimes/installs.ts';
 import type { Runtimes } from '../runtimes/runtimes.ts';
@@ -32,10 +34,11 @@ import { FailedCalls } from './failed-calls.ts';
 import { type GrpcLimits, GrpcServer } from './grpc-server.ts';
 import type { CallRecord } from './handlers.ts';
 import { installHandlers } from './installs.ts';
-import { type JobPolicy, networks } from './job-spec.ts';
+import type { JobPolicy, NetworkNames } from './job-spec.ts';
 import { type JobParts, jobHandlers } from './jobs.ts';
 import { legacyHandlers } from './legacy.ts';
 import { type MonitoringParts, monitoringHandlers } from './monitoring.ts';
+import { networkHandlers } from './networks.ts';
 import { persistHandlers } from './persist.ts';
 import { refusedBeforehand, refusedInside } from './refused-calls.ts';
 import { runtimeHandlers } from './runtimes.ts';
@@ -43,8 +46,7 @@ import { treeHandlers } from './trees.ts';
 import { volumeHandlers } from './volumes.ts';
 import { type WorkflowParts, workflowHandlers } from './workflows.ts';
 
-export interface RpcParts
-  extends Pick<JobParts, 'jobs' | 'logs' | 'postures' | 'samples' | 'layoutKind'> {
+export interface RpcParts extends Pick<JobParts, 'logs' | 'postures' | 'samples' | 'layoutKind'> {
   readonly uploads: Uploads;
   readonly catalogue: Catalogue;
   readonly trees: Trees;
@@ -53,6 +55,8 @@ export interface RpcParts
   readonly runtimes: Runtimes;
   readonly workflows: WorkflowParts['workflows'] & Pick<Workflows, 'dependenciesOf'>;
   readonly audit: Pick<Audit, 'record' | 'recordSoon' | 'query' | 'read' | 'verify'>;
+  readonly jobs: JobParts['jobs'] & MonitoringParts['jobs'] & Pick<Jobs, 'nameOf'>;
+  readonly networks: Networks;
   readonly volumes: Parameters<typeof volumeHandlers>[0];
   readonly monitoring: Omit<MonitoringParts, 'jobs'>;
   readonly builds: Pick<Builds, 'build' | 'specification'>;
@@ -87,6 +91,7 @@ export function createRpc(all: RpcParts): Rpc {
     logs,
     uploads,
     postures,
+    networks,
     runtimes,
     samples,
     layoutKind,
@@ -100,7 +105,7 @@ export function createRpc(all: RpcParts): Rpc {
     builds,
   } = all;
   const names = async () => ({
-    networks,
+    networks: networks.names(),
     volumes: (await volumes.list()).map(({ name }) => name),
   });
   // One line for each record, not for each call: a flood would fill this log as well.
@@ -128,8 +133,9 @@ export function createRpc(all: RpcParts): Rpc {
     sampleIntervalMs: config.jobMetrics.intervalMs,
     runtimes,
     dependenciesOf: (job) => workflows.dependenciesOf(job),
+    networks,
     host: { cores: availableParallelism(), memoryBytes: totalmem(), disks: disks.length },
-    policy: policyOf(config),
+    policy: policyOf(config, networks),
     nodeId: config.server.nodeId,
   };
   server.add(JobService, {
@@ -139,7 +145,6 @@ export function createRpc(all: RpcParts): Rpc {
   server.add(JobletService, legacyHandlers(parts));
   server.add(MonitoringService, monitoringHandlers({ ...monitoring, jobs }));
   server.add(AuditService, auditHandlers(audit));
-  server.add(NetworkService, {});
   server.add(RuntimeService, {
     ...runtimeHandlers({ ...parts, ...all }),
     ...buildHandlers(builds),
@@ -148,6 +153,7 @@ export function createRpc(all: RpcParts): Rpc {
   });
   server.add(VolumeService, volumeHandlers(volumes, config.volumes));
   server.add(PersistService, persistHandlers(parts));
+  server.add(NetworkService, networkHandlers({ networks, nameOf: (id) => jobs.nameOf(id) }));
 
   let current = credentialsOf(config);
   let lastFailure = '';
@@ -232,10 +238,11 @@ function limitsOf({ grpc, joblet }: Config): GrpcLimits {
   };
 }
 
-function policyOf({ joblet, network, uploads }: Config): JobPolicy {
+function policyOf({ joblet, network, uploads }: Config, networks: NetworkNames): JobPolicy {
   return {
     ...joblet,
     defaultNetwork: network.defaultNetwork,
+    networks,
     maxUploadBytes: uploads.maxBytes,
     maxUploadFiles: uploads.maxFiles,
   };

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file joblet/networks.proto.
  */
 export const file_joblet_networks: GenFile = /*@__PURE__*/
-  fileDesc("ChVqb2JsZXQvbmV0d29ya3MucHJvdG8SBmpvYmxldCIyChRDcmVhdGVOZXR3b3JrUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBGNpZHIYAiABKAkiQwoVQ3JlYXRlTmV0d29ya1Jlc3BvbnNlEgwKBG5hbWUYASABKAkSDAoEY2lkchgCIAEoCRIOCgZicmlkZ2UYAyABKAkiJAoUUmVtb3ZlTmV0d29ya1JlcXVlc3QSDAoEbmFtZRgBIAEoCSI5ChVSZW1vdmVOZXR3b3JrUmVzcG9uc2USDwoHc3VjY2VzcxgBIAEoCBIPCgdtZXNzYWdlGAIgASgJIkgKB05ldHdvcmsSDAoEbmFtZRgBIAEoCRIMCgRjaWRyGAIgASgJEg4KBmJyaWRnZRgDIAEoCRIRCglqb2JfY291bnQYBCABKAUiLQoITmV0d29ya3MSIQoIbmV0d29ya3MYASADKAsyDy5qb2JsZXQuTmV0d29yazLkAQoOTmV0d29ya1NlcnZpY2USTAoNQ3JlYXRlTmV0d29yaxIcLmpvYmxldC5DcmVhdGVOZXR3b3JrUmVxdWVzdBodLmpvYmxldC5DcmVhdGVOZXR3b3JrUmVzcG9uc2USNgoMTGlzdE5ldHdvcmtzEhQuam9ibGV0LkVtcHR5UmVxdWVzdBoQLmpvYmxldC5OZXR3b3JrcxJMCg1SZW1vdmVOZXR3b3JrEhwuam9ibGV0LlJlbW92ZU5ldHdvcmtSZXF1ZXN0Gh0uam9ibGV0LlJlbW92ZU5ldHdvcmtSZXNwb25zZWIGcHJvdG8z", [file_joblet_common]);
+  fileDesc("ChVqb2JsZXQvbmV0d29ya3MucHJvdG8SBmpvYmxldCJXChRDcmVhdGVOZXR3b3JrUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBGNpZHIYAiABKAkSIwoaYmFuZHdpZHRoX2J5dGVzX3Blcl9zZWNvbmQYyAEgASgDIiEKEUdldE5ldHdvcmtSZXF1ZXN0EgwKBG5hbWUYASABKAkiUwoVQ3JlYXRlTmV0d29ya1Jlc3BvbnNlEgwKBG5hbWUYASABKAkSDAoEY2lkchgCIAEoCRIOCgZicmlkZ2UYAyABKAkSDgoFY2lkcjYYyAEgASgJIiQKFFJlbW92ZU5ldHdvcmtSZXF1ZXN0EgwKBG5hbWUYASABKAkiOQoVUmVtb3ZlTmV0d29ya1Jlc3BvbnNlEg8KB3N1Y2Nlc3MYASABKAgSDwoHbWVzc2FnZRgCIAEoCSLrAQoHTmV0d29yaxIMCgRuYW1lGAEgASgJEgwKBGNpZHIYAiABKAkSDgoGYnJpZGdlGAMgASgJEhEKCWpvYl9jb3VudBgEIAEoBRIQCgdidWlsdGluGMgBIAEoCBIOCgVwZWVycxjJASABKAgSIwoaYmFuZHdpZHRoX2J5dGVzX3Blcl9zZWNvbmQYygEgASgDEg4KBWNpZHI2GMsBIAEoCRIQCgdnYXRld2F5GMwBIAEoCRIVCgxjcmVhdGVkX3RpbWUYzQEgASgJEiEKBGpvYnMYzgEgAygLMhIuam9ibGV0Lk5ldHdvcmtKb2IiOwoKTmV0d29ya0pvYhIMCgR1dWlkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJIi0KCE5ldHdvcmtzEiEKCG5ldHdvcmtzGAEgAygLMg8uam9ibGV0Lk5ldHdvcmsyngIKDk5ldHdvcmtTZXJ2aWNlEkwKDUNyZWF0ZU5ldHdvcmsSHC5qb2JsZXQuQ3JlYXRlTmV0d29ya1JlcXVlc3QaHS5qb2JsZXQuQ3JlYXRlTmV0d29ya1Jlc3BvbnNlEjYKDExpc3ROZXR3b3JrcxIULmpvYmxldC5FbXB0eVJlcXVlc3QaEC5qb2JsZXQuTmV0d29ya3MSOAoKR2V0TmV0d29yaxIZLmpvYmxldC5HZXROZXR3b3JrUmVxdWVzdBoPLmpvYmxldC5OZXR3b3JrEkwKDVJlbW92ZU5ldHdvcmsSHC5qb2JsZXQuUmVtb3ZlTmV0d29ya1JlcXVlc3QaHS5qb2JsZXQuUmVtb3ZlTmV0d29ya1Jlc3BvbnNlYgZwcm90bzM", [file_joblet_common]);
 
 /**
  * A network to make.
@@ -35,6 +35,13 @@ export type CreateNetworkRequest = Message<"joblet.CreateNetworkRequest"> & {
    * @generated from field: string cidr = 2;
    */
   cidr: string;
+
+  /**
+   * What each of its jobs may send, and receive, in bytes a second; 0 is no limit.
+   *
+   * @generated from field: int64 bandwidth_bytes_per_second = 200;
+   */
+  bandwidthBytesPerSecond: bigint;
 };
 
 /**
@@ -43,6 +50,27 @@ export type CreateNetworkRequest = Message<"joblet.CreateNetworkRequest"> & {
  */
 export const CreateNetworkRequestSchema: GenMessage<CreateNetworkRequest> = /*@__PURE__*/
   messageDesc(file_joblet_networks, 0);
+
+/**
+ * Which network to show.
+ *
+ * @generated from message joblet.GetNetworkRequest
+ */
+export type GetNetworkRequest = Message<"joblet.GetNetworkRequest"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message joblet.GetNetworkRequest.
+ * Use `create(GetNetworkRequestSchema)` to create a new message.
+ */
+export const GetNetworkRequestSchema: GenMessage<GetNetworkRequest> = /*@__PURE__*/
+  messageDesc(file_joblet_networks, 1);
 
 /**
  * A network that was made.
@@ -65,11 +93,18 @@ export type CreateNetworkResponse = Message<"joblet.CreateNetworkResponse"> & {
   cidr: string;
 
   /**
-   * The host's bridge that carries it.
+   * The host's device that carries it.
    *
    * @generated from field: string bridge = 3;
    */
   bridge: string;
+
+  /**
+   * Its range of IPv6 addresses; empty where the host has no IPv6.
+   *
+   * @generated from field: string cidr6 = 200;
+   */
+  cidr6: string;
 };
 
 /**
@@ -77,7 +112,7 @@ export type CreateNetworkResponse = Message<"joblet.CreateNetworkResponse"> & {
  * Use `create(CreateNetworkResponseSchema)` to create a new message.
  */
 export const CreateNetworkResponseSchema: GenMessage<CreateNetworkResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_networks, 1);
+  messageDesc(file_joblet_networks, 2);
 
 /**
  * Which network to remove.
@@ -98,7 +133,7 @@ export type RemoveNetworkRequest = Message<"joblet.RemoveNetworkRequest"> & {
  * Use `create(RemoveNetworkRequestSchema)` to create a new message.
  */
 export const RemoveNetworkRequestSchema: GenMessage<RemoveNetworkRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_networks, 2);
+  messageDesc(file_joblet_networks, 3);
 
 /**
  * A network that was removed.
@@ -126,7 +161,7 @@ export type RemoveNetworkResponse = Message<"joblet.RemoveNetworkResponse"> & {
  * Use `create(RemoveNetworkResponseSchema)` to create a new message.
  */
 export const RemoveNetworkResponseSchema: GenMessage<RemoveNetworkResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_networks, 3);
+  messageDesc(file_joblet_networks, 4);
 
 /**
  * A network.
@@ -149,18 +184,67 @@ export type Network = Message<"joblet.Network"> & {
   cidr: string;
 
   /**
-   * The host's bridge that carries it; empty when it has none.
+   * The host's device that carries it; empty when it has none.
    *
    * @generated from field: string bridge = 3;
    */
   bridge: string;
 
   /**
-   * Jobs attached to it now.
+   * Jobs on it that have not ended, those that wait included.
    *
    * @generated from field: int32 job_count = 4;
    */
   jobCount: number;
+
+  /**
+   * It is the daemon's own, and cannot be removed.
+   *
+   * @generated from field: bool builtin = 200;
+   */
+  builtin: boolean;
+
+  /**
+   * Its jobs reach each other.
+   *
+   * @generated from field: bool peers = 201;
+   */
+  peers: boolean;
+
+  /**
+   * What each of its jobs may send, and receive, in bytes a second; 0 is no limit.
+   *
+   * @generated from field: int64 bandwidth_bytes_per_second = 202;
+   */
+  bandwidthBytesPerSecond: bigint;
+
+  /**
+   * Its range of IPv6 addresses; empty when it has none.
+   *
+   * @generated from field: string cidr6 = 203;
+   */
+  cidr6: string;
+
+  /**
+   * Where its jobs find the names of each other; empty when it has no addresses.
+   *
+   * @generated from field: string gateway = 204;
+   */
+  gateway: string;
+
+  /**
+   * When it was made, RFC 3339; empty for one that always was.
+   *
+   * @generated from field: string created_time = 205;
+   */
+  createdTime: string;
+
+  /**
+   * The jobs that are attached to it; GetNetwork says them.
+   *
+   * @generated from field: repeated joblet.NetworkJob jobs = 206;
+   */
+  jobs: NetworkJob[];
 };
 
 /**
@@ -168,7 +252,42 @@ export type Network = Message<"joblet.Network"> & {
  * Use `create(NetworkSchema)` to create a new message.
  */
 export const NetworkSchema: GenMessage<Network> = /*@__PURE__*/
-  messageDesc(file_joblet_networks, 4);
+  messageDesc(file_joblet_networks, 5);
+
+/**
+ * A job that is attached to a network.
+ *
+ * @generated from message joblet.NetworkJob
+ */
+export type NetworkJob = Message<"joblet.NetworkJob"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * Its name, which others of the network find it by; may be empty.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Its addresses.
+   *
+   * @generated from field: repeated string addresses = 3;
+   */
+  addresses: string[];
+};
+
+/**
+ * Describes the message joblet.NetworkJob.
+ * Use `create(NetworkJobSchema)` to create a new message.
+ */
+export const NetworkJobSchema: GenMessage<NetworkJob> = /*@__PURE__*/
+  messageDesc(file_joblet_networks, 6);
 
 /**
  * A list of networks.
@@ -189,7 +308,7 @@ export type Networks = Message<"joblet.Networks"> & {
  * Use `create(NetworksSchema)` to create a new message.
  */
 export const NetworksSchema: GenMessage<Networks> = /*@__PURE__*/
-  messageDesc(file_joblet_networks, 5);
+  messageDesc(file_joblet_networks, 7);
 
 /**
  * Makes, lists and removes networks.
@@ -216,6 +335,16 @@ export const NetworkService: GenService<{
     methodKind: "unary";
     input: typeof EmptyRequestSchema;
     output: typeof NetworksSchema;
+  },
+  /**
+   * One network, with the jobs that are attached to it.
+   *
+   * @generated from rpc joblet.NetworkService.GetNetwork
+   */
+  getNetwork: {
+    methodKind: "unary";
+    input: typeof GetNetworkRequestSchema;
+    output: typeof NetworkSchema;
   },
   /**
    * Removes a network that no job uses.

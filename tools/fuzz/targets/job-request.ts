@@ -33,6 +33,10 @@ const policy: JobPolicy = {
   graceMs: 100,
   validateCommands: false,
   defaultNetwork: 'isolated',
+  networks: {
+    has: (name) => ['none', 'isolated', 'bridge'].includes(name),
+    names: () => ['none', 'isolated', 'bridge'],
+  },
   maxUploadBytes: 1000,
   maxUploadFiles: 10,
 };
@@ -43,6 +47,7 @@ const facts = {
   work: { kind: 'memory', bytes: MB, copyFrom: '' },
   idRange: 655_360,
   cgroups: [],
+  network: undefined,
   logDirectory: '/logs/x',
   logSegmentBytes: MB,
   logQuotaBytes: 0,

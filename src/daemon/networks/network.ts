@@ -1,0 +1,34 @@
+// A network: a range of addresses, and who reaches whom in it.
+
+import type { Cidr } from '../../shared/cidr.ts';
+
+/** `none` is no network: a job on it has its loopback and nothing else. */
+export const NO_NETWORK = 'none';
+
+/** Bytes a second: from what a packet now and then takes, to what no link of a host carries. */
+export const MIN_BANDWIDTH = 1024;
+export const MAX_BANDWIDTH = 128 * 1024 ** 3;
+
+export interface Network {
+  readonly name: string;
+  /** From 1; the names of its interfaces come from it. */
+  readonly number: number;
+  readonly cidr: Cidr;
+  /** Whether its jobs reach each other. */
+  readonly peers: boolean;
+  /** Made by the daemon itself, and never removed. */
+  readonly isBuiltin: boolean;
+  /** What each job may send and receive, in each direction; 0 is no limit. */
+  readonly bytesPerSecond: number;
+  readonly createdAtMs: number;
+}
+
+/** What a job has of its network. */
+export interface Attachment {
+  readonly jobId: string;
+  readonly network: string;
+  /** As a number. */
+  readonly address: number;
+  /** The host's end. */
+  readonly interface: string;
+}

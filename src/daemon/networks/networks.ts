@@ -1,0 +1,591 @@
+// The networks of this node: the only owner of their rows, of the host's part of them, and of what jobs
+// have of them. The host's part is made when the first job needs it and goes when no job does.
+
+import { createHash } from 'node:crypto';
+import {
+  address6,
+  type Cidr,
+  candidates,
+  findFree,
+  formatAddress,
+  formatCidr,
+  localPrefix,
+  network6,
+  overlaps,
+  parseCidr,
+  sizeOf,
+} from '../../shared/cidr.ts';
+import { JobletError, messageOf } from '../../shared/errors.ts';
+import { checkName } from '../../shared/names.ts';
+import type { Actor } from '../audit/record.ts';
+import type { HostNetwork } from '../linux/host-network.ts';
+import type { AttachPort } from '../linux/launcher.ts';
+import type { Log } from '../log.ts';
+import { type Attachment, type Network, NO_NETWORK } from './network.ts';
+import { formatRules, gatewaysOf, interfacesOf, replacing } from './rules.ts';
+import { type Slot, Slots, Unattached } from './slots.ts';
+import type { NetworkStore } from './store.ts';
+
+export interface NetworksConfig {
+  /** What this daemon is told apart by from others on the host: the path of its state. */
+  readonly instance: string;
+  readonly defaultNetwork: string;
+  /** Where the built-in networks lie; undefined lets them be found. */
+  readonly cidrs: Readonly<Record<string, Cidr | undefined>>;
+  readonly maxCustom: number;
+}
+
+export interface NetworksParts {
+  readonly config: NetworksConfig;
+  readonly store: NetworkStore;
+  readonly port: AttachPort;
+  readonly host: HostNetwork;
+  /** Jobs on a network that have not ended. */
+  readonly usersOf: (name: string) => number;
+  readonly log: Log;
+}
+
+export interface NetworkWish {
+  readonly name: string;
+  readonly cidr: string;
+  readonly bytesPerSecond: number;
+}
+
+/** A network as it is shown. */
+export interface NetworkView {
+  readonly name: string;
+  /** Empty where it has none yet. */
+  readonly cidr: string;
+  readonly cidr6: string;
+  readonly gateway: string;
+  readonly bridge: string;
+  readonly isBuiltin: boolean;
+  readonly peers: boolean;
+  readonly jobCount: number;
+  readonly bytesPerSecond: number;
+  readonly createdAtMs: number;
+}
+
+/** What a launch plan says of a job's network. */
+export interface JobNetwork {
+  readonly key: string;
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly nameServers: readonly string[];
+}
+
+/** Networks that are always there. */
+const BUILTIN: readonly { readonly name: string; readonly peers: boolean; readonly usual: Cidr }[] =
+  [
+    { name: 'isolated', peers: false, usual: { first: 0xac150000, prefix: 16 } }, // 172.21.0.0/16
+    { name: 'bridge', peers: true, usual: { first: 0xac140000, prefix: 16 } }, // 172.20.0.0/16
+  ];
+
+/** Nobody's, though they are there or were elsewhere. */
+const RESERVED = [NO_NETWORK, 'host', 'default'];
+
+/** The kernel's names of interfaces have 15 characters: 6 of the daemon, 5 of the network, 4 for each. */
+const MAX_NUMBER = 999;
+const INTERFACES = 36 ** 4;
+
+/** A job that holds a place in a network. */
+interface Held {
+  readonly attachment: Attachment;
+  readonly slots: Slots;
+}
+
+/** What this launcher has given to a job. */
+interface Lent {
+  readonly slot: Slot;
+  readonly slots: Slots;
+  readonly jobId: string;
+  /** The job did not end in order: nothing of it is used again. */
+  doomed: boolean;
+}
+
+export class Networks {
+  readonly #parts: NetworksParts;
+  readonly #id: string;
+  readonly #networks = new Map<string, Network>();
+  readonly #slots = new Map<string, Slots>();
+  readonly #held = new Map<string, Held>();
+  readonly #lent = new Map<string, Lent>();
+  #interface = Math.floor(Math.random() * INTERFACES);
+  #prepared: Promise<void> | undefined;
+  /** Changes of the host, one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: NetworksParts) {
+    this.#parts = parts;
+    this.#id = idOf(parts.config.instance);
+    for (const network of parts.store.networks()) this.#networks.set(network.name, network);
+    for (const attachment of parts.store.attachments()) {
+      const network = this.#networks.get(attachment.network);
+      if (network === undefined) continue;
+      const slots = this.#slotsOf(network);
+      slots.retake(attachment.address);
+      this.#held.set(attachment.jobId, { attachment, slots });
+    }
+  }
+
+  /** Makes the host ready, where jobs will need it soon. */
+  start(): void {
+    const { config, log } = this.#parts;
+    if (config.defaultNetwork === NO_NETWORK && this.#held.size === 0) return;
+    const network = this.#networks.get(config.defaultNetwork);
+    void this.#prepare()
+      .then(() => network && this.#slotsOf(network).fill())
+      .catch((error: unknown) =>
+        log.warn('jobs have no network but their loopback until this is repaired', {
+          why: messageOf(error),
+        }),
+      );
+  }
+
+  /** Gives up what no job needs. Jobs that run keep their network. */
+  async stop(): Promise<void> {
+    const { host, log } = this.#parts;
+    for (const slots of this.#slots.values()) slots.close();
+    if (this.#prepared === undefined || this.#held.size > 0) return;
+    await this.#prepared.catch(() => {});
+    try {
+      await host.changeRules(replacing(this.#table));
+      await host.changeLinks([
+        ...this.#all().flatMap((network) => this.#routesOf(network, 'del')),
+        ...this.#bridges().map((name) => `link del ${name}`),
+      ]);
+      host.unforward();
+    } catch (error) {
+      log.warn('the networks could not be taken off the host', { why: messageOf(error) });
+    }
+  }
+
+  /** Whether jobs can be attached to it; `none` is always there. */
+  has(name: string): boolean {
+    return name === NO_NETWORK || this.#networks.has(name) || isBuiltin(name);
+  }
+
+  names(): string[] {
+    const builtin = BUILTIN.map(({ name }) => name);
+    return [...new Set([NO_NETWORK, ...builtin, ...this.#networks.keys()])];
+  }
+
+  list(): NetworkView[] {
+    const views = this.names().map((name) => this.#viewOf(name));
+    return views.toSorted(
+      (a, b) => Number(b.isBuiltin) - Number(a.isBuiltin) || compare(a.name, b.name),
+    );
+  }
+
+  /** Throws `not-found`. */
+  get(name: string): NetworkView {
+    if (!this.has(name)) throw notFound(name, this.names());
+    return this.#viewOf(name);
+  }
+
+  /** Makes a network whose jobs reach each other. */
+  create(wish: NetworkWish, who: Actor): Promise<NetworkView> {
+    return this.#inTurn(async () => {
+      const cidr = this.#checked(wish);
+      await this.#define();
+      await this.#checkRoom(cidr);
+      const network: Network = {
+        name: wish.name,
+        number: this.#freeNumber(),
+        cidr,
+        peers: true,
+        isBuiltin: false,
+        bytesPerSecond: wish.bytesPerSecond,
+        createdAtMs: Date.now(),
+      };
+      await this.#parts.store.add(network, who);
+      this.#networks.set(network.name, network);
+      // The host's part of it is made with the first job, or now where there are others.
+      if (this.#prepared !== undefined) await this.#apply();
+      this.#parts.log.info('network created', { network: network.name, cidr: formatCidr(cidr) });
+      return this.#viewOf(network.name);
+    });
+  }
+
+  /** Removes a network that no job uses. */
+  remove(name: string, who: Actor): Promise<void> {
+    return this.#inTurn(async () => {
+      const { store, host, usersOf, log } = this.#parts;
+      if (name === NO_NETWORK || isBuiltin(name)) {
+        throw new JobletError('wrong-state', `network ${name} is built in and cannot be removed`);
+      }
+      const network = this.#networks.get(name);
+      if (network === undefined) throw notFound(name, this.names());
+      const jobs = usersOf(name);
+      if (jobs > 0) {
+        throw new JobletError(
+          'wrong-state',
+          `network ${name} is in use by ${jobs} ${jobs === 1 ? 'job' : 'jobs'} (waiting ones too); stop them first`,
+        );
+      }
+      await store.remove(name, Date.now(), who);
+      this.#networks.delete(name);
+      this.#slots.get(name)?.close();
+      this.#slots.delete(name);
+      if (this.#prepared !== undefined) {
+        await this.#apply();
+        await host.changeLinks(this.#routesOf(network, 'del'));
+      }
+      log.info('network removed', { network: name });
+    });
+  }
+
+  /** Attaches a job. Undefined for a job on no network. Throws what is in the way. */
+  async take(jobId: string, name: string, bytesPerSecond: number): Promise<JobNetwork | undefined> {
+    if (name === NO_NETWORK) return undefined;
+    await this.#prepare().catch((cause: unknown) => {
+      throw new Unattached(messageOf(cause), 'ENETDOWN');
+    });
+    const network = this.#networks.get(name);
+    if (network === undefined) throw notFound(name, this.names());
+    const slots = this.#slotsOf(network);
+    const slot = await slots.take(bytesPerSecond);
+    const attachment = { jobId, network: name, address: slot.address, interface: slot.key };
+    this.#held.set(jobId, { attachment, slots });
+    this.#lent.set(slot.key, { slot, slots, jobId, doomed: false });
+    this.#parts.store.attach(attachment);
+    return {
+      key: slot.key,
+      name,
+      addresses: this.#addressesOf(network, slot.address),
+      nameServers: [],
+    };
+  }
+
+  /**
+   * Gives back what a job has. `inOrder` says that the launcher cleared up behind it; doing it twice
+   * does no harm.
+   */
+  release(jobId: string, inOrder: boolean): void {
+    const held = this.#held.get(jobId);
+    if (held === undefined) return;
+    this.#held.delete(jobId);
+    this.#parts.store.detach(jobId);
+    const { interface: key, address } = held.attachment;
+    const lent = this.#lent.get(key);
+    // What an earlier launcher gave is gone with the job; what this one gave it says itself.
+    if (lent === undefined) held.slots.rest(address);
+    else if (!inOrder) {
+      lent.doomed = true;
+      this.#parts.port.detach(key);
+    }
+  }
+
+  /** Gives back what jobs had that are not known any more. */
+  sweep(known: ReadonlySet<string>): void {
+    for (const jobId of this.#held.keys()) if (!known.has(jobId)) this.release(jobId, false);
+  }
+
+  /** The addresses of a job that is attached. */
+  addressesOf(jobId: string): readonly string[] {
+    const attachment = this.#held.get(jobId)?.attachment;
+    const network = attachment && this.#networks.get(attachment.network);
+    return network === undefined ? [] : this.#addressesOf(network, attachment?.address ?? 0);
+  }
+
+  /** The jobs that are attached to a network. */
+  membersOf(name: string): { readonly jobId: string; readonly addresses: readonly string[] }[] {
+    return [...this.#held.values()]
+      .filter(({ attachment }) => attachment.network === name)
+      .map(({ attachment: { jobId } }) => ({ jobId, addresses: this.addressesOf(jobId) }));
+  }
+
+  /** The launcher says what became of what a job had. */
+  detached(key: string, unused: boolean): void {
+    const lent = this.#lent.get(key);
+    if (lent === undefined) return;
+    this.#lent.delete(key);
+    if (unused && !lent.doomed) lent.slots.giveBack(lent.slot);
+    else if (unused) lent.slots.drop(lent.slot);
+    else lent.slots.rest(lent.slot.address);
+  }
+
+  /** The launcher died: what waited is gone, and what jobs have goes with them. */
+  launcherReplaced(): void {
+    for (const slots of this.#slots.values()) slots.lose();
+    for (const { slot, slots, jobId } of this.#lent.values()) {
+      if (!this.#held.has(jobId)) slots.rest(slot.address);
+    }
+    this.#lent.clear();
+  }
+
+  get #table(): string {
+    return `joblet_${this.#id}`;
+  }
+
+  get #prefix6(): string {
+    return this.#parts.host.hasIpv6 ? localPrefix(this.#parts.config.instance) : '';
+  }
+
+  #all(): Network[] {
+    return [...this.#networks.values()];
+  }
+
+  #bridgeOf({ number }: Pick<Network, 'number'>): string {
+    return `${this.#id}n${number}`;
+  }
+
+  /** The devices of networks, ours and those that are left of removed ones, without the jobs'. */
+  #bridges(): string[] {
+    return this.#parts.host
+      .devicesOf(`${this.#id}n`)
+      .filter((name) => /n\d+$/.test(name.slice(this.#id.length)));
+  }
+
+  #addressesOf({ number }: Network, address: number): string[] {
+    const v4 = formatAddress(address);
+    return this.#prefix6 === '' ? [v4] : [v4, address6(this.#prefix6, number, address)];
+  }
+
+  #slotsOf(network: Network): Slots {
+    const known = this.#slots.get(network.name);
+    if (known !== undefined) return known;
+    const slots = new Slots(network, this.#prefix6, this.#parts.port, () => {
+      this.#interface = (this.#interface + 1) % INTERFACES;
+      return `${interfacesOf(this.#id, network)}${this.#interface.toString(36)}`;
+    });
+    this.#slots.set(network.name, slots);
+    return slots;
+  }
+
+  #viewOf(name: string): NetworkView {
+    const network = this.#networks.get(name);
+    const jobCount = this.#parts.usersOf(name);
+    if (network === undefined) {
+      const none = {
+        cidr: '',
+        cidr6: '',
+        gateway: '',
+        bridge: '',
+        bytesPerSecond: 0,
+        createdAtMs: 0,
+      };
+      return { name, ...none, isBuiltin: true, peers: name === 'bridge', jobCount };
+    }
+    const { number, cidr, peers, isBuiltin: builtin, bytesPerSecond, createdAtMs } = network;
+    return {
+      name,
+      cidr: formatCidr(cidr),
+      cidr6: this.#prefix6 === '' ? '' : `${network6(this.#prefix6, number)}::/64`,
+      gateway: formatAddress(cidr.first + 1),
+      bridge: this.#bridgeOf(network),
+      isBuiltin: builtin,
+      peers,
+      jobCount,
+      bytesPerSecond,
+      createdAtMs,
+    };
+  }
+
+  #checked({ name, cidr: text }: NetworkWish): Cidr {
+    const problem = RESERVED.includes(name) ? 'is taken' : checkName(name);
+    const cidr = parseCidr(text);
+    const problems = [
+      ...(problem === undefined ? [] : [{ field: 'name', message: problem }]),
+      ...(typeof cidr === 'string' ? [{ field: 'cidr', message: cidr }] : []),
+    ];
+    if (problems.length > 0 || typeof cidr === 'string') {
+      throw new JobletError(
+        'invalid',
+        problems.map((each) => `${each.field} ${each.message}`).join('; '),
+        {
+          problems,
+        },
+      );
+    }
+    if (this.#networks.has(name) || isBuiltin(name)) {
+      throw new JobletError('exists', `network ${name} exists already`, { about: 'name' });
+    }
+    const custom = this.#all().filter((network) => !network.isBuiltin).length;
+    const most = this.#parts.config.maxCustom;
+    if (custom >= most) {
+      throw new JobletError(
+        'exhausted',
+        `there are ${custom} networks already, of at most ${most} (network.max_custom_networks)`,
+      );
+    }
+    return cidr;
+  }
+
+  async #checkRoom(cidr: Cidr): Promise<void> {
+    const other = this.#all().find((network) => overlaps(network.cidr, cidr));
+    const text = formatCidr(cidr);
+    if (other !== undefined) {
+      const message = `${text} overlaps ${formatCidr(other.cidr)} of network ${other.name}; use another range`;
+      throw new JobletError('invalid', `cidr ${message}`, {
+        problems: [{ field: 'cidr', message }],
+      });
+    }
+    for (const [range, owner] of await this.#hostRanges()) {
+      if (!overlaps(range, cidr)) continue;
+      const message = `${text} overlaps ${formatCidr(range)}, ${owner} of this host; use another range`;
+      throw new JobletError('invalid', `cidr ${message}`, {
+        problems: [{ field: 'cidr', message }],
+      });
+    }
+  }
+
+  /** Ranges that the host uses itself. */
+  async #hostRanges(): Promise<[range: Cidr, owner: string][]> {
+    const { devices, routes } = await this.#parts.host.readRanges();
+    const ours = new Set(this.#all().map(({ cidr }) => formatCidr(cidr)));
+    const isOurs = (device: string) => device.startsWith(`${this.#id}n`);
+    const found: [string, string][] = [
+      ...devices
+        .filter(({ name }) => !isOurs(name))
+        .flatMap(({ name, addresses }) =>
+          addresses.map((text): [string, string] => [text, `an address at ${name}`]),
+        ),
+      ...routes
+        .filter(({ to, device }) => !ours.has(to) && !isOurs(device))
+        .map(({ to, device }): [string, string] => [to, `a route${device && ` by ${device}`}`]),
+    ];
+    return found.flatMap(([text, owner]) => {
+      const range = rangeOf(text);
+      return range === undefined ? [] : [[range, owner] as [Cidr, string]];
+    });
+  }
+
+  #freeNumber(): number {
+    const taken = new Set(this.#all().map(({ number }) => number));
+    for (let number = 1; number <= MAX_NUMBER; number++) if (!taken.has(number)) return number;
+    throw new JobletError('exhausted', `there are ${MAX_NUMBER} networks already`);
+  }
+
+  /** Gives the built-in networks their ranges, once. */
+  async #define(): Promise<void> {
+    if (BUILTIN.every(({ name }) => this.#networks.has(name))) return;
+    const hostRanges = (await this.#hostRanges()).map(([range]) => range);
+    for (const { name, peers, usual } of BUILTIN) {
+      if (this.#networks.has(name)) continue;
+      const wanted = this.#parts.config.cidrs[name];
+      const others = [...hostRanges, ...this.#all().map(({ cidr }) => cidr)];
+      const cidr = findFree(wanted === undefined ? candidates(usual) : [wanted], others);
+      if (cidr === undefined) {
+        throw new JobletError(
+          'unavailable',
+          wanted === undefined
+            ? `no private range is free for the network ${name}; set network.${name}Cidr`
+            : `network.${name}Cidr ${formatCidr(wanted)} overlaps what this host uses; choose another range`,
+        );
+      }
+      const network: Network = {
+        name,
+        number: this.#freeNumber(),
+        cidr,
+        peers,
+        isBuiltin: true,
+        bytesPerSecond: 0,
+        createdAtMs: Date.now(),
+      };
+      await this.#parts.store.add(network);
+      this.#networks.set(name, network);
+    }
+  }
+
+  #prepare(): Promise<void> {
+    this.#prepared ??= this.#inTurn(async () => {
+      await this.#define();
+      this.#parts.host.forward();
+      await this.#apply();
+    }).catch((error: unknown) => {
+      this.#prepared = undefined;
+      throw error;
+    });
+    return this.#prepared;
+  }
+
+  /** Brings the host to what is wanted: devices and routes that are missing, then all rules at once. */
+  async #apply(): Promise<void> {
+    const { host } = this.#parts;
+    const bridges = new Set(this.#all().map((network) => this.#bridgeOf(network)));
+    const found = this.#bridges();
+    const missing = this.#all().filter((network) => !found.includes(this.#bridgeOf(network)));
+    const strays = found.filter((name) => !bridges.has(name));
+    const rules = formatRules({
+      table: this.#table,
+      interfaces: this.#id,
+      prefix6: this.#prefix6,
+      networks: this.#all(),
+      namesPort: 0,
+      forwardsForUs: host.forwardsForUs,
+    });
+    // Rules first: there is no moment at which a device is there without them.
+    await host.changeRules(rules);
+    const changes = [
+      ...strays.map((name) => `link del ${name}`),
+      ...missing.flatMap((network) => this.#deviceOf(network)),
+    ];
+    if (changes.length > 0) await host.changeLinks(changes);
+    const inForce = await host.readRules(this.#table);
+    if (!inForce.includes('jump from_job') || !inForce.includes('goto refuse')) {
+      throw new JobletError('unavailable', 'the kernel does not have the rules that it was given');
+    }
+  }
+
+  /** What holds the gateway's addresses. Nothing is ever sent through it. */
+  #deviceOf(network: Network): string[] {
+    const name = this.#bridgeOf(network);
+    return [
+      `link add ${name} type bridge`,
+      // In a step of its own: a device that is up has its link-local address already.
+      ...(this.#prefix6 === '' ? [] : [`link set ${name} addrgenmode none`]),
+      `link set ${name} arp off`,
+      `link set ${name} up`,
+      ...gatewaysOf(this.#prefix6, network).map(([family, address]) =>
+        family === 'ip'
+          ? `address add ${address}/32 dev ${name}`
+          : `address add ${address}/128 dev ${name} nodad`,
+      ),
+      ...this.#routesOf(network, 'replace'),
+    ];
+  }
+
+  /** What is sent to an address that no job has goes nowhere, and not out of the host. */
+  #routesOf({ cidr, number }: Network, verb: 'replace' | 'del'): string[] {
+    const v4 = `route ${verb} unreachable ${formatCidr(cidr)}`;
+    return this.#prefix6 === ''
+      ? [v4]
+      : [v4, `route ${verb} unreachable ${network6(this.#prefix6, number)}::/64`];
+  }
+
+  #inTurn<T>(body: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(body, body);
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+}
+
+/** Begins all names of this daemon on the host: 6 characters. */
+function idOf(instance: string): string {
+  const hash = createHash('sha256').update(instance).digest().readUInt32BE() % 36 ** 4;
+  return `jl${hash.toString(36).padStart(4, '0')}`;
+}
+
+function isBuiltin(name: string): boolean {
+  return BUILTIN.some((each) => each.name === name);
+}
+
+function notFound(name: string, names: readonly string[]): JobletError {
+  return new JobletError('not-found', `network not found: ${name}; there is ${names.join(', ')}`, {
+    about: 'network',
+  });
+}
+
+/** A range of the host's, whatever it is; undefined for what is none. */
+function rangeOf(text: string): Cidr | undefined {
+  const match = /^(\d+)\.(\d+)\.(\d+)\.(\d+)\/(\d+)$/.exec(text);
+  if (match === null) return undefined;
+  const address = match.slice(1, 5).reduce((sum, part) => sum * 256 + Number(part), 0);
+  const prefix = Number(match[5]);
+  return { first: address - (address % sizeOf({ first: 0, prefix })), prefix };
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,62 @@
+// NetworkService: translates between messages and the networks of this node.
+
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { NetworkSchema, NetworkService } from '../../gen/joblet/networks_pb.ts';
+import { invalid } from '../../shared/errors.ts';
+import { formatBytes } from '../../shared/units.ts';
+import { MAX_BANDWIDTH, MIN_BANDWIDTH } from '../networks/network.ts';
+import type { Networks, NetworkView } from '../networks/networks.ts';
+import type { Handlers } from './handlers.ts';
+import { rfc3339 } from './job-view.ts';
+
+export interface NetworkParts {
+  readonly networks: Pick<Networks, 'list' | 'get' | 'create' | 'remove' | 'membersOf'>;
+  /** The name of a job, or an empty one. */
+  readonly nameOf: (jobId: string) => string;
+}
+
+export function networkHandlers({
+  networks,
+  nameOf,
+}: NetworkParts): Handlers<typeof NetworkService> {
+  return {
+    createNetwork: async ({ name, cidr, bandwidthBytesPerSecond }, { identity }) => {
+      const bytesPerSecond = Number(bandwidthBytesPerSecond);
+      if (
+        bytesPerSecond !== 0 &&
+        !(bytesPerSecond >= MIN_BANDWIDTH && bytesPerSecond <= MAX_BANDWIDTH)
+      ) {
+        const message = `is from ${formatBytes(MIN_BANDWIDTH)} to ${formatBytes(MAX_BANDWIDTH)} a second; 0 is no limit`;
+        throw invalid([{ field: 'bandwidth_bytes_per_second', message }]);
+      }
+      const made = await networks.create({ name, cidr, bytesPerSecond }, identity);
+      return { name: made.name, cidr: made.cidr, bridge: made.bridge, cidr6: made.cidr6 };
+    },
+
+    listNetworks: async () => ({ networks: networks.list().map(toNetwork) }),
+
+    getNetwork: async ({ name }) => {
+      const jobs = networks.membersOf(name).map(({ jobId, addresses }) => ({
+        uuid: jobId,
+        name: nameOf(jobId),
+        addresses: [...addresses],
+      }));
+      return { ...toNetwork(networks.get(name)), jobs };
+    },
+
+    removeNetwork: async ({ name }, { identity }) => {
+      await networks.remove(name, identity);
+      return { success: true, message: `Network '${name}' removed successfully` };
+    },
+  };
+}
+
+function toNetwork(view: NetworkView) {
+  const { name, cidr, cidr6, bridge, gateway, peers, jobCount } = view;
+  return {
+    ...{ name, cidr, cidr6, bridge, gateway, peers, jobCount },
+    builtin: view.isBuiltin,
+    bandwidthBytesPerSecond: BigInt(view.bytesPerSecond),
+    createdTime: view.isBuiltin ? '' : rfc3339(view.createdAtMs),
+  } satisfies MessageInitShape<typeof NetworkSchema>;
+}

@@ -1,0 +1,132 @@
+// An outside world for the daemons of a test file that is a host of its own (own-host.ts): namespaces
+// behind links, in which programs answer and say who came.
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import path from 'node:path';
+import { createInterface, type Interface } from 'node:readline';
+import type { Connection } from '../src/client/connection.ts';
+import type { JobRequest } from '../src/client/messages.ts';
+import { finish } from './job-calls.ts';
+
+const PROBES = path.join(import.meta.dirname, 'probes/network');
+
+/** The program by which jobs try what they reach. */
+const REACH = { path: 'reach.py', content: readFileSync(path.join(PROBES, 'reach.py')) };
+
+const MARK_PORT = 9;
+const MARK = `tcp ${MARK_PORT} `;
+
+/** Where a world lies; the host has the same with 1 at the end. */
+export interface WorldPlace {
+  readonly name: string;
+  readonly v4: string;
+  readonly v6: string;
+}
+
+export class World {
+  readonly place: WorldPlace;
+  readonly #child: ChildProcess;
+  readonly #lines: Interface;
+  readonly #said: string[] = [];
+
+  constructor(place: WorldPlace, child: ChildProcess) {
+    this.place = place;
+    this.#child = child;
+    if (child.stdout === null) throw new Error('the world has no output');
+    this.#lines = createInterface(child.stdout);
+    this.#lines.on('line', (line) => this.#said.push(line));
+  }
+
+  /** Resolves when it answers. */
+  async ready(): Promise<void> {
+    await once(this.#lines, 'line');
+  }
+
+  /** What arrived since this was asked the last time. */
+  async arrived(): Promise<string[]> {
+    await Promise.all([this.#marked(this.place.v4), this.#marked(this.place.v6)]);
+    return this.#said.splice(0).filter((line) => line !== 'ready' && !line.startsWith(MARK));
+  }
+
+  /** Resolves when it has said that somebody came to the port for marks: all before is said then. */
+  async #marked(address: string): Promise<void> {
+    const said = new Promise<void>((resolve) => {
+      const look = (line: string) => {
+        if (!line.startsWith(MARK) || line.includes(':') !== address.includes(':')) return;
+        this.#lines.off('line', look);
+        resolve();
+      };
+      this.#lines.on('line', look);
+    });
+    const socket = connect(MARK_PORT, address);
+    socket.resume();
+    await Promise.all([said, once(socket, 'close')]);
+  }
+
+  /** Runs a program in its namespace. */
+  run(...command: readonly string[]): string {
+    const args = ['--net', '--target', String(this.#child.pid), ...command];
+    return execFileSync('nsenter', args, { encoding: 'utf8' });
+  }
+
+  async close(): Promise<void> {
+    const over = once(this.#child, 'close');
+    this.#child.kill('SIGKILL');
+    await over;
+  }
+}
+
+/** Starts a world behind a link of its own. `names` is what its DNS knows, if it has one. */
+export async function openWorld(
+  place: WorldPlace,
+  names: Readonly<Record<string, string>> = {},
+): Promise<World> {
+  const { name, v4, v6 } = place;
+  const known = Object.entries(names).map(([each, address]) => `${each}=${address}`);
+  const child = spawn('unshare', ['--net', 'python3', path.join(PROBES, 'world.py'), ...known], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const world = new World(place, child);
+  await world.ready();
+  const host = (address: string) => address.replace(/\d+$/, '1');
+  ip(`link add ${name} type veth peer name eth0 netns ${child.pid}`);
+  ip(`address add ${host(v4)}/24 dev ${name}`, `-6 address add ${host(v6)}/64 dev ${name} nodad`);
+  ip(`link set ${name} up`);
+  world.run('ip', 'link', 'set', 'lo', 'up');
+  world.run('ip', 'address', 'add', `${v4}/24`, 'dev', 'eth0');
+  world.run('ip', '-6', 'address', 'add', `${v6}/64`, 'dev', 'eth0', 'nodad');
+  world.run('ip', 'link', 'set', 'eth0', 'up');
+  // The kernel takes its time to find a new neighbour; from now on it knows it.
+  await world.arrived();
+  return world;
+}
+
+export function ip(...lines: readonly string[]): void {
+  for (const line of lines) execFileSync('ip', line.split(' '));
+}
+
+/** What a job reaches of some places, as probes/network/reach.py says it: `open ...` or `closed ...`. */
+export async function reach(
+  api: Connection,
+  network: string,
+  targets: readonly string[],
+  more: JobRequest = {},
+): Promise<Record<string, string>> {
+  const { stdout, stderr } = await finish(api, {
+    command: '/usr/bin/python3',
+    args: ['reach.py', ...targets],
+    uploads: [REACH],
+    network,
+    ...more,
+  });
+  if (stderr !== '') throw new Error(stderr);
+  return Object.fromEntries(
+    stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(/ (.*)/s).slice(0, 2) as [string, string]),
+  );
+}

@@ -1,0 +1,383 @@
+// Networks as jobs see them: what is open and what is closed, in both families, seen from both ends.
+
+import './own-host.ts';
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { after, before, describe, type TestContext, test } from 'node:test';
+import {
+  createNetwork,
+  getJobStatus,
+  getNetwork,
+  listNetworks,
+  removeNetwork,
+  sendJobInput,
+  stopJob,
+} from '../src/client/methods.ts';
+import { cannotRun, type Daemon, type Settings, startDaemon } from './harness.ts';
+import { ended, finish, printed, python, shell, start, statusOf } from './job-calls.ts';
+import { ip, openWorld, reach, type World } from './network-world.ts';
+
+const OUTSIDE = { name: 'out0', v4: '192.0.2.2', v6: '2001:db8:1::2' };
+const HOST = { v4: '192.0.2.1', v6: '2001:db8:1::1' };
+
+/** A job that says whatever reaches it, on TCP port 80 of both families. */
+const LISTENER = `
+import socket
+listener = socket.create_server(('::', 80), family=socket.AF_INET6, dualstack_ipv6=True)
+print('listens', flush=True)
+while True:
+    connection, peer = listener.accept()
+    print('came', peer[0], flush=True)
+    connection.sendall(b'hello')
+    connection.close()
+`;
+
+describe('a job on a network', { skip: cannotRun() }, () => {
+  let daemon: Daemon;
+  let world: World;
+
+  before(async () => {
+    world = await openWorld(OUTSIDE);
+    daemon = await startDaemon({ network: { default_network: 'isolated' } });
+  });
+
+  after(async () => {
+    await daemon.stop();
+    await world.close();
+  });
+
+  const api = () => daemon.as('developer');
+
+  /** Starts a job that listens; answers its id and its addresses. */
+  async function listen(network: string, name = '') {
+    const uuid = await start(api(), python(LISTENER, { network, name }));
+    await printed(api(), uuid, 'listens');
+    const { addresses } = await statusOf(api(), uuid);
+    const [v4 = '', v6 = ''] = addresses;
+    return { uuid, v4, v6, targets: [`tcp:${v4}:80`, `tcp:[${v6}]:80`] };
+  }
+
+  async function outputOf(uuid: string): Promise<string> {
+    await api().unary(stopJob, { uuid, force: true });
+    const { stdout } = await ended(api(), uuid);
+    return stdout;
+  }
+
+  test('that names none is on isolated, and reaches the outside by the address of the host', async () => {
+    const targets = [
+      ...[`tcp:${OUTSIDE.v4}:80`, `tcp:[${OUTSIDE.v6}]:80`],
+      ...[`udp:${OUTSIDE.v4}:5000`, `udp:[${OUTSIDE.v6}]:5000`],
+    ];
+    assert.deepEqual(Object.values(await reach(api(), '', targets)), [
+      ...[`open ${HOST.v4}`, `open ${HOST.v6}`],
+      ...['open x', 'open x'],
+    ]);
+    assert.deepEqual((await world.arrived()).toSorted(), [
+      ...[`tcp 80 ${HOST.v4}`, `tcp 80 ${HOST.v6}`],
+      ...[`udp 5000 ${HOST.v4}`, `udp 5000 ${HOST.v6}`],
+    ]);
+  });
+
+  test('on none has its loopback and nothing else', async () => {
+    const { stdout } = await finish(api(), shell('ls /sys/class/net', { network: 'none' }));
+    assert.equal(stdout, 'lo\n');
+  });
+
+  for (const network of ['isolated', 'bridge']) {
+    test(`on ${network} reaches no service and no address of the host`, async () => {
+      const server = createServer((socket) => socket.end('the host'));
+      let came = 0;
+      server.on('connection', () => came++);
+      const port = await listenAnywhere(server);
+      const { gateway, cidr6 } = await api().unary(getNetwork, { name: network });
+      const own = [HOST.v4, HOST.v6, gateway, cidr6.replace('/64', '1')];
+      const targets = own.map((each) => `tcp:${each.includes(':') ? `[${each}]` : each}:${port}`);
+      const seen = Object.values(await reach(api(), network, targets));
+      server.close();
+      for (const each of seen) assert.match(each, /^closed ConnectionRefusedError/);
+      assert.equal(seen.length, 4);
+      assert.equal(came, 0);
+    });
+
+    test(`on ${network} reaches no metadata service and no link-local address`, async () => {
+      const closed = ['169.254.169.254', '169.254.1.1', '100.100.100.200', 'fd00:ec2::254'];
+      for (const address of closed) {
+        const family = address.includes(':') ? '-6' : '-4';
+        const length = address.includes(':') ? 128 : 32;
+        world.run('ip', family, 'address', 'replace', `${address}/${length}`, 'dev', 'eth0');
+        ip(`${family} route replace ${address}/${length} dev ${OUTSIDE.name}`);
+      }
+      const targets = closed.map((each) => `tcp:${each.includes(':') ? `[${each}]` : each}:80`);
+      const seen = Object.values(await reach(api(), network, targets));
+      for (const each of seen) assert.match(each, /^closed/);
+      assert.deepEqual(await world.arrived(), []);
+    });
+  }
+
+  test('on isolated reaches no other job, neither there nor on another network', async () => {
+    const others = [await listen('isolated'), await listen('bridge')];
+    const seen = await reach(
+      api(),
+      'isolated',
+      others.flatMap(({ targets }) => targets),
+    );
+    for (const each of Object.values(seen)) assert.match(each, /^closed ConnectionRefusedError/);
+    for (const { uuid } of others) assert.equal(await outputOf(uuid), 'listens\n');
+  });
+
+  test('reaches the others of its own network, and none of another (S2-20)', async () => {
+    await daemon.as('operator').unary(createNetwork, { name: 'test-env', cidr: '10.10.0.0/24' });
+    const [here, there] = [await listen('test-env'), await listen('bridge')];
+    const targets = [...here.targets, ...there.targets];
+    const seen = Object.values(await reach(api(), 'test-env', targets));
+    assert.deepEqual(seen.slice(0, 2), ['open hello', 'open hello']);
+    for (const each of seen.slice(2)) assert.match(each, /^closed ConnectionRefusedError/);
+    assert.match(here.v4, /^10\.10\.0\.\d+$/);
+    assert.match(await outputOf(here.uuid), /^listens\ncame ::ffff:10\.10\.0\.\d+\ncame fd/);
+    assert.equal(await outputOf(there.uuid), 'listens\n');
+  });
+
+  test('cannot be reached from outside, nor from the host where it is isolated', async () => {
+    const jobs = [await listen('isolated'), await listen('test-env')];
+    for (const { v4, v6 } of jobs) {
+      world.run('ip', '-4', 'route', 'replace', `${v4}/32`, 'via', HOST.v4);
+      world.run('ip', '-6', 'route', 'replace', `${v6}/128`, 'via', HOST.v6);
+    }
+    const ask = `
+import socket, sys
+for address in sys.argv[1:]:
+    try:
+        socket.create_connection((address, 80), 0.3)
+        print('open', address)
+    except OSError:
+        pass
+`;
+    const addresses = jobs.flatMap(({ v4, v6 }) => [v4, v6]);
+    assert.equal(world.run('python3', '-c', ask, ...addresses), '');
+    const [alone] = jobs;
+    const hosts = execFileSync('python3', ['-c', ask, alone?.v4 ?? '', alone?.v6 ?? '']);
+    assert.equal(hosts.toString(), '');
+    for (const { uuid } of jobs) assert.equal(await outputOf(uuid), 'listens\n');
+  });
+
+  test('that could send from a foreign address would reach nobody by it', async () => {
+    const peer = await listen('test-env');
+    const { uuid, v4, v6 } = await listen('test-env');
+    const { posture } = await api().unary(getJobStatus, { uuid, posture: true });
+    const inside = (program: string, ...args: string[]) =>
+      execFileSync('nsenter', [
+        '--net',
+        '--target',
+        String(posture?.kernel?.pid),
+        program,
+        ...args,
+      ]);
+    // As whoever has more rights in there than any job: from an address of the outside, and of a neighbour.
+    for (const foreign of ['198.51.100.7', v4.replace(/\.\d+$/, '.250')]) {
+      inside('ip', 'address', 'add', `${foreign}/32`, 'dev', 'eth0');
+      const send = `
+import socket
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind(('${foreign}', 0))
+sock.sendto(b'x', ('${OUTSIDE.v4}', 5000))
+try:
+    socket.create_connection(('${peer.v4}', 80), 0.3, ('${foreign}', 0))
+except OSError:
+    pass
+`;
+      inside('python3', '-c', send);
+    }
+    const foreign6 = v6.replace(/[^:]+$/, 'ffff');
+    inside('ip', 'address', 'add', `${foreign6}/128`, 'dev', 'eth0', 'nodad');
+    const send6 = `
+import socket
+sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+sock.bind(('${foreign6}', 0))
+sock.sendto(b'x', ('${OUTSIDE.v6}', 5000))
+`;
+    inside('python3', '-c', send6);
+    assert.equal(await outputOf(peer.uuid), 'listens\n');
+    await api().unary(stopJob, { uuid, force: true });
+    assert.deepEqual(await world.arrived(), []);
+  });
+
+  test('has a resolver and a name of its own, and its address in its status', async () => {
+    const script = 'cat /etc/resolv.conf; grep $(hostname) /etc/hosts; cat /sys/class/net/eth0/mtu';
+    const { stdout, job } = await finish(api(), shell(script, { network: 'test-env' }));
+    assert.match(stdout, /^search test-env\n/);
+    assert.match(stdout, /^10\.10\.0\.\d+ job-[0-9a-f]{8}$/m);
+    assert.match(stdout, /^fd[0-9a-f:]+ job-[0-9a-f]{8}$/m);
+    assert.deepEqual(job.addresses, []);
+    const { posture } = await finish(api(), shell('true', { network: 'bridge' })).then(({ job }) =>
+      api().unary(getJobStatus, { uuid: job.uuid, posture: true }),
+    );
+    assert.match(posture?.network ?? '', /^bridge \(out by NAT; reaches the jobs of its network/);
+  });
+
+  test('in which nothing was sent leaves its place to the next, and any other does not', async () => {
+    const where = (more: string) =>
+      finish(api(), shell(`hostname -I${more}`, { network: 'isolated' })).then(
+        ({ stdout }) => stdout,
+      );
+    const clean = new Set<string>();
+    for (let round = 0; round < 8; round++) clean.add(await where(''));
+    assert.ok(clean.size < 8, [...clean].join());
+    const used = new Set<string>();
+    for (let round = 0; round < 8; round++) {
+      used.add(
+        await where(
+          `; python3 -c "import socket; socket.socket(2, 2).sendto(b'x', ('${OUTSIDE.v4}', 9))"`,
+        ),
+      );
+    }
+    assert.equal(used.size, 8);
+  });
+
+  test('keeps it, its address and its connections while the daemon is killed and comes back', async () => {
+    const { uuid, v4, v6, targets } = await listen('test-env', 'stays');
+    const client = `
+import socket
+connection = socket.create_connection(('${OUTSIDE.v4}', 8080))
+connection.recv(100)
+print('connected', flush=True)
+input()
+connection.sendall(b'still there')
+print(connection.recv(100).decode(), flush=True)
+`;
+    const talker = await start(api(), python(client, { network: 'test-env', stdin: true }));
+    await printed(api(), talker, 'connected');
+    await daemon.kill();
+    await daemon.restart();
+    assert.deepEqual((await statusOf(api(), uuid)).addresses, [v4, v6]);
+    const { jobs, jobCount } = await api().unary(getNetwork, { name: 'test-env' });
+    assert.equal(jobCount, 2);
+    assert.ok(jobs.some((job) => job.name === 'stays' && job.addresses[0] === v4));
+    assert.deepEqual(Object.values(await reach(api(), 'test-env', targets)), [
+      'open hello',
+      'open hello',
+    ]);
+    await api().clientStream(sendJobInput, [
+      { uuid: talker, data: Buffer.from('go\n'), end: true },
+    ]);
+    const { stdout } = await ended(api(), talker);
+    assert.match(stdout, /still there/);
+    await outputOf(uuid);
+  });
+
+  test('holds the network: it is removed only when no job uses it or waits for it', async () => {
+    const { uuid } = await listen('test-env');
+    const remove = () => daemon.as('admin').unary(removeNetwork, { name: 'test-env' });
+    await assert.rejects(remove(), /network test-env is in use by 1 job/);
+    await outputOf(uuid);
+    const schedule = new Date(Date.now() + 3_600_000).toISOString();
+    const waiting = await start(api(), shell('true', { network: 'test-env', schedule }));
+    await assert.rejects(remove(), /in use by 1 job/);
+    await api().unary(stopJob, { uuid: waiting });
+    await remove();
+    await assert.rejects(remove(), /network not found: test-env/);
+    await assert.rejects(
+      start(api(), shell('true', { network: 'test-env' })),
+      /"test-env" is not there/,
+    );
+  });
+});
+
+describe('a network', { skip: cannotRun() }, () => {
+  test('leaves nothing of it on the host when the daemon stops', async (t) => {
+    await outside(t);
+    const daemon = await daemonOf(t);
+    const api = daemon.as('admin');
+    const before = hostNetwork();
+    await api.unary(createNetwork, { name: 'passing', cidr: '10.10.0.0/24' });
+    for (const network of ['isolated', 'passing']) {
+      await reach(api, network, [`tcp:${OUTSIDE.v4}:80`]);
+    }
+    assert.notDeepEqual(hostNetwork(), before);
+    await daemon.end();
+    assert.deepEqual(hostNetwork(), before);
+  });
+
+  test('does not start where the host cannot give it, and says why', async (t) => {
+    await outside(t);
+    ip(`address add 10.77.0.1/24 dev ${OUTSIDE.name}`);
+    const daemon = await daemonOf(t, {
+      network: { default_network: 'isolated', isolatedCidr: '10.77.0.0/24' },
+    });
+    const { job } = await finish(daemon.as('developer'), shell('true'));
+    assert.equal(job.status, 'FAILED');
+    assert.match(
+      job.message,
+      /network.*isolatedCidr 10\.77\.0\.0\/24 overlaps what this host uses/,
+    );
+    const { job: other } = await finish(daemon.as('developer'), shell('true', { network: 'none' }));
+    assert.equal(other.status, 'COMPLETED');
+  });
+
+  test('is on a range that nobody else uses', async (t) => {
+    await outside(t);
+    ip(
+      `address add 10.77.0.1/24 dev ${OUTSIDE.name}`,
+      `route add 10.78.0.0/16 dev ${OUTSIDE.name}`,
+    );
+    const daemon = await daemonOf(t);
+    const create = (name: string, cidr: string) =>
+      daemon.as('operator').unary(createNetwork, { name, cidr });
+    const made = await create('one', '10.10.0.0/24');
+    assert.match(made.bridge, /^jl[0-9a-z]{4}n\d+$/);
+    await assert.rejects(create('one', '10.11.0.0/24'), /network one exists already/);
+    await assert.rejects(
+      create('two', '10.10.0.128/25'),
+      /overlaps 10\.10\.0\.0\/24 of network one/,
+    );
+    await assert.rejects(create('two', '10.77.0.0/25'), /an address at out0 of this host/);
+    await assert.rejects(create('two', '10.78.5.0/24'), /a route by out0 of this host/);
+    await assert.rejects(create('none', '10.12.0.0/24'), /name is taken/);
+    await assert.rejects(create('bridge', '10.12.0.0/24'), /exists already/);
+    await assert.rejects(
+      create('a b', '1.2.3.0/24'),
+      /name must start.*cidr 1\.2\.3\.0\/24 is not private/s,
+    );
+    const { networks } = await daemon.as('viewer').unary(listNetworks, {});
+    assert.deepEqual(
+      networks.map(({ name }) => name),
+      ['bridge', 'isolated', 'none', 'one'],
+    );
+  });
+});
+
+async function outside(t: TestContext): Promise<void> {
+  const world = await openWorld(OUTSIDE);
+  t.after(() => world.close());
+}
+
+async function daemonOf(t: TestContext, settings: Settings = {}): Promise<Daemon> {
+  const daemon = await startDaemon(settings);
+  t.after(() => daemon.stop());
+  return daemon;
+}
+
+/** Everything that a daemon may have changed of the host's network. */
+function hostNetwork() {
+  const run = (program: string, ...args: string[]) =>
+    execFileSync(program, args, { encoding: 'utf8' });
+  return {
+    links: readFileSync('/proc/net/dev', 'utf8').match(/^ *[^: ]+(?=:)/gm),
+    rules: run('nft', 'list', 'ruleset'),
+    routes: run('ip', '-4', 'route') + run('ip', '-6', 'route'),
+    forwarding: [
+      readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8'),
+      readFileSync('/proc/sys/net/ipv6/conf/all/forwarding', 'utf8'),
+    ],
+  };
+}
+
+async function listenAnywhere(server: Server): Promise<number> {
+  server.listen(0, '::');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
