@@ -73,7 +73,7 @@ test('processor time of a job is what the job says itself, sampled and in all (S
   skip,
 }, async () => {
   const uuid = await start(admin(), python(burner));
-  const live = await sampleWith(uuid, ({ cpu }) => (cpu?.usageUsec ?? 0n) > 500_000n);
+  const live = await sampleWith(uuid, ({ cpu }) => (cpu?.usageUsec ?? 0n) > 50_000n);
   assert.equal(live.jobId, uuid);
   assert.equal(live.sampleIntervalSeconds, 1);
   const { job, stdout } = await ended(admin(), uuid);
