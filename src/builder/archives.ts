@@ -1,9 +1,10 @@
 // Unpacks archives into the tree. Each is unpacked on its own first and looked at: nothing in it may
 // lead out of it, or be anything but files, folders and links.
 
-import { existsSync, lstatSync, readlinkSync } from 'node:fs';
+import { createWriteStream, existsSync, lstatSync, readlinkSync } from 'node:fs';
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import type { BuildSpec } from '../shared/build-spec.ts';
 import { places } from '../shared/build-task.ts';
 import { sha256Of } from './apt.ts';
@@ -43,21 +44,25 @@ async function fetchArchive({ path: beside, url, sha256 }: Archive, name: string
   let file = path.join(places.files, beside ?? '');
   if (url !== undefined) {
     file = path.join(places.work, 'archive');
-    const config = path.join(places.input, 'host', 'apt.conf');
-    await run('/usr/lib/apt/apt-helper', [
-      '-c',
-      config,
-      '-oAPT::Sandbox::User=root',
-      'download-file',
-      url,
-      file,
-    ]);
+    await download(url, file);
   } else if (!existsSync(file)) {
     throw new BuildError(`the archive ${name} does not lie beside the specification`);
   }
   const found = await sha256Of(file);
   if (found === sha256) return file;
   throw new BuildError(`the archive ${name} has the SHA-256 ${found}, and should have ${sha256}`);
+}
+
+async function download(url: string, file: string): Promise<void> {
+  try {
+    const answer = await fetch(url);
+    if (!answer.ok || answer.body === null) throw new Error(`the server says ${answer.status}`);
+    await pipeline(answer.body, createWriteStream(file));
+  } catch (error) {
+    const { message, cause } = error as Error;
+    const why = cause instanceof Error ? `${message}: ${cause.message}` : message;
+    throw new BuildError(`${url} cannot be fetched: ${why}`);
+  }
 }
 
 /** Refuses names that are absolute or lead upwards, which tar would change or leave out. */

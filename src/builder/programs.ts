@@ -24,7 +24,15 @@ const base = {
   HOME: '/root',
   LANG: 'C.UTF-8',
   LC_ALL: 'C.UTF-8',
-} as const;
+  ...proxies(),
+};
+
+/** The way through a proxy is the same for every program. */
+function proxies(): Record<string, string> {
+  const names = ['http_proxy', 'https_proxy', 'no_proxy'];
+  const entries = names.map((name) => [name, process.env[name] ?? ''] as const);
+  return Object.fromEntries(entries.filter(([, value]) => value !== ''));
+}
 
 /**
  * Runs a program to its end; answers its standard output when it is quiet.

@@ -352,7 +352,7 @@ export const sections = {
       'Sources of packages beside those of this host, such as for a suite of another distribution',
     ),
     maxBuilds: key(integer(1, 64), 2, 'Runtimes that may be built at once'),
-    buildBytes: key(size(GB, 1024 * GB), 20 * GB, 'Disk that a build may use'),
+    buildBytes: key(size(64 * MB, 1024 * GB), 20 * GB, 'Disk that a build may use'),
     buildMemory: key(size(0, 1024 * GB), 4 * GB, 'Memory that a build may use; 0 is no limit'),
     buildProcesses: key(integer(0, 4_194_304), 2048, 'Processes of a build; 0 is no limit'),
     buildTimeout: key(duration(1000), 3_600_000, 'Longest time of a build'),

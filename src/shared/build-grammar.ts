@@ -159,10 +159,7 @@ export const grammar = section({
   archives: listOf(
     section({
       path: beside.optional(),
-      url: word(
-        /^(?:https?|file):\/\/[^\s\0]+$/,
-        'must be an address: https://, http:// or file://',
-      ).optional(),
+      url: word(/^https?:\/\/[^\s\0]+$/, 'must be an address: https:// or http://').optional(),
       sha256: word(/^[0-9a-f]{64}$/, 'must be the SHA-256 of the archive: 64 digits, 0 to f'),
       target: inTree,
       strip: z

@@ -63,10 +63,14 @@ export function parseLock(text: string): BuildLock {
   throw invalid(problems);
 }
 
-/** The same lock is always the same text. */
-export function formatLock(lock: BuildLock): string {
+/** The same with its packages in the order of their names. */
+export function sortLock(lock: BuildLock): BuildLock {
   const byName = <T extends { readonly name: string }>(list: readonly T[]) =>
     list.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  const sorted = { ...lock, apt: byName(lock.apt), pip: byName(lock.pip), npm: byName(lock.npm) };
-  return `${JSON.stringify(sorted, undefined, 1)}\n`;
+  return { ...lock, apt: byName(lock.apt), pip: byName(lock.pip), npm: byName(lock.npm) };
+}
+
+/** The same lock is always the same text. */
+export function formatLock(lock: BuildLock): string {
+  return `${JSON.stringify(sortLock(lock), undefined, 1)}\n`;
 }

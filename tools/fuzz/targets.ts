@@ -30,6 +30,10 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/daemon/config.ts', 'src/shared/yaml-text.ts', 'src/daemon/config-keys.ts'],
     load: () => import('./targets/config.ts'),
   },
+  elf: {
+    sources: ['src/builder/elf.ts', 'src/builder/keystore.ts'],
+    load: () => import('./targets/elf.ts'),
+  },
   'end-record': {
     sources: ['src/daemon/linux/end-record.ts', 'src/daemon/jobs/outcome.ts'],
     load: () => import('./targets/end-record.ts'),

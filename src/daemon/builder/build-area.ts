@@ -21,6 +21,8 @@ import { MAX_OUTCOME_BYTES, parseOutcome } from './outcome.ts';
 
 /** Room that a build needs at least, and what it leaves of the disk. */
 const LEAST_BYTES = 1024 ** 3;
+/** Who has less has met the end of his disk. */
+const FULL_BYTES = 1024 ** 2;
 
 /** Folders of an image, which are mounted one by one: what is in one cannot stand in for another. */
 const folders = ['files', 'input', 'out', 'tree', 'work'] as const;
@@ -88,7 +90,18 @@ export class BuildArea {
 
   /** Lays files there that belong to the specification. */
   async addFiles(directory: string): Promise<void> {
-    await cp(directory, this.folder('files'), { recursive: true });
+    try {
+      await cp(directory, this.folder('files'), { recursive: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      const message = `the files of the specification do not fit into the ${formatBytes(this.bytes)} of a build (runtime.buildBytes)`;
+      throw new JobletError('exhausted', message);
+    }
+  }
+
+  async isFull(): Promise<boolean> {
+    const { bavail, bsize } = await statfs(this.#root);
+    return bavail * bsize < FULL_BYTES;
   }
 
   /** The mounts of the sandbox, in their order. */

@@ -2,9 +2,9 @@
 // any other. Until that is done nothing of it is anywhere but in its area, which goes in any case.
 
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { formatLock, parseLock } from '../../shared/build-lock.ts';
+import { formatLock, parseLock, sortLock } from '../../shared/build-lock.ts';
 import { type LineLevel, type Phase, parseBuildLine } from '../../shared/build-phases.ts';
 import { type BuildSpec, parseBuildSpec, warningsOf } from '../../shared/build-spec.ts';
 import { type BuildOutcome, places } from '../../shared/build-task.ts';
@@ -24,7 +24,7 @@ import type { Trees } from '../runtimes/trees.ts';
 import { BuildArea, requireRoom } from './build-area.ts';
 import { buildRoot } from './build-root.ts';
 import type { DebCache } from './deb-cache.ts';
-import { type Environment, writeHostConfig } from './host-config.ts';
+import { type Environment, networkEnvironment, writeHostConfig } from './host-config.ts';
 import { jobSpecOf } from './job-spec.ts';
 import { Lines } from './lines.ts';
 import { runtimeFileOf, runtimeTextOf } from './runtime-text.ts';
@@ -317,7 +317,9 @@ class Build {
     }
     const ended = await this.#parts.jobs.wait(job.id, this.#signal);
     const outcome = await area.readOutcome();
-    if (outcome?.ok !== true) throw new BuildFailed(whyFailed(ended, outcome, last, area.bytes));
+    if (outcome?.ok !== true) {
+      throw new BuildFailed(await whyFailed(ended, outcome, last, area));
+    }
     if (this.#order.checkOnly) return;
     await cache.take(area.debs, outcome.lock.apt);
     yield* this.#install(area, outcome);
@@ -358,9 +360,14 @@ class Build {
   #jobSpec(build: BuildSandbox): JobSpec {
     const { memoryBytes, processes, timeoutMs } = this.#parts.config;
     return {
-      ...jobSpecOf(`build-${this.#spec.name}`, [places.node, `${places.program}/builder/main.ts`]),
+      ...jobSpecOf(`build-${this.#spec.name}`, [
+        places.node,
+        ...process.execArgv,
+        `${places.program}/builder/main.ts`,
+      ]),
       limits: { cpuPercent: 0, memoryBytes, ioBps: 0, cpuCores: '', processes, workBytes: 0 },
       network: 'host',
+      environment: networkEnvironment(this.#parts.env),
       workDir: places.work,
       timeoutMs,
       build,
@@ -382,9 +389,10 @@ class Build {
 
   async *#install(
     area: BuildArea,
-    { lock }: BuildOutcome & { ok: true },
+    outcome: BuildOutcome & { ok: true },
   ): AsyncGenerator<BuildEvent> {
     const { trees, config } = this.#parts;
+    const lock = sortLock(outcome.lock);
     const spec = this.#spec;
     yield phase('Write runtime.yml', '');
     const staged = await trees.stage();
@@ -396,7 +404,8 @@ class Build {
       [SPECIFICATION_FILE]: this.#order.yaml,
     };
     for (const [name, text] of Object.entries(files)) {
-      await writeFile(path.join(staged, name), text, { flag: 'wx', mode: 0o644 });
+      await writeFile(path.join(staged, name), text, { flag: 'wx' });
+      await chmod(path.join(staged, name), 0o644);
     }
     const count = spec.tests.length;
     yield phase('Final validation', count === 0 ? 'no tests' : `${count} tests`);
@@ -443,19 +452,18 @@ function eventOf(line: string, timeNs: bigint): BuildEvent {
 }
 
 /** Why there is no tree, from what the program left and from how its job ended. */
-function whyFailed(
+async function whyFailed(
   job: Job,
   outcome: BuildOutcome | undefined,
   last: Phase,
-  bytes: number,
-): string {
-  if (outcome?.ok === false) {
-    const isFull = /ENOSPC|[Nn]o space left on device/.test(outcome.message);
-    const hint = isFull
-      ? `\nthe build has ${formatBytes(bytes)} of disk (runtime.buildBytes, and what is free); give it more room`
-      : '';
-    return `${outcome.phase}: ${outcome.message}${hint}`;
-  }
-  const why = job.outcome === undefined ? job.status : viewOutcome(job.outcome).message;
-  return `${last}: the build was ended: ${why}`;
+  area: BuildArea,
+): Promise<string> {
+  const ended = job.outcome === undefined ? job.status : viewOutcome(job.outcome).message;
+  const why =
+    outcome?.ok === false
+      ? `${outcome.phase}: ${outcome.message}`
+      : `${last}: the build was ended: ${ended}`;
+  if (!(await area.isFull())) return why;
+  const room = formatBytes(area.bytes);
+  return `${why}\nthe disk of the build is full: it has ${room}, by runtime.buildBytes and by what is free`;
 }

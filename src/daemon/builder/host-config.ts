@@ -46,6 +46,19 @@ export async function writeHostConfig(
     cpSync(authorities, path.join(folder, 'ca.crt'), { dereference: true });
 }
 
+/** Variables by which programs, ours among them, find their way through a proxy, and whom they trust. */
+export function networkEnvironment(env: Environment): Record<string, string> {
+  const proxies = ['http_proxy', 'https_proxy', 'no_proxy'].flatMap((name) => {
+    const value = env[name] ?? env[name.toUpperCase()] ?? '';
+    return value === '' ? [] : [[name, value] as const];
+  });
+  return {
+    ...Object.fromEntries(proxies),
+    NODE_USE_ENV_PROXY: '1',
+    NODE_EXTRA_CA_CERTS: path.join(places.input, hostFolder, 'ca.crt'),
+  };
+}
+
 async function writeApt(
   folder: string,
   base: Base & { kind: 'suite' },
