@@ -4,53 +4,29 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer, type Server } from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Connection } from '../src/client/connection.ts';
 import type { JobRequest } from '../src/client/messages.ts';
 import { getJobStatus, sendJobInput, stopJob } from '../src/client/methods.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
+import { NESTED, type Probe, type Probing, probes, startProbing } from './inside-probes.ts';
 import { ended, finish, printed, shell, start } from './job-calls.ts';
 import { buildProbe, cannotBuildProbes } from './probe-build.ts';
 import { cannotMakePythonTree, describeRuntime, makePythonTree } from './runtime-tree.ts';
 import { processesBelow } from './snapshot.ts';
-import { upload } from './upload-parts.ts';
 
 const skip = cannotRun();
 const noProbes = skip || cannotBuildProbes();
-
-const PROBES = path.join(import.meta.dirname, 'probes/inside');
-
-/** A work directory with more than this lies on disk. */
-const IN_MEMORY_BYTES = 16 << 20;
-
-/** The programs, and the least number of things each must have tried. */
-const probes = {
-  'privileges.py': 45,
-  'processes.py': 45,
-  'filesystem.py': 100,
-  'kernel_files.py': 50,
-  'devices.py': 40,
-  'outside.py': 45,
-  'identity.py': 10,
-  'nested.py': 60,
-} as const;
-type Probe = keyof typeof probes;
-/** Runs as root of a user namespace within a job, so it needs one that may have such. */
-const NESTED = 'nested.py';
 
 /** Those that look at files, at who they are, and at what of the host is in reach. */
 const inRuntimes = [
@@ -65,22 +41,17 @@ const noPython = cannotMakePythonTree();
 
 let daemon: Daemon;
 let api: Connection;
-let facts: Readonly<Record<string, unknown>>;
-let listening: Server;
-let sharedMemory: string;
-let marker: string;
+let probing: Probing;
 
 before(async () => {
   if (skip !== false) return;
   daemon = await startDaemon();
   api = daemon.as('admin');
-  facts = await layOutBait();
+  probing = await startProbing(daemon);
 });
 
 after(async () => {
-  listening?.close();
-  if (sharedMemory !== undefined) execFileSync('ipcrm', ['-m', sharedMemory]);
-  if (marker !== undefined) rmSync(marker);
+  probing?.stop();
   await daemon?.stop();
 });
 
@@ -98,110 +69,7 @@ async function runtimeFacts(): Promise<Record<string, unknown>> {
     '/usr/bin/python3-config',
     '/usr/bin/dpkg',
   ];
-  return { hostPaths: [...(facts['hostPaths'] as string[]), ...others] };
-}
-
-/** Makes things on the host that a job must not find, and names those that are there anyway. */
-async function layOutBait(): Promise<Record<string, unknown>> {
-  const name = `joblet-bait-${randomUUID()}`;
-  listening = createServer();
-  await new Promise<void>((resolve) => listening.listen(`\0${name}`, resolve));
-  sharedMemory = /\d+/.exec(execFileSync('ipcmk', ['-M', '4096'], { encoding: 'utf8' }))?.[0] ?? '';
-  marker = path.join(os.tmpdir(), name);
-  writeFileSync(marker, name);
-  const host = {
-    hostname: os.hostname(),
-    machineId: readIfThere('/etc/machine-id'),
-    bootId: readIfThere('/proc/sys/kernel/random/boot_id'),
-  };
-  const namespaces = readdirSync('/proc/self/ns').filter((each) =>
-    /^(mnt|net|pid|uts|ipc|cgroup|user)$/.test(each),
-  );
-  return {
-    host: Object.fromEntries(Object.entries(host).filter(([, word]) => word !== '')),
-    namespaces: Object.fromEntries(
-      namespaces.map((each) => [each, statSync(`/proc/self/ns/${each}`).ino]),
-    ),
-    // A short host name stands in many files by chance.
-    needles: [
-      daemon.directory,
-      daemon.cgroupName,
-      name,
-      host.machineId,
-      host.bootId,
-      host.hostname,
-    ].filter((word) => word.length > 8),
-    hostPids: [process.pid, daemon.pid],
-    hostPorts: [daemon.port],
-    hostSockets: [`@${name}`, ...abstractSockets()],
-    hostPaths: [
-      daemon.directory,
-      marker,
-      import.meta.dirname,
-      '/root',
-      '/home',
-      '/boot',
-      '/opt',
-      '/srv',
-      '/media',
-      '/var/lib',
-      '/var/log',
-      '/etc/shadow',
-      '/etc/ssh',
-      '/lost+found',
-      '/.dockerenv',
-    ],
-    sharedMemory: [Number(sharedMemory)],
-  };
-}
-
-function readIfThere(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch {
-    return '';
-  }
-}
-
-/** Names of the abstract sockets in the host's network, `@` for the leading zero byte. */
-function abstractSockets(): string[] {
-  const names = readFileSync('/proc/net/unix', 'utf8').matchAll(/ (@\S+)$/gm);
-  return [...new Set([...names].map(([, name = '']) => name))].slice(0, 20);
-}
-
-/** How a probe is run, where it differs from a plain job. */
-interface Run {
-  readonly request?: JobRequest;
-  /** Facts for this run, beside those of the host. */
-  readonly facts?: Readonly<Record<string, unknown>>;
-  readonly args?: readonly string[];
-  /** The least number of things it must have tried. */
-  readonly least?: number;
-  /** Sends so much along that the work directory lies on disk. */
-  readonly onDisk?: boolean;
-}
-
-/** Runs a probe as a job and answers its output, after looking through its findings. */
-async function runProbe(name: Probe, run: Run = {}): Promise<string> {
-  const file = (each: string, content: Uint8Array) => ({ path: each, content, mode: 0o644 });
-  const files = [
-    ...['finding.py', name].map((each) => file(each, readFileSync(path.join(PROBES, each)))),
-    file('facts.json', Buffer.from(JSON.stringify({ ...facts, ...run.facts }))),
-  ];
-  const sent: JobRequest = run.onDisk
-    ? { uploadId: await upload(api, [...files, file('big', Buffer.alloc(IN_MEMORY_BYTES + 1))]) }
-    : { uploads: files };
-  const { job, stdout, stderr } = await finish(api, {
-    command: '/usr/bin/python3',
-    args: ['-B', `/work/${name}`, ...(run.args ?? [])],
-    ...sent,
-    ...run.request,
-  });
-  assert.deepEqual(stdout.match(/^LEAK: .*$/gm) ?? [], [], stderr);
-  assert.equal(job.exitCode, 0, `${stdout.slice(-2000)}\n${stderr}`);
-  const tried = Number(/^checks (\d+)$/m.exec(stdout)?.[1] ?? 0);
-  assert.ok(tried >= (run.least ?? probes[name]), `${name} tried ${tried} things only:\n${stdout}`);
-  return stdout;
+  return { hostPaths: [...(probing.facts['hostPaths'] as string[]), ...others] };
 }
 
 /** Host ids of the processes of a running job, init first. */
@@ -230,13 +98,13 @@ function idsOnHost(pid: number): { first: number; count: number } {
 describe('inside a job (S2-4, S3-1, S4-9)', { skip }, () => {
   for (const name of Object.keys(probes).filter((each) => each !== NESTED) as Probe[]) {
     test(`${name} finds no way out`, async () => {
-      await runProbe(name);
+      await probing.run(name);
     });
   }
 
   for (const name of ['privileges.py', 'processes.py', 'kernel_files.py'] as const) {
     test(`${name} finds no way out as process 1`, async () => {
-      await runProbe(name, { request: { noInit: true }, facts: { init: false }, least: 30 });
+      await probing.run(name, { request: { noInit: true }, facts: { init: false }, least: 30 });
     });
   }
 
@@ -246,19 +114,19 @@ describe('inside a job (S2-4, S3-1, S4-9)', { skip }, () => {
         t.skip('this host has no loop devices, so no work directory lies on disk');
         return;
       }
-      await runProbe(name, { onDisk: true });
+      await probing.run(name, { onDisk: true });
     });
   }
 
   for (const name of inRuntimes) {
     test(`S0-45 ${name} finds no way out of a runtime`, { skip: noPython }, async () => {
-      await runProbe(name, { request: { runtime: 'python' }, facts: await runtimeFacts() });
+      await probing.run(name, { request: { runtime: 'python' }, facts: await runtimeFacts() });
     });
   }
 
   test('user namespaces within a job, where they are allowed, are no way out', async () => {
     const unshare = ['-U', '-r', '-m', '--propagation', 'unchanged', '/usr/bin/python3', '-B'];
-    await runProbe(NESTED, {
+    await probing.run(NESTED, {
       request: {
         command: '/usr/bin/unshare',
         args: [...unshare, `/work/${NESTED}`],
@@ -270,7 +138,7 @@ describe('inside a job (S2-4, S3-1, S4-9)', { skip }, () => {
   test('the environment is exactly the defaults, what was asked for, and the secrets', async () => {
     const wished = { GREETING: 'hello = world', EMPTY: '', LINES: 'a\nb' };
     const secret = { TOKEN: 'only for the job' };
-    const stdout = await runProbe('identity.py', {
+    const stdout = await probing.run('identity.py', {
       request: { environment: wished, secretEnvironment: secret },
     });
     const environment = JSON.parse(/^environment (.*)$/m.exec(stdout)?.[1] ?? '{}');
@@ -300,7 +168,7 @@ describe('inside a job (S2-4, S3-1, S4-9)', { skip }, () => {
       'ünï→😀',
       '',
     ];
-    const stdout = await runProbe('identity.py', { args });
+    const stdout = await probing.run('identity.py', { args });
     assert.deepEqual(JSON.parse(/^arguments (.*)$/m.exec(stdout)?.[1] ?? '[]'), args);
   });
 
@@ -362,7 +230,7 @@ describe('a running job, seen from the host (S2-31, S4-61)', { skip }, () => {
       for (const [at, first] of firsts.slice(1).entries()) {
         assert.ok(first - (firsts[at] ?? 0) >= 65_536, `${firsts}`);
       }
-      for (const name of Object.keys(facts['namespaces'] as Record<string, number>)) {
+      for (const name of Object.keys(probing.facts['namespaces'] as Record<string, number>)) {
         const inodes = [process.pid, ...inits].map(
           (pid) => statSync(`/proc/${pid}/ns/${name}`).ino,
         );
