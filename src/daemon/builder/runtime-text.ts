@@ -7,11 +7,13 @@ import { formatRuntimeFile, type RuntimeFile } from '../../shared/runtime-file.t
 export function runtimeFileOf(spec: BuildSpec, lock: BuildLock, builtWith: string): RuntimeFile {
   const { base, requirements } = spec;
   const language = base.kind === 'suite' ? base.language : undefined;
-  const packages = [
+  // What was asked for, and then what that came to.
+  const packages = new Set([
+    ...spec.pip,
     ...lock.pip.map(({ name, version }) => `${name}==${version}`),
     ...lock.npm.map(({ name, version }) => `${name}@${version}`),
     ...lock.apt.map(({ name, version }) => `${name}=${version}`),
-  ];
+  ]);
   return {
     name: spec.name,
     version: spec.version,
@@ -28,7 +30,7 @@ export function runtimeFileOf(spec: BuildSpec, lock: BuildLock, builtWith: strin
       architectures: requirements.architectures,
       gpu: requirements.gpu,
     },
-    packages,
+    packages: [...packages],
     libraries: [],
     packageManager: undefined,
     tests: spec.tests.map(({ name, command, output = '' }) => ({ name, command, output })),
