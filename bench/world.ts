@@ -26,6 +26,8 @@ export interface World {
   readonly stamp: string;
   /** argv of the client, with the daemon's nodes file. */
   readonly rnx: readonly string[];
+  /** The tree of an installed runtime. */
+  tree(runtime: string, version: string): string;
   /** A call that does nothing. */
   emptyCall(): Promise<void>;
   /** Starts a job; answers its id when the command runs. */
@@ -56,6 +58,8 @@ export async function openWorld(): Promise<World> {
     daemonPid: daemon.pid,
     stamp: path.join(workshop.commands, 'stamp'),
     rnx: [RNX, '--config', daemon.nodesFile('admin')],
+    tree: (runtime, version) =>
+      path.join(daemon.directory, 'runtimes', runtime, version, 'isolated'),
     async emptyCall() {
       await api.unary(getServerVersion, {});
     },
