@@ -4,6 +4,7 @@ import type { CgroupLayout } from '../linux/cgroup.ts';
 import { capabilityNames } from '../linux/job-process.ts';
 import { checks, type Facts, type State } from './checks.ts';
 
+const IMAGE_PROGRAMS = ['mkfs.ext4', 'tune2fs', 'e2fsck', 'losetup', 'mount', 'umount', 'cp'];
 const V2 = ['cpu', 'cpuset', 'io', 'memory', 'pids'];
 const layout: CgroupLayout = { kind: 'v2', base: '/cg/j', swap: true };
 const place = {
@@ -24,7 +25,7 @@ const tried = [
   ),
   ...['unprivileged user namespace', 'ids', 'mounts', 'openat2', 'pidfd', 'close_range', 'filter'],
   ...['loop', 'ipv6', 'link veth', 'link bridge', 'link ifb', 'nftables', 'birth in a cgroup'],
-  ...['qdisc htb', 'qdisc tbf', 'qdisc ingress', 'idmap /usr', 'idmap /opt'],
+  ...['qdisc htb', 'qdisc tbf', 'qdisc ingress', 'idmap /usr', 'idmap /opt', 'idmap /dev/shm'],
 ];
 
 /** A host that lacks nothing. */
@@ -54,7 +55,7 @@ const rich: Facts = {
   openFiles: 524_288,
   places: { state: place, logs: place, work: place },
   disks: ['sda'],
-  programs: new Set(['mkfs.ext4', 'mount', 'umount', 'cp', 'nft', 'tc', 'ip']),
+  programs: new Set([...IMAGE_PROGRAMS, 'nft', 'tc', 'ip']),
   isUnderSystemd: true,
   isSelinuxEnforcing: false,
   subordinateIds: [['user', 100_000, 65_536]],
@@ -124,11 +125,13 @@ const poorer: readonly (readonly [Partial<Facts>, State, name: string])[] = [
   [on({ options: ['ro', 'prjquota'] }), 'missing', 'state'],
   [on({ freeBytes: 1000 }), 'limited', 'state'],
   [on({ freeFiles: 10 }), 'limited', 'state'],
-  [probing('loop', 'ENOENT'), 'missing', 'work directories on disk'],
+  [probing('loop', 'ENOENT'), 'missing', 'volumes and work directories on disk'],
+  [{ programs: new Set(['nft', 'tc', 'ip']) }, 'missing', 'volumes and work directories on disk'],
+  [probing('idmap /dev/shm', 'EINVAL'), 'missing', 'volumes in memory'],
   [probing('file system overlay', 'ENODEV'), 'missing', 'overlays'],
   [probing('file system erofs', 'ENODEV'), 'missing', 'packed file systems'],
   [probing('link veth', 'EOPNOTSUPP'), 'missing', 'links'],
-  [{ programs: new Set(['mkfs.ext4', 'mount', 'umount', 'cp']) }, 'limited', 'packet filter'],
+  [{ programs: new Set([...IMAGE_PROGRAMS]) }, 'limited', 'packet filter'],
   [probing('qdisc htb', 'ENOENT'), 'missing', 'limits of bandwidth'],
   [probing('ipv6', 'EAFNOSUPPORT'), 'missing', 'IPv6'],
   [{ nvidia: [] }, 'missing', 'NVIDIA devices'],

@@ -119,10 +119,10 @@ const kernel: readonly Check[] = [
   {
     group: 'Kernel',
     name: 'right to raise limits',
-    needed: { feature: 'limits above the daemon’s own' },
+    needed: { feature: 'limits above the daemon’s own, and volumes that grow in use' },
     means:
-      'Open files and other limits of a job can only be lowered from those that the daemon has.',
-    remedy: 'Nothing, unless jobs need more; then give the daemon CAP_SYS_RESOURCE.',
+      'Limits of a job can only be lowered from those that the daemon has, and a volume is resized only while no job uses it.',
+    remedy: 'Nothing, unless more is needed; then give the daemon CAP_SYS_RESOURCE.',
     look: ({ capabilities, isRoot }) => {
       if (!isRoot) return unknown('root has others than you');
       return capabilities.includes('CAP_SYS_RESOURCE')
@@ -272,9 +272,9 @@ const isolation: readonly Check[] = [
   {
     group: 'Isolation',
     name: 'id-mapped directories of joblet',
-    needed: { feature: 'volumes (a later version)' },
+    needed: { feature: 'runtimes' },
     means: 'The file system of the state cannot map ids, so a job could not be given a part of it.',
-    remedy: 'Nothing needs it yet; ext4, xfs and btrfs can.',
+    remedy: 'Have the directories of joblet on ext4, xfs or btrfs.',
     look: (facts) => tried(`idmap ${facts.places.state.directory}`)(facts),
   },
   {
@@ -524,29 +524,40 @@ function judgePlace({ path, fileSystem, options, freeBytes, freeFiles }: Place):
   return freeBytes >= ROOM_BYTES ? ok(found) : limited(`${found}, which is little`);
 }
 
+/** What makes, mounts and checks images of file systems. */
+const IMAGE_PROGRAMS = ['mkfs.ext4', 'tune2fs', 'e2fsck', 'losetup', 'mount', 'umount', 'cp'];
+
 const files: readonly Check[] = [
   place('state', 'the state', 'What is known of jobs could get lost, or find no room.'),
   place('logs', 'the logs', 'Output of jobs could get lost, or find no room and leave gaps.'),
   place('work', 'files that jobs bring along', 'Uploads could find no room.'),
   {
     group: 'Files',
-    name: 'work directories on disk',
-    needed: { feature: 'uploads of more than 16 MB' },
-    means: 'A job that brings much along is refused; smaller uploads lie in memory.',
+    name: 'volumes and work directories on disk',
+    needed: { feature: 'volumes, and uploads of more than 16 MB' },
+    means:
+      'No volume can be made, and a job that brings much along is refused; smaller uploads lie in memory.',
     remedy: 'Load the modules loop and ext4, and install e2fsprogs, mount and coreutils.',
     look: (facts) => {
-      const lacking = ['mkfs.ext4', 'mount', 'umount', 'cp'].filter(
-        (name) => !facts.programs.has(name),
-      );
+      const lacking = IMAGE_PROGRAMS.filter((name) => !facts.programs.has(name));
       if (lacking.length > 0) return missing(`no ${lacking.join(', ')}`);
       return tried('loop', 'file system ext4')(facts);
     },
   },
   {
     group: 'Files',
+    name: 'volumes in memory',
+    needed: { feature: 'volumes of type memory' },
+    means: 'The kernel cannot map the ids of a tmpfs (6.3 and later can), so no job can use one.',
+    remedy: 'Boot a newer kernel, or use volumes of type filesystem.',
+    look: tried('idmap /dev/shm'),
+  },
+  {
+    group: 'Files',
     name: 'quotas of projects',
     needed: { feature: 'quotas without images (a later version)' },
-    means: 'Work directories on disk get their size from an image of their own instead.',
+    means:
+      'Volumes and work directories on disk get their size from an image of their own, always.',
     remedy: 'Nothing needs them yet; prjquota (ext4, xfs) is a mount option.',
     look: ({ places }) =>
       places.work.options.some((option) => /^(prjquota|pquota|prjjquota.*)$/.test(option))

@@ -124,7 +124,13 @@ const SYSCTLS = [
 
 export type Sysctl = (typeof SYSCTLS)[number];
 
-const PROGRAMS = ['mkfs.ext4', 'mount', 'umount', 'cp', 'nft', 'tc', 'ip'] as const;
+const PROGRAMS = [
+  ...['mkfs.ext4', 'tune2fs', 'e2fsck', 'losetup', 'mount', 'umount', 'cp'],
+  ...['nft', 'tc', 'ip'],
+] as const;
+
+/** For what the kernel can do with a file system in memory. */
+const SOME_TMPFS = '/dev/shm';
 
 const SEARCHED = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
@@ -138,7 +144,7 @@ export async function readHostFacts(wanted: FactsWanted): Promise<HostFacts> {
   };
   const status = read('/proc/self/status');
   const cgroups = readCgroups(wanted.cgroups);
-  const mapped = new Set([...mounts, places.state.directory]);
+  const mapped = new Set([...mounts, places.state.directory, SOME_TMPFS]);
   const { probes, problem } = await probe(wanted.firstId, cgroups, [...mapped]);
   return {
     isRoot: process.getuid?.() === 0,

@@ -1,0 +1,48 @@
+// The guide about volumes: every command in it does what it says.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { cannotRun, startDaemon } from './harness.ts';
+
+const ROOT = path.join(import.meta.dirname, '..');
+const MAIN = path.join(ROOT, 'src/cli/main.ts');
+const skip = cannotRun();
+
+/** What the guide promises that a command prints. */
+const printed: Readonly<Record<string, string>> = {
+  'rnx job run --wait --volume=datasets cat /volumes/datasets/input.csv': '1,2\n',
+  'rnx job run --wait --volume=datasets:/data cat /data/input.csv': '1,2\n',
+  'rnx job run --wait --volume=datasets:/work/in:ro cat in/input.csv': '1,2\n',
+  'rnx job run --wait --volume=results cat /volumes/results/count': '4\n',
+  'rnx job run --wait --volume=results:/work cat hello.txt': 'hello\n',
+  "rnx job run --wait --volume=results sh -c 'sort -rn /volumes/results/numbers | head -1'": '5\n',
+};
+
+test('S0-52 every example of the guide about volumes works', { skip }, async (t) => {
+  const daemon = await startDaemon();
+  t.after(() => daemon.stop());
+  const home = mkdtempSync(path.join(tmpdir(), 'joblet-guide-'));
+  t.after(() => rmSync(home, { recursive: true }));
+  const rnx = path.join(home, 'rnx');
+  writeFileSync(rnx, `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`);
+  chmodSync(rnx, 0o755);
+  const env = {
+    PATH: `${home}:${process.env['PATH']}`,
+    HOME: home,
+    RNX_CONFIG: daemon.nodesFile('admin'),
+  };
+  const guide = readFileSync(path.join(ROOT, 'docs/guide/volumes.md'), 'utf8');
+  const commands: readonly string[] = guide.match(/(?<=^ {4})rnx .*$/gm) ?? [];
+  assert.ok(commands.length > 20);
+  for (const command of commands) {
+    const ran = spawnSync('sh', ['-c', command], { env, encoding: 'utf8' });
+    assert.equal(ran.status, 0, `${command}\n${ran.stderr}`);
+    const wanted = printed[command];
+    if (wanted !== undefined) assert.equal(ran.stdout, wanted, command);
+  }
+  assert.ok(Object.keys(printed).every((command) => commands.includes(command)));
+});
