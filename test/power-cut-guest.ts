@@ -9,17 +9,19 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Connection } from '../src/client/connection.ts';
 import type { JobRequest } from '../src/client/messages.ts';
-import { getJobLogs, runJob, waitJob } from '../src/client/methods.ts';
+import { createVolume, getJobLogs, inspectVolume, runJob, waitJob } from '../src/client/methods.ts';
 import { startDaemon } from './harness.ts';
-import { shell, statusOf } from './job-calls.ts';
+import { finish, shell, start, statusOf } from './job-calls.ts';
 import type { Line } from './power-cut.test.ts';
 
 const DIRECTORY = '/data/joblet';
 /** Some of the jobs that never end take them for good, so that others wait. */
-const PLACES = 6;
+const PLACES = 7;
 const EVERY_MS = 300;
 const LONG_JOBS = 4;
 const LINES = 3000;
+const VOLUME = 'lines';
+const VOLUMES = [VOLUME];
 
 const kinds = {
   quick: 'exit 3',
@@ -46,6 +48,7 @@ async function load(): Promise<void> {
   mkdirSync(DIRECTORY);
   const daemon = await startDaemon({ joblet: { maxConcurrentJobs: PLACES } }, DIRECTORY);
   const api = daemon.as('admin');
+  const following = sayWhatIsSafe(api, await startWriter(api));
   let number = 0;
   const one = async () => {
     number += 1;
@@ -63,6 +66,35 @@ async function load(): Promise<void> {
     say({ what: 'ended', uuid: jobUuid, name, status: job.status, exitCode: job.exitCode });
   };
   setInterval(() => void one(), EVERY_MS);
+  await following;
+}
+
+/** Starts a job that writes line after line into a volume, and prints each when it is safe. */
+async function startWriter(api: Connection): Promise<string> {
+  await api.unary(createVolume, { name: VOLUME, size: '16MB' });
+  const script = `cd /volumes/${VOLUME}; while :; do n=$((n+1)); echo $n >>file; sync file; echo $n; done`;
+  return start(api, shell(script, { volumes: VOLUMES }));
+}
+
+/** Says how many lines are safe. */
+async function sayWhatIsSafe(api: Connection, uuid: string): Promise<void> {
+  for await (const { payload } of api.serverStream(getJobLogs, { uuid })) {
+    const last = Buffer.from(payload).toString().trimEnd().split('\n').at(-1);
+    say({ what: 'safe', uuid, name: VOLUME, status: '', exitCode: Number(last) });
+  }
+}
+
+/** Every line that was safe is there, in its place. Answers how many there were. */
+async function checkVolume(api: Connection, lines: readonly Line[]): Promise<number> {
+  const safe = lines.findLast(({ what }) => what === 'safe')?.exitCode ?? 0;
+  assert.equal((await api.unary(inspectVolume, { name: VOLUME })).problem, '');
+  const read = await finish(
+    api,
+    shell(`head -n ${safe} /volumes/${VOLUME}/file`, { volumes: VOLUMES }),
+  );
+  const wanted = Array.from({ length: safe }, (_, at) => `${at + 1}\n`).join('');
+  assert.equal(read.stdout, wanted);
+  return safe;
 }
 
 async function check(lines: readonly Line[]): Promise<void> {
@@ -90,11 +122,12 @@ async function check(lines: readonly Line[]): Promise<void> {
       await checkLog(api, uuid, outputOf(kind, name), false);
     } else if (line.status === 'SCHEDULED') assert.equal(job.status, 'SCHEDULED', say);
   }
+  const safeLines = await checkVolume(api, lines);
   await daemon.end();
   const db = new DatabaseSync(path.join(DIRECTORY, 'state/joblet.db'));
   assert.equal(db.prepare('PRAGMA integrity_check').get()?.['integrity_check'], 'ok');
   db.close();
-  process.stdout.write(`${JSON.stringify({ counts, lostBytes })}\n`);
+  process.stdout.write(`${JSON.stringify({ counts, lostBytes, safeLines })}\n`);
 }
 
 /** The beginning of what was written, with all that is missing told. Answers how much that is. */

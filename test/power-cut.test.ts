@@ -25,10 +25,12 @@ const LONGEST_MOMENT_MS = 2000;
 
 /** What the guest tells of a job. */
 export interface Line {
-  readonly what: 'started' | 'ended';
+  /** `safe`: what has so many lines in a volume, each of them safe by what fsync said. */
+  readonly what: 'started' | 'ended' | 'safe';
   readonly uuid: string;
   readonly name: string;
   readonly status: string;
+  /** Of `safe`, the number of lines. */
   readonly exitCode: number;
 }
 
@@ -62,10 +64,13 @@ async function loadUntilCut(disk: string): Promise<Line[]> {
   const guest = await startGuest(inGuest('load'), { stdout, stderr, disk });
   const lines: Line[] = [];
   let ends = 0;
+  let isCut = false;
   createInterface(stdout).on('line', (line) => {
     lines.push(JSON.parse(line) as Line);
     if (lines.at(-1)?.what === 'ended') ends += 1;
-    if (ends === LEAST_ENDS) setTimeout(() => guest.cutPower(), Math.random() * LONGEST_MOMENT_MS);
+    if (isCut || ends < LEAST_ENDS || !lines.some(({ what }) => what === 'safe')) return;
+    isCut = true;
+    setTimeout(() => guest.cutPower(), Math.random() * LONGEST_MOMENT_MS);
   });
   await guest.code;
   stderr.end();
