@@ -40,6 +40,9 @@ const trixie = on('debian', 'trixie');
 const jammy = on('ubuntu', 'jammy');
 const noble = on('ubuntu', 'noble');
 
+/** What Java only recommends, though some of its own libraries do not load without. */
+const javaLibraries = ['libfreetype6', 'libharfbuzz0b'] as const;
+
 /** Which suite has a version of a language, and by which packages. */
 export const languages = {
   python: {
@@ -51,10 +54,10 @@ export const languages = {
     '3.13': trixie('python3', 'python3-pip'),
   },
   java: {
-    '11': bullseye('openjdk-11-jdk-headless'),
-    '17': bookworm('openjdk-17-jdk-headless'),
-    '21': trixie('openjdk-21-jdk-headless'),
-    '25': trixie('openjdk-25-jdk-headless'),
+    '11': bullseye('openjdk-11-jdk-headless', ...javaLibraries, 'libasound2'),
+    '17': bookworm('openjdk-17-jdk-headless', ...javaLibraries, 'libasound2'),
+    '21': trixie('openjdk-21-jdk-headless', ...javaLibraries, 'libasound2t64'),
+    '25': trixie('openjdk-25-jdk-headless', ...javaLibraries, 'libasound2t64'),
   },
   node: {
     '12': bullseye('nodejs', 'npm'),

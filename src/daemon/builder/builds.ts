@@ -366,7 +366,6 @@ class Build {
         `${places.program}/builder/main.ts`,
       ]),
       limits: { cpuPercent: 0, memoryBytes, ioBps: 0, cpuCores: '', processes, workBytes: 0 },
-      network: 'host',
       environment: networkEnvironment(this.#parts.env),
       workDir: places.work,
       timeoutMs,

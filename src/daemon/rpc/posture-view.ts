@@ -30,7 +30,9 @@ export function toPosture(job: Job, { posture, kernel }: Held): Init<typeof JobP
       kind,
     })),
     limits: [...posture.limits],
-    network: `${job.spec.network} (${networkNote(job.spec.network)})`,
+    network: posture.shared.includes('net')
+      ? 'that of the host, as it builds a runtime'
+      : `${job.spec.network} (${networkNote(job.spec.network)})`,
     init: posture.init ? 'an init of joblet, which reaps orphans' : 'the command itself',
     startedBy: `joblet ${posture.startedBy}`,
     ...(kernel === undefined
