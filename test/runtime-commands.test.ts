@@ -14,6 +14,7 @@ import {
   listRuntimes,
   queryAudit,
   removeRuntime,
+  stopJob,
   testRuntime,
   validateRuntimeSpec,
 } from '../src/client/methods.ts';
@@ -217,6 +218,8 @@ Parsed Information:
     makeRuntime(path.join(runtimes, 'used'), { name: 'used', version: '1' });
     const schedule = new Date(Date.now() + 60 * 60_000).toISOString();
     const uuid = await start(api, shell('true', { runtime: 'used', schedule }));
+    makeRuntime(path.join(runtimes, 'busy'), { name: 'busy', version: '1' });
+    const running = await start(api, shell('sleep 600', { runtime: 'busy' }));
     await daemon.kill();
     await daemon.restart();
     const refused = await rnx('runtime', 'remove', 'used');
@@ -225,6 +228,9 @@ Parsed Information:
       refused.err,
       new RegExp(`runtime used@1 is in use by job ${uuid}; stop or cancel`),
     );
+    assert.match((await rnx('runtime', 'remove', 'busy')).err, new RegExp(`by job ${running};`));
+    await daemon.as('admin').unary(stopJob, { uuid: running, force: true });
+    assert.equal((await rnx('runtime', 'remove', 'busy')).code, 0);
     await daemon.as('admin').unary(cancelJob, { uuid });
     assert.equal((await rnx('runtime', 'remove', 'used')).code, 0);
     for (const name of ['../state', 'used@../../state', '.', '']) {

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Connection } from '../src/client/connection.ts';
 import type { JobRequest } from '../src/client/messages.ts';
-import { cancelJob, queryJobs, runJob, sendJobInput } from '../src/client/methods.ts';
+import { cancelJob, createVolume, queryJobs, runJob, sendJobInput } from '../src/client/methods.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { ended, finish, printed, shell, start, statusOf } from './job-calls.ts';
 import { cannotMakeTree, describeRuntime, makeRuntime, makeTree } from './runtime-tree.ts';
@@ -217,6 +217,32 @@ describe('a job in a runtime', { skip }, () => {
     // Both are the /etc of the tree.
     const { stdout } = await finish(api, request);
     assert.equal(stdout, '/out:\nos-release\n\n/up:\nos-release\n');
+  });
+
+  test('S0-34 S0-35 has its limits and volumes as any other job', async () => {
+    await api.unary(createVolume, { name: 'datasets', size: '16MB', type: 'memory' });
+    const limit = 'cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes';
+    const lines = await linesOf(
+      `${limit} 2>/dev/null; echo kept > /volumes/datasets/file; cat /volumes/datasets/file`,
+      { maxMemory: 64, maxCpu: 50, cpuCores: '0', volumes: ['datasets'] },
+    );
+    assert.deepEqual(lines, [String(64 * 2 ** 20), 'kept']);
+  });
+
+  test('S0-51 finds what its installer has kept, where the node has the volume for that', async () => {
+    makeRuntime(path.join(runtimes, 'installs'), {
+      name: 'installs',
+      version: '1',
+      package_manager: { type: 'pip', cache_volume: 'pip-cache' },
+    });
+    const runtime = 'installs';
+    assert.deepEqual(await linesOf('echo "<$PIP_CACHE_DIR>"', { runtime }), ['<>']);
+    await api.unary(createVolume, { name: 'pip-cache', size: '16MB', type: 'memory' });
+    await linesOf('echo wheel > $PIP_CACHE_DIR/package', { runtime });
+    const again = await linesOf('echo $PIP_CACHE_DIR; cat /volumes/pip-cache/package', { runtime });
+    assert.deepEqual(again, ['/volumes/pip-cache', 'wheel']);
+    const elsewhere = { runtime, volumes: ['pip-cache:/elsewhere:ro'] };
+    assert.deepEqual(await linesOf('cat /elsewhere/package; ls /volumes', elsewhere), ['wheel']);
   });
 
   test('is refused where its memory is less than the runtime needs', async () => {

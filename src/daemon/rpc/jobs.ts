@@ -28,10 +28,9 @@ import type { Held, Postures } from '../jobs/postures.ts';
 import type { JobQuery } from '../jobs/store.ts';
 import type { UploadPart, Uploads } from '../jobs/uploads.ts';
 import type { Networks } from '../networks/networks.ts';
-import type { Runtimes } from '../runtimes/runtimes.ts';
 import type { Call, Handlers } from './handlers.ts';
 import { encodeJobs, takePage } from './job-pages.ts';
-import { inRuntime } from './job-runtime.ts';
+import { inRuntime, type JobRuntimeParts } from './job-runtime.ts';
 import { type Host, type JobPolicy, type JobRequest, toJobSpec } from './job-spec.ts';
 import { toJob, toRunResponse, toStatus, toStopResponse } from './job-view.ts';
 import { eachEntry, joinEntries } from './log-chunks.ts';
@@ -63,7 +62,8 @@ export interface JobParts {
   readonly samples: MetricsParts['samples'];
   readonly layoutKind: MetricsParts['layoutKind'];
   readonly sampleIntervalMs: number;
-  readonly runtimes: Pick<Runtimes, 'getUsable'>;
+  readonly runtimes: JobRuntimeParts['runtimes'];
+  readonly volumes: JobRuntimeParts['volumes'];
   /** The jobs of its workflow that a job waited for, by their names. */
   readonly dependenciesOf: (job: Job) => readonly string[];
   readonly networks: Pick<Networks, 'addressesOf'>;
@@ -176,19 +176,22 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
 /** Going before the jobs of others is not for everybody. */
 const raisePriority: Rule = { role: 'operator', operation: 'raise_priority' };
 
+/** What a request is read by. */
+export type SpecParts = Pick<JobParts, 'runtimes' | 'volumes' | 'host' | 'policy'>;
+
 /** What a request asks for, with all that is wrong with it named at once. */
 export function toSpec(
-  { runtimes, host, policy }: Pick<JobParts, 'runtimes' | 'host' | 'policy'>,
+  { runtimes, volumes, host, policy }: SpecParts,
   request: JobRequest,
   { identity }: Pick<Call, 'identity'>,
 ): JobSpec {
   if (request.priority > 0) demand(identity, raisePriority);
-  return inRuntime(toJobSpec(request, host, policy, Date.now()), runtimes);
+  return inRuntime(toJobSpec(request, host, policy, Date.now()), { runtimes, volumes });
 }
 
 /** Starts a job as a request wants it. */
 export async function startJob(
-  parts: Pick<JobParts, 'jobs' | 'runtimes' | 'host' | 'policy'>,
+  parts: SpecParts & Pick<JobParts, 'jobs'>,
   request: JobRequest,
   call: Pick<Call, 'identity'>,
 ): Promise<{ readonly job: Job; readonly isNew: boolean }> {

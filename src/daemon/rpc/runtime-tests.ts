@@ -13,9 +13,9 @@ import { type Logs, wholeLog } from '../jobs/logs.ts';
 import { refOf, type UsableRuntime } from '../runtimes/catalogue.ts';
 import type { Runtimes } from '../runtimes/runtimes.ts';
 import type { Call } from './handlers.ts';
-import { type JobParts, startJob } from './jobs.ts';
+import { type JobParts, type SpecParts, startJob } from './jobs.ts';
 
-export interface RuntimeTestParts extends Pick<JobParts, 'jobs' | 'host' | 'policy'> {
+export interface RuntimeTestParts extends SpecParts, Pick<JobParts, 'jobs'> {
   readonly runtimes: Pick<Runtimes, 'getUsable' | 'rootFor'>;
   readonly logs: Pick<Logs, 'read'>;
 }

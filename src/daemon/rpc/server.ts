@@ -27,6 +27,7 @@ import type { Installs } from '../runtimes/installs.ts';
 import type { Runtimes } from '../runtimes/runtimes.ts';
 import type { Trees } from '../runtimes/trees.ts';
 import type { Uses } from '../runtimes/uses.ts';
+import type { Volumes } from '../volumes/volumes.ts';
 import type { Workflows } from '../workflows/workflows.ts';
 import { auditHandlers } from './audit.ts';
 import { buildHandlers } from './builds.ts';
@@ -57,7 +58,7 @@ export interface RpcParts extends Pick<JobParts, 'logs' | 'postures' | 'samples'
   readonly audit: Pick<Audit, 'record' | 'recordSoon' | 'query' | 'read' | 'verify'>;
   readonly jobs: JobParts['jobs'] & MonitoringParts['jobs'] & Pick<Jobs, 'nameOf'>;
   readonly networks: Networks;
-  readonly volumes: Parameters<typeof volumeHandlers>[0];
+  readonly volumes: Volumes;
   readonly monitoring: Omit<MonitoringParts, 'jobs'>;
   readonly builds: Pick<Builds, 'build' | 'specification'>;
   readonly disks: readonly string[];
@@ -132,6 +133,7 @@ export function createRpc(all: RpcParts): Rpc {
     layoutKind,
     sampleIntervalMs: config.jobMetrics.intervalMs,
     runtimes,
+    volumes,
     dependenciesOf: (job) => workflows.dependenciesOf(job),
     networks,
     host: { cores: availableParallelism(), memoryBytes: totalmem(), disks: disks.length },

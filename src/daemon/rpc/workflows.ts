@@ -13,7 +13,7 @@ import type { Uploads } from '../jobs/uploads.ts';
 import { isOver } from '../workflows/workflow.ts';
 import type { Workflows } from '../workflows/workflows.ts';
 import type { Call, Handlers } from './handlers.ts';
-import { type JobParts, toSpec } from './jobs.ts';
+import { type SpecParts, toSpec } from './jobs.ts';
 import { type Names, toWorkflowPlan } from './workflow-plan.ts';
 import { toWorkflowInfo, toWorkflowJob, toWorkflowStatus } from './workflow-view.ts';
 
@@ -24,7 +24,7 @@ export interface WorkflowParts {
   >;
   readonly uploads: Pick<Uploads, 'namesOf'>;
   readonly names: () => Promise<Names>;
-  readonly jobParts: Pick<JobParts, 'runtimes' | 'host' | 'policy'>;
+  readonly jobParts: SpecParts;
 }
 
 /** Workflows in an answer at most: the newest. */

@@ -185,6 +185,10 @@ export class Volumes {
     for (const { jobs } of entries) jobs.add(jobId);
   }
 
+  has(name: string): boolean {
+    return this.#entries.get(name)?.isWhole === true;
+  }
+
   /** What a volume can hold; 0 when it is not there. */
   bytesOf(name: string): number {
     return this.#entries.get(name)?.volume.bytes ?? 0;
