@@ -637,7 +637,7 @@ test('a closed pipe ends rnx without a word', { skip }, async () => {
 });
 
 test('what a later version brings says so', { skip }, async () => {
-  for (const args of [['job', 'list', '--workflow']]) {
+  for (const args of [['gpu', 'list']]) {
     const { code, err } = await rnx(...args);
     assert.equal(code, 1);
     assert.match(err, /^Error: .*later/);

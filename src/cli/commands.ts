@@ -105,6 +105,34 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./volume.ts')).volumeResize,
   },
   'volume remove': { summary: 'remove a volume with its data', load: removeVolume },
+  'workflow run': {
+    summary: 'run the jobs of a file, as they wait for each other',
+    load: async () => (await import('./workflow-run.ts')).workflowRun,
+  },
+  'workflow list': {
+    summary: 'list workflows, the newest first',
+    load: async () => (await import('./workflow-status.ts')).workflowList,
+  },
+  'workflow status': {
+    summary: 'show a workflow with its jobs',
+    load: async () => (await import('./workflow-status.ts')).workflowStatus,
+  },
+  'workflow stop': {
+    summary: 'end a workflow',
+    load: async () => (await import('./workflow-end.ts')).workflowStop,
+  },
+  'workflow retry': {
+    summary: 'take up again what did not go well',
+    load: async () => (await import('./workflow-end.ts')).workflowRetry,
+  },
+  'workflow delete': {
+    summary: 'delete a workflow with its jobs',
+    load: async () => (await import('./workflow-end.ts')).workflowDelete,
+  },
+  'workflow graph': {
+    summary: 'show which job waits for which',
+    load: async () => (await import('./workflow-graph.ts')).workflowGraph,
+  },
   'workflow validate': {
     summary: 'check a workflow file',
     load: async () => (await import('./workflow-validate.ts')).workflowValidate,

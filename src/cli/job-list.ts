@@ -31,7 +31,7 @@ const flags = {
   },
   limit: { kind: 'integer', value: 'N', help: 'the newest N only' },
   name: { kind: 'text', value: 'NAME', help: 'only jobs of that name' },
-  workflow: { kind: 'switch' },
+  workflow: { kind: 'switch', help: 'workflows instead of jobs' },
 } as const;
 
 type Wanted = Values<typeof flags>;
@@ -55,6 +55,7 @@ export const jobList = command({
     'rnx job list --limit=20 --json',
   ],
   run: async (values, _words, session) => {
+    if (values.workflow) return (await import('./workflow-status.ts')).showList(true, session);
     const jobs = await findJobs(values, session);
     await session.out.write(
       session.json ? jsonText(jobs.map(jobJson)) : jobTable(jobs, session.out),
@@ -69,6 +70,7 @@ export const list = command({
   usage: 'rnx list [flags]',
   examples: ['rnx list', 'rnx job list      the same as a table'],
   run: async (values, _words, session) => {
+    if (values.workflow) return (await import('./workflow-status.ts')).showList(true, session);
     const jobs = await findJobs(values, session);
     await session.out.write(session.json ? jsonText(jobs.map(jobJson)) : jobLines(jobs));
     return 0;
@@ -76,9 +78,6 @@ export const list = command({
 });
 
 async function findJobs(wanted: Wanted, session: Session): Promise<JobSummary[]> {
-  if (wanted.workflow) {
-    throw new JobletError('unsupported', 'workflows arrive with a later version of rnx');
-  }
   const statuses = wanted.status.flatMap((text) => text.split(',')).map(parseStatus);
   const connection = await session.connect();
   const most = wanted.limit ?? Number.POSITIVE_INFINITY;

@@ -105,7 +105,3 @@ test('a line without a command says what is missing', () => {
     assert.throws(() => request(...argv), /must specify a command to run/);
   }
 });
-
-test('a workflow file is for a later version', () => {
-  assert.throws(() => request('--workflow=pipeline.yaml'), { kind: 'unsupported' });
-});

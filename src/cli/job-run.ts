@@ -64,7 +64,7 @@ const flags = {
   raw: { kind: 'switch', help: 'on a terminal too, its output byte for byte' },
   gpu: { kind: 'integer', value: 'N' },
   'gpu-memory': { kind: 'text', value: 'SIZE' },
-  workflow: { kind: 'text', value: 'FILE' },
+  workflow: { kind: 'text', value: 'FILE[:NAME]', help: 'a workflow, or one job of its file' },
 } as const;
 
 type RunValues = Values<typeof flags>;
@@ -93,8 +93,33 @@ function attended(values: RunValues): boolean {
 }
 
 async function run(values: RunValues, words: readonly string[], session: Session): Promise<number> {
-  const request = toRequest(values, words, Date.now());
-  const files = collectUploads(values.upload, values['upload-dir']);
+  if (values.workflow !== undefined) return runOfFile(values.workflow, values, words, session);
+  return launch(toRequest(values, words, Date.now()), [], values, session);
+}
+
+/** Runs a workflow, or one job of its file with what the flags say besides. */
+async function runOfFile(
+  file: string,
+  values: RunValues,
+  words: readonly string[],
+  session: Session,
+): Promise<number> {
+  const { fromWorkflow, laidOver } = await import('./job-run-workflow.ts');
+  const wishes = { wait: attended(values), uploads: values.upload };
+  const found = await fromWorkflow(file, wishes, session);
+  if (typeof found === 'number') return found;
+  const { command: own = '', args = [] } = found.request;
+  const asked = toRequest(values, words.length > 0 ? words : [own, ...args], Date.now());
+  return launch(laidOver(found.request, asked), found.files, values, session);
+}
+
+async function launch(
+  request: JobRequest,
+  more: readonly LocalFile[],
+  values: RunValues,
+  session: Session,
+): Promise<number> {
+  const files = [...more, ...collectUploads(values.upload, values['upload-dir'])];
   const connection = await session.connect();
   const uploads = await sendUploads(files, connection, values, session);
   const started = await connection.unary(
@@ -179,17 +204,11 @@ async function sendUploads(
  * @throws JobletError invalid, naming the flag
  */
 export function toRequest(values: RunValues, words: readonly string[], nowMs: number): JobRequest {
-  if (values.workflow !== undefined) {
-    throw new JobletError(
-      'unsupported',
-      '--workflow: workflows arrive with a later version of rnx',
-    );
-  }
   const [first, ...args] = words;
   if (first === undefined || first === '') {
     throw new JobletError(
       'invalid',
-      'must specify a command to run: rnx job run COMMAND [ARG...]; --help shows what goes before it',
+      'must specify a command to run: rnx job run COMMAND [ARG...], or --workflow with a job definition; --help shows what goes before it',
     );
   }
   return {

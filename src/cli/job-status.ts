@@ -2,7 +2,6 @@
 
 import type { JobDetail, Posture } from '../client/messages.ts';
 import { getJobStatus } from '../client/methods.ts';
-import { JobletError } from '../shared/errors.ts';
 import { command } from './command.ts';
 import { jsonText, visible } from './print.ts';
 import type { Session } from './session.ts';
@@ -11,9 +10,9 @@ import { statusText } from './status-text.ts';
 const DEADLINE_MS = 10_000;
 
 const flags = {
-  // Of the generation that showed workflows here; they arrive with workflows.
-  workflow: { kind: 'switch', short: 'w' },
-  detail: { kind: 'switch', short: 'd' },
+  // Of the generation that showed workflows here.
+  workflow: { kind: 'switch', short: 'w', help: 'the id is that of a workflow' },
+  detail: { kind: 'switch', short: 'd', help: 'of a workflow, also its text' },
 } as const;
 
 const shared = {
@@ -33,7 +32,8 @@ export const jobStatus = command({
   },
   examples: ['rnx job status f47ac10b', 'rnx job status --posture f47ac10b'],
   run: async (values, [uuid = ''], session) => {
-    const job = await findJob({ uuid, posture: values.posture }, values.workflow, session);
+    if (values.workflow) return workflow(uuid, values.detail, 'JOB ID', session);
+    const job = await findJob({ uuid, posture: values.posture }, session);
     await session.out.write(
       session.json ? jsonText(statusJson(job)) : statusText(job, Date.now(), session.out),
     );
@@ -47,20 +47,27 @@ export const status = command({
   usage: 'rnx status JOB',
   examples: ['rnx status f47ac10b', 'rnx job status f47ac10b     more about it'],
   run: async (values, [uuid = ''], session) => {
-    const job = await findJob({ uuid }, values.workflow, session);
+    if (values.workflow) return workflow(uuid, values.detail, 'JOB UUID', session);
+    const job = await findJob({ uuid }, session);
     await session.out.write(session.json ? jsonText(statusJson(job)) : statusLines(job));
     return 0;
   },
 });
 
+async function workflow(
+  uuid: string,
+  detail: boolean,
+  idTitle: 'JOB ID' | 'JOB UUID',
+  session: Session,
+): Promise<number> {
+  const { showStatus } = await import('./workflow-status.ts');
+  return showStatus(uuid, detail, idTitle, session);
+}
+
 async function findJob(
   request: { readonly uuid: string; readonly posture?: boolean },
-  workflow: boolean,
   session: Session,
 ): Promise<JobDetail> {
-  if (workflow) {
-    throw new JobletError('unsupported', 'workflows arrive with a later version of rnx');
-  }
   const connection = await session.connect();
   const deadlineMs = session.deadlineMs(DEADLINE_MS);
   return connection.unary(getJobStatus, request, { deadlineMs });

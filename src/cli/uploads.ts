@@ -53,6 +53,11 @@ export function collectUploads(
   return [...seen.values()];
 }
 
+/** A file, or a folder with all that is in it, under another name; empty is the work directory. */
+export function collectAs(flag: string, source: string, name: string): readonly LocalFile[] {
+  return name === '' ? collectFolder(flag, source) : collect(flag, source, name);
+}
+
 function baseName(source: string): string {
   // What `.` and `..` are called is known to the file system only.
   return path.basename(path.resolve(source));

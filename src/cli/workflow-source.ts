@@ -5,6 +5,7 @@ import path from 'node:path';
 import { invalid, JobletError, messageOf, type Problem } from '../shared/errors.ts';
 import { MAX_FILE_BYTES, parseWorkflow } from '../shared/workflow-file.ts';
 import type { Workflow, WorkflowJob } from '../shared/workflow-job.ts';
+import { nameInJob } from '../shared/workflow-uploads.ts';
 import { visible } from './print.ts';
 import type { Session } from './session.ts';
 
@@ -50,15 +51,18 @@ export function parseParams(texts: readonly string[]): Record<string, string> {
 }
 
 /**
- * The workflow of a source, checked as far as that is possible here.
+ * The workflow of a source, checked as far as that is possible here. Files whose names are among
+ * `elsewhere` need not lie beside it.
  * @throws JobletError invalid with all problems
  */
 export function readWorkflow(
   { file, text, choice }: WorkflowSource,
   params: Readonly<Record<string, string>>,
+  elsewhere: ReadonlySet<string> = new Set(),
 ): Workflow {
   const workflow = parseWorkflow(text, file, { choice, params });
-  const problems = workflow.jobs.flatMap((job) => missingFiles(workflow, job, path.dirname(file)));
+  const folder = path.dirname(file);
+  const problems = workflow.jobs.flatMap((job) => missingFiles(workflow, job, folder, elsewhere));
   if (problems.length > 0) throw invalid(problems);
   return workflow;
 }
@@ -68,12 +72,18 @@ export function sourceOf(written: string, folder: string): string {
   return path.resolve(folder, written);
 }
 
-function missingFiles(workflow: Workflow, job: WorkflowJob, folder: string): Problem[] {
+function missingFiles(
+  workflow: Workflow,
+  job: WorkflowJob,
+  folder: string,
+  elsewhere: ReadonlySet<string>,
+): Problem[] {
   const wanted = [
     ...job.files.map((written, index) => ({ written, index, word: 'files' })),
     ...job.directories.map((written, index) => ({ written, index, word: 'directories' })),
   ];
   return wanted.flatMap(({ written, index, word }) => {
+    if (elsewhere.has(nameInJob(written))) return [];
     const found = statSync(sourceOf(written, folder), { throwIfNoEntry: false });
     const isThere = word === 'files' ? found?.isFile() : found?.isDirectory();
     if (isThere === true) return [];

@@ -102,3 +102,5 @@ export const RetryWorkflowRequest = {
 export type WorkflowRequest = Input<typeof RunWorkflowRequest>;
 export type WorkflowDetail = Message<typeof GetWorkflowStatusResponse>;
 export type WorkflowStep = Message<typeof WorkflowJob>;
+export type WorkflowSummary = Message<typeof WorkflowInfo>;
+export type WireTime = Message<typeof Timestamp>;

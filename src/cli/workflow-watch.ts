@@ -1,0 +1,115 @@
+// A workflow while it runs: a tree that is drawn anew on a terminal, a line for each change elsewhere.
+
+import type { Connection } from '../client/connection.ts';
+import { watchWorkflow } from '../client/methods.ts';
+import type { WorkflowDetail, WorkflowStep } from '../client/workflow-messages.ts';
+import { JobletError } from '../shared/errors.ts';
+import { levelsOf, sortGraph } from '../shared/workflow-graph.ts';
+import type { Output } from './output.ts';
+import { localTime, roughTime, statusWord, visible } from './print.ts';
+import { progressText, timeOf } from './workflow-text.ts';
+
+/** What is said of a workflow as it changes. */
+export type Telling = (detail: WorkflowDetail) => Promise<void>;
+
+/** Follows a workflow to its end. */
+export async function followWorkflow(
+  connection: Connection,
+  workflowUuid: string,
+  tell: Telling,
+  signal?: AbortSignal,
+): Promise<WorkflowDetail> {
+  let last: WorkflowDetail | undefined;
+  const options = signal === undefined ? {} : { signal };
+  for await (const detail of connection.serverStream(watchWorkflow, { workflowUuid }, options)) {
+    last = detail;
+    await tell(detail);
+  }
+  if (last === undefined) throw new JobletError('unavailable', 'nothing was said of the workflow');
+  return last;
+}
+
+/** The exit code that stands for the end of a workflow. */
+export function exitCodeOf({ workflow }: WorkflowDetail): number {
+  return workflow?.status === 'COMPLETED' ? 0 : 1;
+}
+
+/** Draws the tree on a terminal, over what was drawn before; says each change on a line elsewhere. */
+export function tellTree(out: Output): Telling {
+  if (!out.terminal) return tellChanges(out);
+  let drawn = 0;
+  return async (detail) => {
+    const lines = treeLines(detail, Date.now(), out);
+    const up = drawn === 0 ? '' : `\u001b[${drawn}A`;
+    await out.write(`${up}${lines.map((line) => `\u001b[K${line}\n`).join('')}\u001b[J`);
+    drawn = lines.length;
+  };
+}
+
+/** One line for each job that came to another status. */
+export function tellChanges(out: Output): Telling {
+  const known = new Map<string, string>();
+  return async ({ jobs }) => {
+    for (const { jobName, status, exitCode, jobUuid } of jobs) {
+      const before = known.get(jobName);
+      known.set(jobName, status);
+      if (before === status || (before === undefined && status === 'PENDING')) continue;
+      const code = status === 'FAILED' && jobUuid !== '0' ? ` (exit code ${exitCode})` : '';
+      await out.write(`${visible(jobName)} ${statusWord(status, out)}${code}\n`);
+    }
+  };
+}
+
+const BAR_COLUMNS = 30;
+
+/** A bar of how many jobs are over; on a terminal only. */
+export function tellBar(err: Output): Telling {
+  if (!err.terminal) return tellChanges(err);
+  return async ({ workflow, jobs }) => {
+    if (workflow === undefined) return;
+    const { completedJobs, failedJobs, canceledJobs, totalJobs } = workflow;
+    const part = totalJobs === 0 ? 1 : (completedJobs + failedJobs + canceledJobs) / totalJobs;
+    const bar = '#'.repeat(Math.floor(part * BAR_COLUMNS)).padEnd(BAR_COLUMNS);
+    const running = jobs.filter(({ status }) => status === 'RUNNING').map(({ jobName }) => jobName);
+    const now = running.slice(0, 3).map(visible).join(', ');
+    const end = part === 1 ? '\n' : '';
+    await err.write(`\r\u001b[K[${bar}] ${progressText(workflow)}  ${now}${end}`);
+  };
+}
+
+const marks: Readonly<Record<string, string>> = {
+  COMPLETED: '+',
+  FAILED: 'x',
+  STOPPED: 'x',
+  CANCELED: '-',
+  RUNNING: '>',
+};
+
+/** The jobs of a workflow, each as far to the right as it stands behind others. */
+export function treeLines(
+  { workflow, jobs }: WorkflowDetail,
+  nowMs: number,
+  out: Output,
+): string[] {
+  const graph = new Map(jobs.map((job) => [job.jobName, job.dependencies]));
+  const byName = new Map(jobs.map((job) => [job.jobName, job]));
+  const { order } = sortGraph(graph);
+  const levels = levelsOf(order, graph);
+  const rows = order.flatMap((name) => {
+    const job = byName.get(name);
+    return job === undefined ? [] : [treeLine(job, levels.get(name) ?? 0, nowMs, out)];
+  });
+  if (workflow === undefined) return rows;
+  return [`${statusWord(workflow.status, out)}  ${progressText(workflow)}`, ...rows];
+}
+
+function treeLine(job: WorkflowStep, level: number, nowMs: number, out: Output): string {
+  const start = Date.parse(timeOf(job.startTime));
+  const end = Date.parse(timeOf(job.endTime));
+  const took = Number.isNaN(start)
+    ? ''
+    : `  ${roughTime((Number.isNaN(end) ? nowMs : end) - start)}`;
+  const at = Number.isNaN(start) ? '' : `  ${localTime(timeOf(job.startTime)).slice(11)}`;
+  const mark = marks[job.status] ?? '.';
+  return `${'  '.repeat(level)}${mark} ${visible(job.jobName)}  ${statusWord(job.status, out)}${at}${took}`;
+}
