@@ -1,10 +1,8 @@
 // Programs of the tree, run with the tree as their root.
 
 import { places } from '../shared/build-task.ts';
+import { TREE_TIME_S } from '../shared/tree-time.ts';
 import { type RunOptions, run } from './programs.ts';
-
-/** When everything in a tree was last changed, so that the same tree is the same to the byte. */
-export const TREE_TIME_S = 1_577_836_800; // 2020-01-01
 
 const environment = {
   DEBIAN_FRONTEND: 'noninteractive',

@@ -14,6 +14,7 @@ import {
   places,
   taskFile,
 } from '../shared/build-task.ts';
+import { TREE_TIME_S } from '../shared/tree-time.ts';
 import {
   fetchPackages,
   fileOf,
@@ -28,7 +29,7 @@ import {
 } from './apt.ts';
 import { unpackArchives } from './archives.ts';
 import { configureEssential, endBootstrap, unpackEssential } from './bootstrap.ts';
-import { runInTree, TREE_TIME_S } from './chroot.ts';
+import { runInTree } from './chroot.ts';
 import { Closure } from './closure.ts';
 import {
   closeNetwork,

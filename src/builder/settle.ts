@@ -5,7 +5,8 @@ import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { chmod, lutimes, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { places } from '../shared/build-task.ts';
-import { runInTree, TREE_TIME_S } from './chroot.ts';
+import { TREE_TIME_S } from '../shared/tree-time.ts';
+import { runInTree } from './chroot.ts';
 import { globToRegExp, walk } from './globs.ts';
 import { say } from './output.ts';
 
@@ -97,7 +98,7 @@ function pythons(): [program: string, folders: string[]][] {
     if (!existsSync(place)) continue;
     for (const name of readdirSync(place)) {
       // Modules of all versions of Debian's lie in python3.
-      const program = /^python3(\.\d+)?$/.test(name) ? name : '';
+      const program = /^python(2\.7|3(\.\d+)?)$/.test(name) ? name : '';
       if (program === '' || !lstatSync(path.join(place, name)).isDirectory()) continue;
       const one = programFor(program);
       if (one !== undefined) programs.set(one, [...(programs.get(one) ?? []), `/${base}/${name}`]);
@@ -114,16 +115,30 @@ function programFor(name: string): string | undefined {
 
 /**
  * Compiled modules that hold the digest of their source instead of its time, and are not compared
- * with it: nobody can change either.
+ * with it: nobody can change either. Python 2 only knows times.
  */
 async function compilePython(): Promise<void> {
   for (const [program, modules] of pythons()) {
     say(`compiling the modules of ${program}`);
-    const options = ['-m', 'compileall', '-q', '-f', '--invalidation-mode', 'unchecked-hash'];
+    const options = ['-m', 'compileall', '-q', '-f'];
+    if (program.endsWith(PYTHON_2)) await evenOutSources(modules);
+    else options.push('--invalidation-mode', 'unchecked-hash');
     // Files that are no Python of this version come along with packages.
     await runInTree(program, [...options, ...modules], { quiet: true }).catch(() => {
       say(`some modules of ${program} do not compile`, 'warn');
     });
+  }
+}
+
+/** It goes by the time of a source, and writes that into what it compiles. */
+const PYTHON_2 = 'python2.7';
+
+async function evenOutSources(folders: readonly string[]): Promise<void> {
+  for (const folder of folders) {
+    for (const { target } of walk(places.tree, folder)) {
+      if (!target.endsWith('.py')) continue;
+      await lutimes(path.join(places.tree, target), TREE_TIME_S, TREE_TIME_S);
+    }
   }
 }
 

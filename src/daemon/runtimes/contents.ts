@@ -19,11 +19,9 @@ import {
   utimesSync,
 } from 'node:fs';
 import path from 'node:path';
+import { TREE_TIME_S } from '../../shared/tree-time.ts';
 import { digestOf } from './digest.ts';
 import type { FileEntry } from './manifest.ts';
-
-/** The time that everything in a tree has, in seconds: the first that a zip file can hold. */
-export const TREE_TIME = Date.UTC(1980, 0, 1) / 1000;
 
 /** What makes an inode what it is. */
 type Content = Pick<FileEntry, 'sha256' | 'mode' | 'uid' | 'gid' | 'size'>;
@@ -104,7 +102,7 @@ export class Contents {
     // Also takes away capabilities of the file; so before the permissions, of which it takes away some.
     chownSync(file, uid, gid);
     chmodSync(file, mode);
-    utimesSync(file, TREE_TIME, TREE_TIME);
+    utimesSync(file, TREE_TIME_S, TREE_TIME_S);
     mkdirSync(path.dirname(kept), { recursive: true, mode: 0o700 });
     rmSync(this.#spare, { force: true });
     linkSync(file, this.#spare);

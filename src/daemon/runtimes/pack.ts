@@ -21,7 +21,7 @@ import { constants, createZstdCompress } from 'node:zlib';
 import { ZipFile } from 'yazl';
 import { JobletError } from '../../shared/errors.ts';
 import { type TarEntry, tarEnd, tarHeader, tarPadding } from '../../shared/tar-writer.ts';
-import { TREE_TIME } from './contents.ts';
+import { TREE_TIME_S } from '../../shared/tree-time.ts';
 import {
   type Entry,
   type FileEntry,
@@ -197,7 +197,7 @@ function toTar(name: string, entry: Entry): TarEntry {
     uid,
     gid,
     size: entry.type === 'file' ? entry.size : 0,
-    time: TREE_TIME,
+    time: TREE_TIME_S,
     target: entry.type === 'link' ? entry.target : '',
   };
 }
@@ -232,7 +232,7 @@ const FOLDER_MODE = 0o040000;
 /** A zip file keeps no owners, and no two names of one file. */
 function zipOf(source: PackSource): Readable {
   const zip = new ZipFile();
-  const mtime = new Date(TREE_TIME * 1000);
+  const mtime = new Date(TREE_TIME_S * 1000);
   for (const { entry, of } of source.entries()) {
     if (entry.type === 'folder') {
       zip.addEmptyDirectory(entry.path, { mtime, mode: FOLDER_MODE | entry.mode });

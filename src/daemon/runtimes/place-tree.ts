@@ -16,8 +16,9 @@ import {
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { JobletError } from '../../shared/errors.ts';
+import { TREE_TIME_S } from '../../shared/tree-time.ts';
 import { exchangeDirectories, syncFileSystem } from '../linux/tree-switch.ts';
-import { Contents, TREE_TIME } from './contents.ts';
+import { Contents } from './contents.ts';
 import { copyTree } from './copy-tree.ts';
 import { RUNTIME_FILE } from './layout.ts';
 import {
@@ -129,7 +130,7 @@ function describe(
   }
   chownSync(tree, 0, 0);
   chmodSync(tree, 0o755);
-  lutimesSync(tree, TREE_TIME, TREE_TIME);
+  lutimesSync(tree, TREE_TIME_S, TREE_TIME_S);
 }
 
 /** @throws JobletError invalid, naming the first thing that is not what was signed */
@@ -153,7 +154,7 @@ function write(file: string, data: string | Buffer): void {
 function settleFile(file: string): void {
   chownSync(file, 0, 0);
   chmodSync(file, 0o644);
-  lutimesSync(file, TREE_TIME, TREE_TIME);
+  lutimesSync(file, TREE_TIME_S, TREE_TIME_S);
 }
 
 /** Puts the tree in its place. Answers whether another one was there, which then is retired. */

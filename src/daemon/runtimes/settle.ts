@@ -4,8 +4,9 @@
 import { isUtf8 } from 'node:buffer';
 import { chmodSync, lchownSync, lutimesSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs';
 import { JobletError } from '../../shared/errors.ts';
+import { TREE_TIME_S } from '../../shared/tree-time.ts';
 import { formatBytes } from '../../shared/units.ts';
-import { type Contents, TREE_TIME } from './contents.ts';
+import type { Contents } from './contents.ts';
 import { digestOf } from './digest.ts';
 import {
   type Entry,
@@ -85,7 +86,7 @@ export function settleTree(
     const place = `${root}/${entry.path}`;
     if (entry.type !== 'file') lchownSync(place, entry.uid, entry.gid);
     if (entry.type === 'folder') chmodSync(place, entry.mode);
-    if (entry.type !== 'file') lutimesSync(place, TREE_TIME, TREE_TIME);
+    if (entry.type !== 'file') lutimesSync(place, TREE_TIME_S, TREE_TIME_S);
   }
   return { entries, bytes, newBytes };
 }
