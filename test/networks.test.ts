@@ -21,6 +21,7 @@ import { ended, finish, printed, python, shell, start, statusOf } from './job-ca
 import { ip, openWorld, reach, type World } from './network-world.ts';
 
 const OUTSIDE = { name: 'out0', v4: '192.0.2.2', v6: '2001:db8:1::2' };
+const DNS = { name: 'dns0', v4: '198.51.100.2', v6: '2001:db8:2::2' };
 const HOST = { v4: '192.0.2.1', v6: '2001:db8:1::1' };
 
 /** A job that says whatever reaches it, on TCP port 80 of both families. */
@@ -35,18 +36,59 @@ while True:
     connection.close()
 `;
 
+/** Asks the job's resolver by TCP, twice on one connection. */
+const ASK_BY_TCP = `
+import socket, struct
+server = [line.split()[1] for line in open('/etc/resolv.conf') if line.startswith('nameserver')][0]
+question = struct.pack('>HHHHHH', 7, 256, 1, 0, 0, 0) + b'\\3www\\7example\\0' + struct.pack('>HH', 1, 1)
+connection = socket.create_connection((server, 53), 2)
+stream = connection.makefile('rb')
+connection.sendall(2 * (struct.pack('>H', len(question)) + question))
+for _ in range(2):
+    answer = stream.read(struct.unpack('>H', stream.read(2))[0])
+    print('.'.join(map(str, answer[-4:])))
+`;
+
+const MB = 1024 * 1024;
+
+/** Says the speed of sending and of receiving 4 MiB, in bytes a second. */
+const TIME_BOTH_WAYS = `
+import socket, time
+size = 4 << 20
+with socket.create_connection(('${OUTSIDE.v4}', 7001)) as sink:
+    began = time.monotonic()
+    sink.sendall(bytes(size))
+    sink.shutdown(socket.SHUT_WR)
+    sink.recv(10)
+    sent = size / (time.monotonic() - began)
+with socket.create_connection(('${OUTSIDE.v4}', 7002)) as source:
+    began = time.monotonic()
+    while source.recv(1 << 20):
+        pass
+    print(sent, size / (time.monotonic() - began))
+`;
+
 describe('a job on a network', { skip: cannotRun() }, () => {
   let daemon: Daemon;
   let world: World;
+  let dns: World;
 
   before(async () => {
     world = await openWorld(OUTSIDE);
-    daemon = await startDaemon({ network: { default_network: 'isolated' } });
+    dns = await openWorld(DNS, {
+      'www.example': OUTSIDE.v4,
+      'six.example': OUTSIDE.v6,
+      'inside.example': HOST.v4,
+    });
+    daemon = await startDaemon({
+      network: { default_network: 'isolated', nameServers: [DNS.v4, DNS.v6] },
+    });
   });
 
   after(async () => {
     await daemon.stop();
     await world.close();
+    await dns.close();
   });
 
   const api = () => daemon.as('developer');
@@ -138,6 +180,55 @@ describe('a job on a network', { skip: cannotRun() }, () => {
     assert.match(here.v4, /^10\.10\.0\.\d+$/);
     assert.match(await outputOf(here.uuid), /^listens\ncame ::ffff:10\.10\.0\.\d+\ncame fd/);
     assert.equal(await outputOf(there.uuid), 'listens\n');
+  });
+
+  test('finds its neighbours by their names, and nobody else does (S2-20)', async () => {
+    const { uuid, v4, v6 } = await listen('test-env', 'service-a');
+    const names = ['service-a', 'Service-A.test-env', `job-${uuid.slice(0, 8)}`, uuid];
+    const asked = names.map((name) => `name:${name}`);
+    const found = Object.values(await reach(api(), 'test-env', asked));
+    assert.deepEqual(found, Array(4).fill(`open ${[v4, v6].toSorted().join(',')}`));
+    assert.deepEqual(Object.values(await reach(api(), 'test-env', ['tcp:service-a:80'])), [
+      'open hello',
+    ]);
+    for (const network of ['bridge', 'isolated']) {
+      const strangers = ['name:service-a', 'name:service-a.test-env', 'name:nobody'];
+      for (const each of Object.values(await reach(api(), network, strangers))) {
+        assert.match(each, /^closed gaierror/);
+      }
+    }
+    await outputOf(uuid);
+    // Its name has gone with it, and none of all this was asked for outside but what could be of the world.
+    const [gone] = Object.values(await reach(api(), 'test-env', ['name:service-a']));
+    assert.match(gone ?? '', /^closed gaierror/);
+    const outside = (await dns.arrived()).filter(
+      (line) => !line.startsWith('dns service-a.test-env'),
+    );
+    assert.deepEqual(outside, []);
+  });
+
+  test("asks the host's resolvers about everything else, by UDP and TCP", async () => {
+    const targets = [
+      'name:www.example',
+      'name:six.example',
+      'tcp:www.example:80',
+      'name:no.example',
+    ];
+    for (const network of ['isolated', 'test-env']) {
+      const seen = Object.values(await reach(api(), network, targets));
+      assert.deepEqual(seen.slice(0, 3), [
+        ...[`open ${OUTSIDE.v4}`, 'open 2001:db8:1::2'],
+        `open ${HOST.v4}`,
+      ]);
+      assert.match(seen[3] ?? '', /^closed gaierror/);
+      const byTcp = python(ASK_BY_TCP, { network });
+      assert.equal((await finish(api(), byTcp)).stdout, `${OUTSIDE.v4}\n`.repeat(2));
+    }
+    assert.ok((await dns.arrived()).includes('dns www.example'));
+    await world.arrived();
+    // A name may say what it will: the address is closed all the same.
+    const [rebound] = Object.values(await reach(api(), 'isolated', ['tcp:inside.example:80']));
+    assert.match(rebound ?? '', /^closed ConnectionRefusedError/);
   });
 
   test('cannot be reached from outside, nor from the host where it is isolated', async () => {
@@ -265,6 +356,28 @@ print(connection.recv(100).decode(), flush=True)
     const { stdout } = await ended(api(), talker);
     assert.match(stdout, /still there/);
     await outputOf(uuid);
+  });
+
+  test('sends and receives no faster than it may, and no slower (S2-8)', async () => {
+    const operator = daemon.as('operator');
+    const wish = { name: 'slow', cidr: '10.20.0.0/24', bandwidthBytesPerSecond: BigInt(2 * MB) };
+    await operator.unary(createNetwork, wish);
+    const [ofNetwork, ofJob] = await Promise.all([
+      finish(api(), python(TIME_BOTH_WAYS, { network: 'slow' })),
+      finish(api(), python(TIME_BOTH_WAYS, { bandwidthBytesPerSecond: BigInt(3 * MB) })),
+    ]);
+    for (const [{ stdout }, most] of [
+      [ofNetwork, 2 * MB],
+      [ofJob, 3 * MB],
+    ] as const) {
+      const speeds = stdout.trim().split(' ').map(Number);
+      assert.equal(speeds.length, 2, stdout);
+      for (const speed of speeds) {
+        assert.ok(speed <= 1.1 * most && speed >= 0.85 * most, `${speeds} of ${most}`);
+      }
+    }
+    assert.equal(ofJob.job.bandwidthBytesPerSecond, BigInt(3 * MB));
+    await daemon.as('admin').unary(removeNetwork, { name: 'slow' });
   });
 
   test('holds the network: it is removed only when no job uses it or waits for it', async () => {

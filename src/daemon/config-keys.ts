@@ -431,6 +431,11 @@ export const sections = {
     ),
     isolatedCidr: key(range, '', 'Addresses of the network isolated; else a free private range'),
     bridgeCidr: key(range, '', 'Addresses of the network bridge; else 172.20.0.0/16 or a free one'),
+    nameServers: key(
+      listOf(text(/^[0-9a-fA-F:.]{2,45}$/, 'must be the address of a resolver')),
+      [],
+      "Resolvers that jobs' questions go to; else those of the host's /etc/resolv.conf",
+    ),
     allow_custom_networks: key(flag, true, 'Whether rnx network create makes more networks'),
     max_custom_networks: key(integer(0, 500), 50, 'How many of them there may be'),
   },
@@ -545,7 +550,7 @@ export const refusals: Readonly<Record<string, Refusal>> = {
     because:
       'the built-in ones have network.bridgeCidr and network.isolatedCidr, and rnx network create makes others',
   },
-  'network.dns': { because: "names are asked for where the host's own resolver asks" },
+  'network.dns': { because: 'the resolvers are network.nameServers' },
   'network.traffic_control': {
     because: 'rnx network create --bandwidth and rnx job run --bandwidth limit it',
   },

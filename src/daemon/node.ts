@@ -14,6 +14,7 @@ import { systemClock } from './jobs/due.ts';
 import { IdRanges } from './jobs/id-ranges.ts';
 import { Jobs } from './jobs/jobs.ts';
 import { Logs } from './jobs/logs.ts';
+import { hostnameOf } from './jobs/plan.ts';
 import { Postures } from './jobs/postures.ts';
 import type { Capacity } from './jobs/queue.ts';
 import { Resources } from './jobs/resources.ts';
@@ -33,6 +34,7 @@ import { LAUNCH_BINARY } from './linux/launch-binary.ts';
 import { Launcher } from './linux/launcher.ts';
 import type { Log } from './log.ts';
 import { Networks } from './networks/networks.ts';
+import { hostNameServers, Resolver } from './networks/resolver.ts';
 import { NetworkStore } from './networks/store.ts';
 import { createRpc } from './rpc/server.ts';
 import { Catalogue } from './runtimes/catalogue.ts';
@@ -204,6 +206,12 @@ async function start(
     store: new NetworkStore(db, audit),
     port: launcher,
     host: new HostNetwork(config.run.directory),
+    resolver: new Resolver(
+      () =>
+        config.network.nameServers.length > 0 ? config.network.nameServers : hostNameServers(),
+      log,
+    ),
+    namesOf: (id) => [jobs.nameOf(id), hostnameOf(id), id],
     usersOf: (name) => jobs.countOn(name),
     log,
   });

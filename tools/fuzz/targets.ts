@@ -34,6 +34,10 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/builder/elf.ts', 'src/builder/keystore.ts'],
     load: () => import('./targets/elf.ts'),
   },
+  dns: {
+    sources: ['src/daemon/networks/dns-message.ts'],
+    load: () => import('./targets/dns.ts'),
+  },
   'end-record': {
     sources: ['src/daemon/linux/end-record.ts', 'src/daemon/jobs/outcome.ts'],
     load: () => import('./targets/end-record.ts'),

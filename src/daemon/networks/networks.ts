@@ -22,6 +22,7 @@ import type { HostNetwork } from '../linux/host-network.ts';
 import type { AttachPort } from '../linux/launcher.ts';
 import type { Log } from '../log.ts';
 import { type Attachment, type Network, NO_NETWORK } from './network.ts';
+import type { Resolver } from './resolver.ts';
 import { formatRules, gatewaysOf, interfacesOf, replacing } from './rules.ts';
 import { type Slot, Slots, Unattached } from './slots.ts';
 import type { NetworkStore } from './store.ts';
@@ -40,6 +41,9 @@ export interface NetworksParts {
   readonly store: NetworkStore;
   readonly port: AttachPort;
   readonly host: HostNetwork;
+  readonly resolver: Resolver;
+  /** What the others of its network find a job by. */
+  readonly namesOf: (jobId: string) => readonly string[];
   /** Jobs on a network that have not ended. */
   readonly usersOf: (name: string) => number;
   readonly log: Log;
@@ -146,6 +150,7 @@ export class Networks {
   async stop(): Promise<void> {
     const { host, log } = this.#parts;
     for (const slots of this.#slots.values()) slots.close();
+    this.#parts.resolver.stop();
     if (this.#prepared === undefined || this.#held.size > 0) return;
     await this.#prepared.catch(() => {});
     try {
@@ -227,6 +232,7 @@ export class Networks {
       this.#networks.delete(name);
       this.#slots.get(name)?.close();
       this.#slots.delete(name);
+      this.#parts.resolver.close(name);
       if (this.#prepared !== undefined) {
         await this.#apply();
         await host.changeLinks(this.#routesOf(network, 'del'));
@@ -253,7 +259,7 @@ export class Networks {
       key: slot.key,
       name,
       addresses: this.#addressesOf(network, slot.address),
-      nameServers: [],
+      nameServers: gatewaysOf(this.#prefix6, network).map(([, address]) => address),
     };
   }
 
@@ -500,32 +506,52 @@ export class Networks {
     return this.#prepared;
   }
 
-  /** Brings the host to what is wanted: devices and routes that are missing, then all rules at once. */
+  /** Brings the host to what is wanted: devices, routes and resolvers that are missing, then all rules at once. */
   async #apply(): Promise<void> {
     const { host } = this.#parts;
     const bridges = new Set(this.#all().map((network) => this.#bridgeOf(network)));
     const found = this.#bridges();
     const missing = this.#all().filter((network) => !found.includes(this.#bridgeOf(network)));
     const strays = found.filter((name) => !bridges.has(name));
+    const changes = [
+      ...strays.map((name) => `link del ${name}`),
+      ...missing.flatMap((network) => this.#deviceOf(network)),
+    ];
+    // No job has an interface by now, or the rules of the daemon before are in force.
+    if (changes.length > 0) await host.changeLinks(changes);
+    const namePorts = new Map<string, number>();
+    for (const network of this.#all())
+      namePorts.set(network.name, await this.#answerNames(network));
     const rules = formatRules({
       table: this.#table,
       interfaces: this.#id,
       prefix6: this.#prefix6,
       networks: this.#all(),
-      namesPort: 0,
+      namePorts,
       forwardsForUs: host.forwardsForUs,
     });
-    // Rules first: there is no moment at which a device is there without them.
     await host.changeRules(rules);
-    const changes = [
-      ...strays.map((name) => `link del ${name}`),
-      ...missing.flatMap((network) => this.#deviceOf(network)),
-    ];
-    if (changes.length > 0) await host.changeLinks(changes);
     const inForce = await host.readRules(this.#table);
     if (!inForce.includes('jump from_job') || !inForce.includes('goto refuse')) {
       throw new JobletError('unavailable', 'the kernel does not have the rules that it was given');
     }
+  }
+
+  #answerNames(network: Network): Promise<number> {
+    const gateways = gatewaysOf(this.#prefix6, network).map(([, address]) => address);
+    return this.#parts.resolver.listen(gateways, {
+      domain: network.name,
+      addressesOf: (name) => (network.peers ? this.#addressesOfName(network, name) : []),
+      mayAsk: () => true,
+      learned: async () => {},
+    });
+  }
+
+  /** The addresses of the jobs of a network that are called so; case does not count. */
+  #addressesOfName(network: Network, name: string): string[] {
+    return this.membersOf(network.name)
+      .filter(({ jobId }) => this.#parts.namesOf(jobId).some((own) => own.toLowerCase() === name))
+      .flatMap(({ addresses }) => addresses);
   }
 
   /** What holds the gateway's addresses. Nothing is ever sent through it. */

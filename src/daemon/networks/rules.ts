@@ -35,8 +35,8 @@ export interface Facts {
   /** Of IPv6 addresses: empty where the host has no IPv6. */
   readonly prefix6: string;
   readonly networks: readonly Network[];
-  /** Where names are answered, at each gateway; 0 is nowhere. */
-  readonly namesPort: number;
+  /** Where names are answered, at the gateway of each network, by the network's name. */
+  readonly namePorts: ReadonlyMap<string, number>;
   /** The kernel forwards packets only because we asked it to: then only ours are. */
   readonly forwardsForUs: boolean;
 }
@@ -138,18 +138,20 @@ export function gatewaysOf(
 }
 
 /** Port 53 of a gateway may be somebody else's on this host: ours is another. */
-function namesTo({ interfaces, prefix6, namesPort }: Facts, network: Network): string[] {
-  if (namesPort === 0) return [];
+function namesTo({ interfaces, prefix6, namePorts }: Facts, network: Network): string[] {
+  const port = namePorts.get(network.name);
+  if (port === undefined) return [];
   return gatewaysOf(prefix6, network).map(([family, address]) => {
-    const to = family === 'ip' ? `${address}:${namesPort}` : `[${address}]:${namesPort}`;
+    const to = family === 'ip' ? `${address}:${port}` : `[${address}]:${port}`;
     return `iifname "${interfacesOf(interfaces, network)}*" ${family} daddr ${address} meta l4proto { tcp, udp } th dport 53 dnat ${family} to ${to}`;
   });
 }
 
-function namesAt({ interfaces, prefix6, namesPort }: Facts, network: Network): string[] {
-  if (namesPort === 0) return [];
+function namesAt({ interfaces, prefix6, namePorts }: Facts, network: Network): string[] {
+  const port = namePorts.get(network.name);
+  if (port === undefined) return [];
   return gatewaysOf(prefix6, network).map(
     ([family, address]) =>
-      `iifname "${interfacesOf(interfaces, network)}*" ${family} daddr ${address} meta l4proto { tcp, udp } th dport ${namesPort} ct status dnat accept`,
+      `iifname "${interfacesOf(interfaces, network)}*" ${family} daddr ${address} meta l4proto { tcp, udp } th dport ${port} ct status dnat accept`,
   );
 }

@@ -2,16 +2,19 @@
 
 Writes `ready` first; then a line for each thing that arrives: `tcp PORT FROM`, `udp PORT FROM`. A TCP
 client is told where it came from; one on port 9 marks what came before it. With names as arguments (`name=address`) it answers DNS as well, and
-says `dns NAME` for each question.
+says `dns NAME` for each question. Port 7001 takes whatever comes, and 7002 sends 4 MiB.
 """
 
 import selectors
 import socket
 import struct
 import sys
+import threading
 
 MARK_PORT = 9
-TCP_PORTS = (MARK_PORT, 80, 443, 8080)
+SINK_PORT, SOURCE_PORT = 7001, 7002
+TCP_PORTS = (MARK_PORT, 80, 443, 8080, SINK_PORT, SOURCE_PORT)
+SOURCE_BYTES = 4 << 20
 UDP_PORTS = (5000,)
 names = dict(argument.split('=') for argument in sys.argv[1:])
 chooser = selectors.DefaultSelector()
@@ -37,6 +40,9 @@ def listen(kind, port, handler):
 
 def on_tcp(listener, port):
     connection, peer = listener.accept()
+    if port in (SINK_PORT, SOURCE_PORT):
+        threading.Thread(target=on_load, args=(connection, port), daemon=True).start()
+        return
     say('tcp', port, plain(peer))
     connection.sendall((plain(peer) + '\n').encode())
     if port != 8080:
@@ -44,6 +50,16 @@ def on_tcp(listener, port):
         return
     # Stays open: says again whatever it is told.
     chooser.register(connection, selectors.EVENT_READ, lambda: on_words(connection))
+
+
+def on_load(connection, port):
+    with connection:
+        if port == SOURCE_PORT:
+            connection.sendall(bytes(SOURCE_BYTES))
+            return
+        while connection.recv(1 << 20):
+            pass
+        connection.sendall(b'all')
 
 
 def on_words(connection):
