@@ -193,6 +193,14 @@ export const grammar = section({
     gpu: flag().default(false),
     cuda_version: versionText.optional(),
   }).prefault({}),
+  package_manager: section({
+    type: word(/^[a-z][a-z0-9-]*$/, 'must be a word such as pip', 32),
+    cache_volume: word(
+      /^[a-zA-Z0-9][a-zA-Z0-9_-]*$/,
+      'must be the name of a volume, such as pip-cache',
+      MAX_NAME_CHARS,
+    ),
+  }).optional(),
   platforms: listOf(platform, DEFAULT_PLATFORMS),
   hooks: section({
     timeout: measured(parseDuration, 1000, MAX_HOOKS_MS, 'from 1s to 24h').default(

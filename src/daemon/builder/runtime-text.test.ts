@@ -11,6 +11,7 @@ test('a runtime says which packages it was asked for, and what that came to (S0-
     'version: 1.0.0',
     'base: {debian: bookworm}',
     'pip: ["numpy>=1.24.3,<2.0", requests==2.34.2]',
+    'package_manager: {type: pip, cache_volume: pip-cache}',
   ];
   const spec = parseBuildSpec(text.join('\n'), 'runtime.yaml');
   const lock: BuildLock = {
@@ -33,10 +34,12 @@ test('a runtime says which packages it was asked for, and what that came to (S0-
     ],
     npm: [],
   };
-  assert.deepEqual(runtimeFileOf(spec, lock, 'a test').packages, [
+  const { packages, packageManager } = runtimeFileOf(spec, lock, 'a test');
+  assert.deepEqual(packages, [
     'numpy>=1.24.3,<2.0',
     'requests==2.34.2',
     'numpy==1.26.4',
     'libc6=2.36-9',
   ]);
+  assert.deepEqual(packageManager, { type: 'pip', cacheVolume: 'pip-cache' });
 });

@@ -5,7 +5,7 @@ import type { BuildSpec } from '../../shared/build-spec.ts';
 import { formatRuntimeFile, type RuntimeFile } from '../../shared/runtime-file.ts';
 
 export function runtimeFileOf(spec: BuildSpec, lock: BuildLock, builtWith: string): RuntimeFile {
-  const { base, requirements } = spec;
+  const { base, requirements, package_manager: installer } = spec;
   const language = base.kind === 'suite' ? base.language : undefined;
   // What was asked for, and then what that came to.
   const packages = new Set([
@@ -32,7 +32,7 @@ export function runtimeFileOf(spec: BuildSpec, lock: BuildLock, builtWith: strin
     },
     packages: [...packages],
     libraries: [],
-    packageManager: undefined,
+    packageManager: installer && { type: installer.type, cacheVolume: installer.cache_volume },
     tests: spec.tests.map(({ name, command, output = '' }) => ({ name, command, output })),
     built: { at: lock.time, with: builtWith, platform: lock.platform },
   };
