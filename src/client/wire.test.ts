@@ -13,6 +13,7 @@ import * as audit from '../gen/joblet/audit_pb.ts';
 import * as common from '../gen/joblet/common_pb.ts';
 import * as jobs from '../gen/joblet/jobs_pb.ts';
 import * as monitoring from '../gen/joblet/monitoring_pb.ts';
+import * as networks from '../gen/joblet/networks_pb.ts';
 import * as runtimes from '../gen/joblet/runtimes_pb.ts';
 import * as volumes from '../gen/joblet/volumes_pb.ts';
 import * as workflows from '../gen/joblet/workflows_pb.ts';
@@ -29,6 +30,7 @@ const generated: Readonly<Record<string, unknown>> = {
   ...common,
   ...jobs,
   ...monitoring,
+  ...networks,
   ...runtimes,
   ...volumes,
   ...workflows,
