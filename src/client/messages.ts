@@ -398,7 +398,9 @@ export const CreateNetworkResponse = {
   cidr6: [200, 'string'],
 } as const satisfies Shape;
 
-export const NamedNetwork = { name: [1, 'string'] } as const satisfies Shape;
+export const GetNetworkRequest = { name: [1, 'string'] } as const satisfies Shape;
+
+export const RemoveNetworkRequest = { name: [1, 'string'] } as const satisfies Shape;
 
 export const RemoveNetworkResponse = {
   success: [1, 'bool'],

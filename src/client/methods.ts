@@ -83,10 +83,10 @@ export const createNetwork = method(
   m.CreateNetworkResponse,
 );
 export const listNetworks = method('NetworkService/ListNetworks', m.EmptyRequest, m.Networks);
-export const getNetwork = method('NetworkService/GetNetwork', m.NamedNetwork, m.Network);
+export const getNetwork = method('NetworkService/GetNetwork', m.GetNetworkRequest, m.Network);
 export const removeNetwork = method(
   'NetworkService/RemoveNetwork',
-  m.NamedNetwork,
+  m.RemoveNetworkRequest,
   m.RemoveNetworkResponse,
 );
 export const queryAudit = method(
