@@ -16,6 +16,7 @@ import type { End } from '../linux/end-record.ts';
 import { type Active, ActiveJobs } from './active.ts';
 import { Ends } from './ends.ts';
 import type { Identity, Job, JobKey, JobSpec } from './job.ts';
+import type { JobQuery, ListedJob } from './job-lists.ts';
 import { Keepers } from './keepers.ts';
 import { Keys } from './keys.ts';
 import { outcomeOf } from './outcome.ts';
@@ -23,7 +24,6 @@ import type { Turn } from './queue.ts';
 import { Recovery } from './recovery.ts';
 import type { Room } from './room.ts';
 import { Starts } from './starts.ts';
-import type { JobQuery } from './store.ts';
 import { timeoutFrom, timeoutUntil } from './timeouts.ts';
 import { type Place, Turns, type TurnsParts } from './turns.ts';
 import { keptNames, type Staged } from './uploads.ts';
@@ -150,7 +150,7 @@ export class Jobs {
   }
 
   /** Newest first. */
-  query(query: JobQuery): Job[] {
+  query(query: JobQuery): ListedJob[] {
     this.goOn();
     return this.#parts.store.query(query).map((job) => this.#active.find(job.id)?.job ?? job);
   }
@@ -327,7 +327,7 @@ export class Jobs {
   }
 
   /** Where a PENDING job stands; undefined when it does not wait for its turn. */
-  turnOf(job: Job): Turn | undefined {
+  turnOf(job: Pick<Job, 'id'>): Turn | undefined {
     return this.#turns.turnOf(job.id);
   }
 

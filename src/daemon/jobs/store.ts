@@ -6,6 +6,7 @@ import type { Audit } from '../audit/audit.ts';
 import type { Action } from '../audit/record.ts';
 import type { Db } from '../store/db.ts';
 import type { Identity, Job, JobKey, StoredSpec, Timeout, Usage } from './job.ts';
+import { JobLists, type JobQuery, type ListedJob } from './job-lists.ts';
 import type { Keyed } from './keys.ts';
 import type { Sandbox } from './posture.ts';
 
@@ -15,17 +16,6 @@ export interface JobRow {
   /** First host id of its user namespace, while it holds one. */
   readonly idRange: number | undefined;
   readonly bootId: string;
-}
-
-export interface JobQuery {
-  /** Empty or absent is any. */
-  readonly statuses?: readonly JobStatus[];
-  readonly name?: string;
-  /** At most this many, newest first. */
-  readonly limit: number;
-  /** Continue behind this job. */
-  readonly beforeMs?: number;
-  readonly beforeId?: string;
 }
 
 /** What the audit log calls a change that made a job come to a status. */
@@ -63,10 +53,12 @@ export class JobStore {
   readonly #setSandbox;
   readonly #getSandbox;
   readonly #finished;
+  readonly #lists: JobLists;
 
   constructor(db: Db, audit: Audit) {
     this.#db = db;
     this.#audit = audit;
+    this.#lists = new JobLists(db);
     this.#insert = db.prepare(
       `INSERT INTO jobs (id, name, status, spec, secrets, created_at_ms, queued_at_ms, start_at_ms, timeout,
          id_range, boot_id, sandbox, key_owner, idempotency_key, request_digests)
@@ -217,29 +209,8 @@ export class JobStore {
   }
 
   /** Newest first. */
-  query(query: JobQuery): Job[] {
-    this.#db.flush();
-    const where: string[] = [];
-    const values: (string | number)[] = [];
-    if (query.statuses !== undefined && query.statuses.length > 0) {
-      where.push(`status IN (${query.statuses.map(() => '?').join(', ')})`);
-      values.push(...query.statuses);
-    }
-    if (query.name !== undefined && query.name !== '') {
-      where.push('name = ?');
-      values.push(query.name);
-    }
-    if (query.beforeMs !== undefined) {
-      // Where that job has been deleted meanwhile, its time has to do.
-      where.push(`rowid < coalesce((SELECT rowid FROM jobs WHERE id = ?),
-        (SELECT max(rowid) + 1 FROM jobs WHERE created_at_ms <= ?))`);
-      values.push(query.beforeId ?? '', query.beforeMs);
-    }
-    const filter = where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`;
-    return this.#db
-      .prepare(`SELECT ${COLUMNS} FROM jobs ${filter} ORDER BY rowid DESC LIMIT ?`)
-      .all(...values, query.limit)
-      .map((row) => fromRow(row).job);
+  query(query: JobQuery): ListedJob[] {
+    return this.#lists.query(query);
   }
 
   /** See Db.durable. */

@@ -13,7 +13,7 @@ import { type AuditRecord, actions } from '../audit/record.ts';
 import type { AuditFilter } from '../audit/table.ts';
 import type { Handlers } from './handlers.ts';
 import { parseRfc3339 } from './job-spec.ts';
-import { rfc3339 } from './job-view.ts';
+import { rfc3339 } from './rfc3339.ts';
 
 const PAGE_LIMIT = 1000;
 const PAGE_DEFAULT = 100;

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { JobsSchema } from '../../gen/joblet/jobs_pb.ts';
-import type { Job } from '../jobs/job.ts';
-import type { JobQuery } from '../jobs/store.ts';
+import type { JobQuery, ListedJob } from '../jobs/job-lists.ts';
+
 import { encodeJobs, takePage } from './job-pages.ts';
 import { toJob } from './job-view.ts';
 
 /** What a gRPC client takes unless it was told otherwise. */
 const CLIENT_BYTES = 4 * 1024 * 1024;
 
-function jobWith(number: number, args: readonly string[]): Job {
+function jobWith(number: number, args: readonly string[]): ListedJob {
   return {
     id: `f47ac10b-58cc-4372-a567-${String(number).padStart(12, '0')}`,
     spec: {
@@ -33,11 +33,11 @@ function jobWith(number: number, args: readonly string[]): Job {
     usage: undefined,
     logBytes: 0,
     logDroppedBytes: 0,
-  } as unknown as Job;
+  } as unknown as ListedJob;
 }
 
 /** A table of jobs, newest first, that tells how many were read at once. */
-function tableOf(table: readonly Job[]) {
+function tableOf(table: readonly ListedJob[]) {
   const reads: number[] = [];
   const query = ({ limit, beforeMs = Number.POSITIVE_INFINITY }: JobQuery) => {
     const found = table.filter((job) => job.createdAtMs < beforeMs).slice(0, limit);
@@ -47,7 +47,7 @@ function tableOf(table: readonly Job[]) {
   return { query, reads };
 }
 
-function answerBytes(jobs: readonly Job[]): number {
+function answerBytes(jobs: readonly ListedJob[]): number {
   const answer = create(JobsSchema, { jobs: jobs.map((job) => toJob(job, 'n'.repeat(36))) });
   return toBinary(JobsSchema, answer).length;
 }
@@ -66,8 +66,8 @@ test('S4-60 an answer fits into the message that every client takes, and says th
 test('pages follow each other without a gap or a repetition', () => {
   const all = Array.from({ length: 250 }, (_, at) => jobWith(250 - at, ['x'.repeat(40_000)]));
   const table = tableOf(all);
-  const seen: Job[] = [];
-  for (let last: Job | undefined; ; ) {
+  const seen: ListedJob[] = [];
+  for (let last: ListedJob | undefined; ; ) {
     const after = last === undefined ? {} : { beforeMs: last.createdAtMs, beforeId: last.id };
     const page = takePage(table, { limit: 120, ...after });
     assert.ok(page.jobs.length <= 120);
@@ -78,7 +78,7 @@ test('pages follow each other without a gap or a repetition', () => {
   assert.deepEqual(seen, all);
 });
 
-const encode = (jobs: readonly Job[]) =>
+const encode = (jobs: readonly ListedJob[]) =>
   toBinary(JobsSchema, create(JobsSchema, { jobs: jobs.map((job) => toJob(job, '')) }));
 
 test('a long list is one message that holds the newest in their order, made piece by piece', async () => {

@@ -1,9 +1,8 @@
 // Jobs for one answer: no more of them than every client takes in one message, and never more in
 // memory than a few, however much each has of arguments and variables.
 
-import type { Job } from '../jobs/job.ts';
+import type { JobQuery, ListedJob } from '../jobs/job-lists.ts';
 import type { Jobs } from '../jobs/jobs.ts';
-import type { JobQuery } from '../jobs/store.ts';
 import { Encoded } from './handlers.ts';
 import { MASK } from './job-view.ts';
 
@@ -24,7 +23,7 @@ const WAITING_BYTES = 192;
 const FRAME_BYTES = 8;
 
 export interface JobPage {
-  readonly jobs: readonly Job[];
+  readonly jobs: readonly ListedJob[];
   /** There are others behind these. */
   readonly more: boolean;
   /** What they take in an answer, at most. */
@@ -39,7 +38,7 @@ export interface JobPage {
 export async function encodeJobs(
   jobs: Pick<Jobs, 'query'>,
   limit: number,
-  encode: (piece: readonly Job[]) => Uint8Array,
+  encode: (piece: readonly ListedJob[]) => Uint8Array,
 ): Promise<Encoded> {
   const pieces: Uint8Array[] = [];
   let left = limit;
@@ -65,7 +64,7 @@ export function takePage(
   query: JobQuery,
   roomBytes = ANSWER_BYTES,
 ): JobPage {
-  const page: Job[] = [];
+  const page: ListedJob[] = [];
   let bytes = 0;
   let behind: Pick<JobQuery, 'beforeMs' | 'beforeId'> = query;
   for (;;) {
@@ -87,7 +86,7 @@ export function takePage(
 }
 
 /** What a job takes in an answer, at most. */
-function listedBytes({ spec, outcome, status }: Job): number {
+function listedBytes({ spec, outcome, status }: ListedJob): number {
   const texts = [
     spec.name,
     spec.command,

@@ -4,7 +4,7 @@ import type { MessageInitShape as Init } from '@bufbuild/protobuf';
 import type {
   GetJobStatusResponseSchema,
   JobPostureSchema,
-  JobSchema,
+  Job as Listed,
   RunJobResponseSchema,
   StopJobResponseSchema,
 } from '../../gen/joblet/jobs_pb.ts';
@@ -15,16 +15,19 @@ import type {
 import { type OutcomeView, viewOutcome } from '../../shared/job-state.ts';
 import { formatVolumeMount } from '../../shared/volume-mount.ts';
 import type { Job } from '../jobs/job.ts';
+import type { ListedJob } from '../jobs/job-lists.ts';
 import type { Turn } from '../jobs/queue.ts';
 import { NO_NETWORK } from '../networks/network.ts';
+import { rfc3339 } from './rfc3339.ts';
 
 export const MASK = '***';
 const MB = 1024 * 1024;
 const INT32_MAX = 2 ** 31 - 1;
 
-/** A job in lists. */
-export function toJob(job: Job, nodeId: string, turn?: Turn): Init<typeof JobSchema> {
+/** A job in lists. It is whole, as there are thousands in one and each gap costs time to be filled. */
+export function toJob(job: ListedJob, nodeId: string, turn?: Turn): Listed {
   return {
+    $typeName: 'joblet.Job',
     uuid: job.id,
     ...shared(job, nodeId),
     runtime: job.spec.runtime,
@@ -32,6 +35,9 @@ export function toJob(job: Job, nodeId: string, turn?: Turn): Init<typeof JobSch
     createdTime: rfc3339(job.createdAtMs),
     priority: job.spec.priority,
     ...waiting(turn),
+    gpuIndices: [],
+    gpuCount: 0,
+    gpuMemoryMb: 0,
   };
 }
 
@@ -112,7 +118,7 @@ export function toStopResponse(job: Job): Init<typeof StopJobResponseSchema> {
 }
 
 /** A job as the first API has it. */
-export function toLegacyJob(job: Job, nodeId: string) {
+export function toLegacyJob(job: ListedJob, nodeId: string) {
   return {
     id: job.id,
     ...shared(job, nodeId),
@@ -139,13 +145,8 @@ export function toLegacyStatus(
   };
 }
 
-/** A time as clients read it; empty when it has not come. */
-export function rfc3339(atMs: number): string {
-  return atMs === 0 ? '' : new Date(atMs).toISOString();
-}
-
 /** The fields that every message about a job has. */
-function shared(job: Job, nodeId: string) {
+function shared(job: ListedJob, nodeId: string) {
   const { spec } = job;
   return {
     name: spec.name,
@@ -176,7 +177,7 @@ function waiting(turn: Turn | undefined): { waitsFor: string; jobsAhead: number 
   return { waitsFor: turn?.why ?? '', jobsAhead: turn?.ahead ?? 0 };
 }
 
-function ending(job: Job): { reason: string; message: string; signal: number } {
+function ending(job: ListedJob): { reason: string; message: string; signal: number } {
   const { reason, message } = viewOf(job);
   return { reason, message, signal: job.outcome?.how === 'signaled' ? job.outcome.signal : 0 };
 }
@@ -187,7 +188,7 @@ const notEnded: Pick<OutcomeView, 'exitCode' | 'reason' | 'message'> = {
   message: '',
 };
 
-function viewOf(job: Job): Pick<OutcomeView, 'exitCode' | 'reason' | 'message'> {
+function viewOf(job: ListedJob): Pick<OutcomeView, 'exitCode' | 'reason' | 'message'> {
   return job.outcome === undefined ? notEnded : viewOutcome(job.outcome);
 }
 

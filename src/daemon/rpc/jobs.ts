@@ -16,6 +16,7 @@ import { type JobStatus, jobStatuses } from '../../shared/job-state.ts';
 import type { StreamName } from '../../shared/log-record.ts';
 import { formatDuration } from '../../shared/units.ts';
 import type { Job, JobSpec } from '../jobs/job.ts';
+import type { JobQuery } from '../jobs/job-lists.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import {
   type LogSearch,
@@ -25,7 +26,6 @@ import {
 } from '../jobs/log-search.ts';
 import type { LogQuery, Logs } from '../jobs/logs.ts';
 import type { Held, Postures } from '../jobs/postures.ts';
-import type { JobQuery } from '../jobs/store.ts';
 import type { UploadPart, Uploads } from '../jobs/uploads.ts';
 import type { Networks } from '../networks/networks.ts';
 import type { Call, Handlers } from './handlers.ts';

@@ -5,8 +5,9 @@ import { GetJobLogsRequestSchema, RunJobRequestSchema } from '../../gen/joblet/j
 import { type JobletService, JobsLegacySchema } from '../../gen/joblet/legacy_pb.ts';
 import type { Handlers } from './handlers.ts';
 import { encodeJobs } from './job-pages.ts';
-import { rfc3339, toLegacyJob, toLegacyStatus } from './job-view.ts';
+import { toLegacyJob, toLegacyStatus } from './job-view.ts';
 import { type JobParts, LIST_LIMIT, readLog, startJob } from './jobs.ts';
+import { rfc3339 } from './rfc3339.ts';
 
 export function legacyHandlers(parts: JobParts): Handlers<typeof JobletService> {
   const { jobs, nodeId } = parts;

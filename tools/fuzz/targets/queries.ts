@@ -11,8 +11,8 @@ import {
 } from '@bufbuild/protobuf';
 import type { AuditFilter } from '../../../src/daemon/audit/table.ts';
 import type { Job } from '../../../src/daemon/jobs/job.ts';
+import type { JobQuery } from '../../../src/daemon/jobs/job-lists.ts';
 import type { LogQuery } from '../../../src/daemon/jobs/logs.ts';
-import type { JobQuery } from '../../../src/daemon/jobs/store.ts';
 import type { UploadPart } from '../../../src/daemon/jobs/uploads.ts';
 import { auditHandlers } from '../../../src/daemon/rpc/audit.ts';
 import type { Call } from '../../../src/daemon/rpc/handlers.ts';
