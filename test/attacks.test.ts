@@ -3,7 +3,6 @@
 // answers come is measured by the bench (bench/trials/attack.ts), not here.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Connection } from '../src/client/connection.ts';
 import {
@@ -15,6 +14,7 @@ import {
   stopJob,
 } from '../src/client/methods.ts';
 import { type Attack, attacks, ORDINARY } from './attacks.ts';
+import { idleBytes, shrunkTo } from './daemon-memory.ts';
 import { cannotRun, type Settings, startDaemon } from './harness.ts';
 import { ended, finish, output, python, start, statusOf } from './job-calls.ts';
 
@@ -25,7 +25,7 @@ const MB = 1 << 20;
 const CALLS = 51;
 
 /** What the daemon may have grown by when all attacks are over: heap that is not collected yet. */
-const MEMORY_SLACK_BYTES = 64 * MB;
+const MEMORY_SLACK_BYTES = 32 * MB;
 /** Network namespaces that the launcher keeps, as in load.test.ts. */
 const POOL_DESCRIPTORS = 2 * 64;
 
@@ -65,11 +65,6 @@ class Ticker {
     const { done } = await this.#chunks.next();
     assert.equal(done ?? false, false, 'the ticking job has ended');
   }
-}
-
-function residentBytes(pid: number): number {
-  const [, kB] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-  return Number(kB) * 1024;
 }
 
 /** Calls the daemon in every way that reads; answers how many calls were answered. */
@@ -120,7 +115,7 @@ for (const { name, settings } of worlds) {
     await Promise.all(Array.from({ length: 20 }, () => finish(api, ORDINARY)));
     await api.unary(deleteAllJobs, {});
     const { descriptors: descriptorsBefore, ...leftBefore } = daemon.snapshot();
-    const memoryBefore = residentBytes(daemon.pid);
+    const memoryBefore = await idleBytes(daemon);
     const ticker = new Ticker(api, await start(api, TICKER));
 
     for (const each of attacks) {
@@ -143,9 +138,7 @@ for (const { name, settings } of worlds) {
         const allowed = (descriptorsBefore[at] ?? 0) + (at === 0 ? 0 : POOL_DESCRIPTORS);
         assert.ok(count <= allowed, `process ${at} holds ${count} descriptors, ${allowed} allowed`);
       }
-      const grownBytes = residentBytes(daemon.pid) - memoryBefore;
-      t.diagnostic(`the daemon has grown by ${(grownBytes / MB).toFixed(1)} MB`);
-      assert.ok(grownBytes <= MEMORY_SLACK_BYTES, `${grownBytes} bytes more`);
+      await shrunkTo(daemon, memoryBefore + MEMORY_SLACK_BYTES);
     });
   });
 }

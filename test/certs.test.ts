@@ -209,6 +209,7 @@ async function startApi(log: Log) {
     networks: none,
     disks: [],
     audit,
+    memory: { used() {} },
     config,
     log,
   });

@@ -33,9 +33,11 @@ import { keeperAddresses } from './linux/keeper-address.ts';
 import { LAUNCH_BINARY } from './linux/launch-binary.ts';
 import { Launcher } from './linux/launcher.ts';
 import type { Log } from './log.ts';
+import { Memory, ownHeap } from './memory.ts';
 import { Networks } from './networks/networks.ts';
 import { hostNameServers, Resolver } from './networks/resolver.ts';
 import { NetworkStore } from './networks/store.ts';
+
 import { createRpc } from './rpc/server.ts';
 import { Catalogue } from './runtimes/catalogue.ts';
 import { Installs } from './runtimes/installs.ts';
@@ -165,6 +167,8 @@ async function start(
     keptBytes: (id) => jobs.keptBytes(id),
     droppedBytes: (id) => jobs.droppedBytes(id),
   });
+  const memory = new Memory(systemClock, ownHeap(), log);
+  stops.push(() => memory.stop());
   const launcher = new Launcher(
     LAUNCH_BINARY,
     {
@@ -172,7 +176,10 @@ async function start(
       claimed: layout.kind === 'v2' ? layout.base : layout.base.memory,
     },
     {
-      ended: (id, end) => jobs.ended(id, end),
+      ended: (id, end) => {
+        memory.used();
+        jobs.ended(id, end);
+      },
       gone: (id) => jobs.gone(id),
       replaced: () => {
         networks.launcherReplaced();
@@ -337,6 +344,7 @@ async function start(
     workflows,
     networks,
     disks,
+    memory,
     catalogue,
     trees,
     installs,
@@ -347,6 +355,8 @@ async function start(
   });
   stops.push(() => rpc.stop());
   const port = await rpc.listen();
+  // A start leaves as much as a burst does.
+  memory.used();
   tellOwner(config.state.path, `${config.server.address}:${port}`);
   return port;
 }

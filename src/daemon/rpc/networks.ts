@@ -7,7 +7,7 @@ import { formatBytes } from '../../shared/units.ts';
 import { MAX_BANDWIDTH, MIN_BANDWIDTH } from '../networks/network.ts';
 import type { Networks, NetworkView } from '../networks/networks.ts';
 import type { Handlers } from './handlers.ts';
-import { rfc3339 } from './job-view.ts';
+import { rfc3339 } from './rfc3339.ts';
 
 export interface NetworkParts {
   readonly networks: Pick<Networks, 'list' | 'get' | 'create' | 'remove' | 'membersOf'>;

@@ -21,6 +21,7 @@ import { type Credentials, describeChange, readRevoked, watchFiles } from '../cr
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Uploads } from '../jobs/uploads.ts';
 import type { Log } from '../log.ts';
+import type { Memory } from '../memory.ts';
 import type { Networks } from '../networks/networks.ts';
 import type { Catalogue } from '../runtimes/catalogue.ts';
 import type { Installs } from '../runtimes/installs.ts';
@@ -29,6 +30,7 @@ import type { Trees } from '../runtimes/trees.ts';
 import type { Uses } from '../runtimes/uses.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { Workflows } from '../workflows/workflows.ts';
+
 import { auditHandlers } from './audit.ts';
 import { buildHandlers } from './builds.ts';
 import { FailedCalls } from './failed-calls.ts';
@@ -62,6 +64,7 @@ export interface RpcParts extends Pick<JobParts, 'logs' | 'postures' | 'samples'
   readonly monitoring: Omit<MonitoringParts, 'jobs'>;
   readonly builds: Pick<Builds, 'build' | 'specification'>;
   readonly disks: readonly string[];
+  readonly memory: Pick<Memory, 'used'>;
   readonly config: Config;
   readonly log: Log;
 }
@@ -101,6 +104,7 @@ export function createRpc(all: RpcParts): Rpc {
     volumes,
     workflows,
     disks,
+    memory,
     config,
     log,
     builds,
@@ -119,6 +123,7 @@ export function createRpc(all: RpcParts): Rpc {
   const note = (refusal: Refusal | undefined) => refusal && refusals.note(refusal);
   const server = new GrpcServer(credentialsOf(config), limitsOf(config), {
     journal: (record) => {
+      memory.used();
       writeRecord(log, failed, record);
       note(refusedInside(record));
     },

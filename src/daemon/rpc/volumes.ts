@@ -12,7 +12,7 @@ import { formatBytes, parseBytes } from '../../shared/units.ts';
 import { type Volume, type VolumeView, volumeTypes } from '../volumes/volume.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { Handlers } from './handlers.ts';
-import { rfc3339 } from './job-view.ts';
+import { rfc3339 } from './rfc3339.ts';
 
 /** Smaller ones would be all bookkeeping. */
 const MIN_BYTES = 1024 ** 2;
