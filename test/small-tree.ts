@@ -15,6 +15,7 @@ import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { Catalogue } from '../src/daemon/runtimes/catalogue.ts';
 import { Installs } from '../src/daemon/runtimes/installs.ts';
+import { Registries } from '../src/daemon/runtimes/registries.ts';
 import { openSigningKey, publicKeyOf } from '../src/daemon/runtimes/signature.ts';
 import { type TreeParts, Trees } from '../src/daemon/runtimes/trees.ts';
 import { Uses } from '../src/daemon/runtimes/uses.ts';
@@ -43,7 +44,7 @@ export function openTrees(directory: string, other: Partial<TreeParts> = {}): Tr
 /** A node's trees with how runtimes come to them and leave. */
 export function openInstalls(
   directory: string,
-  { requireSignatures = true, trusted = [] as readonly string[], limits = {} } = {},
+  { requireSignatures = true, trusted = [] as readonly string[], limits = {}, ca = '' } = {},
 ) {
   mkdirSync(directory, { recursive: true });
   const signing = openSigningKey(path.join(directory, 'key.pem'));
@@ -52,7 +53,8 @@ export function openInstalls(
   const trees = openTrees(directory, { keys, limits: all });
   const catalogue = new Catalogue(trees.places.root);
   const trust = { keys, requireSignatures };
-  const installs = new Installs({ catalogue, trees, trust, limits: all });
+  const registries = new Registries({ addresses: [], trust, ca, maxBytes: all.maxBytes });
+  const installs = new Installs({ catalogue, trees, trust, limits: all, registries });
   return { trees, catalogue, installs, key: publicKeyOf(signing) };
 }
 

@@ -3,7 +3,7 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Connection } from '../client/connection.ts';
-import { installLocalRuntime, uploadFiles } from '../client/methods.ts';
+import { installLocalRuntime, installNamedRuntime, uploadFiles } from '../client/methods.ts';
 import type { RuntimeInstallationChunk } from '../client/tree-messages.ts';
 import type { Message } from '../client/wire.ts';
 import { JobletError } from '../shared/errors.ts';
@@ -18,17 +18,23 @@ import { uploadParts } from './uploads.ts';
 
 type Chunk = Message<typeof RuntimeInstallationChunk>;
 
+/** Names of runtimes hold no slash. */
+const FOLDER = /[/\\]|^\.{1,2}$/;
 const PACK = /\.(zip|tar|tar\.zst|tar\.gz|tgz)$/i;
 
 export const runtimeInstall = command({
   usage: 'rnx runtime install [flags] WHAT',
-  summary: 'Installs a runtime: from a pack, or from a folder.',
+  summary: 'Installs a runtime on the node.',
   notes: [
-    'WHAT is a pack (a .zip or .tar.zst file of rnx runtime pack) or a folder with a runtime.yml, written',
-    'with a slash: ./my-runtime. A pack has to be signed by a key that the node trusts; a folder is',
-    'signed by the node. Versions stand side by side. Ctrl-C takes it back, and leaves nothing.',
+    'WHAT is a name, with or without a version: python-3.11-ml, java:21, node-22@latest. The node gets',
+    'it from a registry that has it, or builds it from the specification that came with it. Or WHAT is',
+    'a pack (a file of rnx runtime pack), or a folder with a runtime.yml, written with a slash: ./mine.',
+    'Packs have to be signed by a key that the node trusts; a folder is signed by the node. Versions',
+    'stand side by side. Ctrl-C takes it back, and leaves nothing.',
   ],
   examples: [
+    'rnx runtime install python-3.11-ml',
+    'rnx runtime install --registry=https://example.com/runtimes/ openjdk-21@1.2.0',
     'rnx runtime install python-3.11-ml-1.0.0.tar.zst',
     'rnx runtime install --force ./my-runtime',
   ],
@@ -36,16 +42,24 @@ export const runtimeInstall = command({
     force: {
       kind: 'switch',
       short: 'f',
-      help: 'take the place of the same version, or step back behind a newer one',
+      help: 'take the place of the same version, or be older than one that is there',
+    },
+    registry: {
+      kind: 'text',
+      value: 'ADDRESS',
+      help: 'https://..., or file:///... or an absolute path on the node',
     },
   },
   words: [1, 1],
-  missing: 'which runtime? Say a pack or a folder: rnx runtime install WHAT',
-  run: async ({ force }, [what = ''], session) => {
+  missing: 'which runtime? Say its name, or a pack or a folder: rnx runtime install WHAT',
+  run: async ({ force, registry }, [what = ''], session) => {
     const connection = await session.connect();
     if (PACK.test(what))
       return install(await sendPack(what, connection, session), force, connection, session);
-    return install(await sendFolder(what, connection, session), force, connection, session);
+    if (FOLDER.test(what))
+      return install(await sendFolder(what, connection, session), force, connection, session);
+    const request = { runtimeSpec: what, registryUrl: registry, forceReinstall: force };
+    return follow(connection.serverStream(installNamedRuntime, request), session);
   },
 });
 
@@ -98,13 +112,23 @@ async function install(
 async function follow(chunks: AsyncIterable<Chunk>, session: Session): Promise<number> {
   const { out, err, json } = session;
   const show = json ? () => {} : showSteps(err);
-  for await (const { progress, result } of chunks) {
+  for await (const { progress, log, result } of chunks) {
     if (progress !== undefined) await show(progress);
+    if (log !== undefined && !json) await err.write(visibleLines(log.data));
     if (result === undefined) continue;
     if (!json && err.terminal) await err.write('\n');
     await out.write(json ? jsonText(resultJson(result)) : resultText(result));
   }
   return 0;
+}
+
+/** Lines of whoever builds it. */
+function visibleLines(data: Uint8Array): string {
+  const lines = Buffer.from(data).toString().split('\n');
+  return lines
+    .filter((line) => line !== '')
+    .map((line) => `  ${visible(line)}\n`)
+    .join('');
 }
 
 type Progress = NonNullable<Chunk['progress']>;

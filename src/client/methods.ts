@@ -180,6 +180,11 @@ export const retryWorkflow = method(
   w.RetryWorkflowRequest,
   w.RunWorkflowResponse,
 );
+export const installNamedRuntime = method(
+  'RuntimeService/StreamingInstallRuntimeFromGithub',
+  t.InstallRuntimeRequest,
+  t.RuntimeInstallationChunk,
+);
 export const installLocalRuntime = method(
   'RuntimeService/StreamingInstallRuntimeFromLocal',
   t.InstallRuntimeFromLocalRequest,

@@ -28,6 +28,15 @@ export const VerifyRuntimeResponse = {
   runtimes: [1, RuntimeVerdict, 'list'],
 } as const satisfies Shape;
 
+export const InstallRuntimeRequest = {
+  runtimeSpec: [1, 'string'],
+  repository: [2, 'string'],
+  branch: [3, 'string'],
+  path: [4, 'string'],
+  forceReinstall: [5, 'bool'],
+  registryUrl: [6, 'string'],
+} as const satisfies Shape;
+
 export const RuntimeFile = {
   path: [1, 'string'],
   content: [2, 'bytes'],

@@ -336,6 +336,21 @@ export const sections = {
       [],
       'Public keys (PEM files) whose signatures count, beside that of runtime.signingKey',
     ),
+    registries: key(
+      listOf(
+        text(
+          /^(\/|file:\/\/\/|https:\/\/)/,
+          'must be an absolute path, file:///... or https://...',
+        ),
+      ),
+      [],
+      'Where runtimes are got from by their names, in this order',
+    ),
+    registryCa: key(
+      { schema: absolute.schema, format: (value) => value || undefined },
+      '',
+      'Certificate authority of registries (PEM), beside those that are known anyway',
+    ),
     requireSignatures: key(
       flag,
       true,

@@ -224,6 +224,11 @@ function checkTogether({ joblet }: Values, report: Report): void {
   }
 }
 
+/** The file of the key that signs runtimes. */
+export function signingKeyOf({ runtime, state }: Pick<Values, 'runtime' | 'state'>): string {
+  return runtime.signingKey || path.join(state.path, SIGNING_KEY);
+}
+
 /** From the spelling of the file to the spelling of the code. */
 function toConfig(values: Values, file: string) {
   const { server, security, joblet, cgroup, filesystem, volumes, grpc, logging } = values;
@@ -284,8 +289,10 @@ function toConfig(values: Values, file: string) {
     logging,
     runtimes: {
       directory: values.runtime.base_path,
-      signingKey: values.runtime.signingKey || path.join(values.state.path, SIGNING_KEY),
+      signingKey: signingKeyOf(values),
       trustedKeys: values.runtime.trustedKeys,
+      registries: values.runtime.registries,
+      registryCa: values.runtime.registryCa,
       requireSignatures: values.runtime.requireSignatures,
       specifications: values.runtime.specifications,
       aptSources: values.runtime.aptSources,

@@ -40,7 +40,9 @@ import { NetworkStore } from './networks/store.ts';
 
 import { createRpc } from './rpc/server.ts';
 import { Catalogue } from './runtimes/catalogue.ts';
+import { readAuthority } from './runtimes/fetch.ts';
 import { Installs } from './runtimes/installs.ts';
+import { Registries } from './runtimes/registries.ts';
 import { Runtimes } from './runtimes/runtimes.ts';
 import { openSigningKey, readPublicKey } from './runtimes/signature.ts';
 import { Trees } from './runtimes/trees.ts';
@@ -152,7 +154,13 @@ async function start(
   };
   const trees = new Trees({ ...config.runtimes, keys, limits, uses });
   const trust = { keys, requireSignatures: config.runtimes.requireSignatures };
-  const installs = new Installs({ catalogue, trees, trust, limits });
+  const registries = new Registries({
+    addresses: config.runtimes.registries,
+    ca: readAuthority(config.runtimes.registryCa),
+    trust,
+    maxBytes: config.runtimes.maxBytes,
+  });
+  const installs = new Installs({ catalogue, trees, trust, limits, registries });
   const { minFreeBytes } = config.filesystem;
   const uploads = new Uploads(config.uploads.directory, {
     ...config.uploads,

@@ -116,6 +116,7 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: [
       'src/daemon/runtimes/manifest-guard.ts',
       'src/daemon/runtimes/tree-writer.ts',
+      'src/daemon/runtimes/archive.ts',
       'src/daemon/runtimes/unpack.ts',
     ],
     load: () => import('./targets/pack.ts'),
@@ -123,6 +124,10 @@ export const targets: Readonly<Record<string, Row>> = {
   queries: {
     sources: ['src/daemon/rpc/jobs.ts', 'src/daemon/rpc/audit.ts'],
     load: () => import('./targets/queries.ts'),
+  },
+  'registry-index': {
+    sources: ['src/daemon/runtimes/registry-index.ts', 'src/daemon/runtimes/fetch.ts'],
+    load: () => import('./targets/registry-index.ts'),
   },
   'runtime-file': {
     sources: ['src/shared/runtime-file.ts', 'src/shared/runtime-names.ts'],

@@ -1,60 +1,60 @@
 // RuntimeService, the part by which runtimes come and leave: installed from packs, folders and
 // registries, and packed for other nodes.
 
-import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type {
-  InstallRuntimeFromLocalRequest,
+  InstallRuntimeRequest,
+  InstallRuntimeResponseSchema,
   PackRuntimeChunkSchema,
   RuntimeInstallationChunkSchema,
   RuntimeService,
 } from '../../gen/joblet/runtimes_pb.ts';
-import { invalid, JobletError } from '../../shared/errors.ts';
-import type { Audit } from '../audit/audit.ts';
-import type { Uploads } from '../jobs/uploads.ts';
-import type { Installed, Installs, Step } from '../runtimes/installs.ts';
+import { invalid } from '../../shared/errors.ts';
+import type { Installs, Step } from '../runtimes/installs.ts';
 import { packFormats } from '../runtimes/pack.ts';
-import type { Runtimes } from '../runtimes/runtimes.ts';
 import type { Call, Handlers } from './handlers.ts';
+import { installLocal, type LocalParts } from './install-local.ts';
+import { installNamed, type NamedParts } from './install-named.ts';
+import type { Arrival, News } from './install-news.ts';
 import { stepsOf } from './steps.ts';
 
-export interface InstallParts {
-  readonly installs: Installs;
-  readonly uploads: Pick<Uploads, 'stage' | 'release'>;
-  readonly runtimes: Pick<Runtimes, 'forgetGone'>;
-  readonly audit: Pick<Audit, 'record'>;
-}
+export type InstallParts = LocalParts & NamedParts;
 
 type InstallHandlers = Pick<
   Handlers<typeof RuntimeService>,
-  'installRuntimeFromLocal' | 'streamingInstallRuntimeFromLocal' | 'packRuntime'
+  | 'installRuntime'
+  | 'installRuntimeFromGithub'
+  | 'installRuntimeFromLocal'
+  | 'streamingInstallRuntimeFromGithub'
+  | 'streamingInstallRuntimeFromLocal'
+  | 'packRuntime'
 >;
 
-/** Unpacking and installing; what comes before them differs. */
-const LOCAL_STEPS = 2;
 const PART_BYTES = 256 * 1024;
 
-type Report = (step: Step) => void;
-
 export function installHandlers(parts: InstallParts): InstallHandlers {
-  const { installs } = parts;
+  const installOne = async (request: InstallRuntimeRequest, call: Call) =>
+    toResponse(await endOf(installNamed(parts, request, call)), request.repository);
   return {
-    installRuntimeFromLocal: async (request, call) =>
-      toResponse(await installLocal(parts, request, call, () => {})),
+    installRuntime: installOne,
+    installRuntimeFromGithub: installOne,
+    streamingInstallRuntimeFromGithub: (request, call) =>
+      toChunks(installNamed(parts, request, call)),
 
-    streamingInstallRuntimeFromLocal: async function* (request, call) {
-      const work = (report: Report) => installLocal(parts, request, call, report);
-      yield* toChunks(stepsOf(work), LOCAL_STEPS);
-    },
+    installRuntimeFromLocal: async (request, call) =>
+      toResponse(await endOf(installLocal(parts, request, call)), ''),
+    streamingInstallRuntimeFromLocal: (request, call) =>
+      toChunks(installLocal(parts, request, call)),
 
     packRuntime: async function* ({ runtime, format: word }, { signal }) {
       const format = packFormats.find((one) => one === (word || packFormats[0]));
       if (format === undefined) {
         throw invalid([{ field: 'format', message: `is one of ${packFormats.join(', ')}` }]);
       }
-      const work = (report: Report) => installs.pack(runtime, format, { signal, report });
+      const work = (report: (step: Step) => void) =>
+        parts.installs.pack(runtime, format, { signal, report });
       const steps = stepsOf(work);
       for (;;) {
         const next = await steps.next();
@@ -82,97 +82,60 @@ async function* sendPack(
   }
 }
 
-/** Installs what a client has sent: in an upload, or in the request itself. */
-async function installLocal(
-  { installs, uploads, runtimes, audit }: InstallParts,
-  request: InstallRuntimeFromLocalRequest,
-  { identity, signal }: Call,
-  report: Report,
-): Promise<Installed> {
-  const { uploadId, isFolder, files, runtimeSpec: spec, forceReinstall: force } = request;
-  if ((uploadId === '') === (files.length === 0)) {
-    const message = 'is the id of an upload, or there are files; give one of them';
-    throw invalid([{ field: 'upload_id', message }]);
+/** What came in the end. */
+async function endOf(news: AsyncGenerator<News, Arrival>): Promise<Arrival> {
+  for (;;) {
+    const next = await news.next();
+    if (next.done === true) return next.value;
   }
-  const follower = { signal, report };
-  const wish = { spec, force };
-  // Staged as a job's files are, so that a crash leaves nothing of them.
-  const id = randomUUID();
-  try {
-    const given = files.map((file) => ({
-      path: file.path,
-      mode: file.executable ? 0o755 : 0o644,
-      isDirectory: false,
-      content: file.content,
-    }));
-    const staged = await uploads.stage(id, given, uploadId, identity);
-    if (staged === undefined) throw new JobletError('invalid', 'there is nothing to install');
-    const installed =
-      uploadId === ''
-        ? await installs.fromFiles(staged.directory, wish, follower)
-        : await fromUpload(installs, staged, isFolder, wish, follower);
-    runtimes.forgetGone();
-    const detail = installed.runtime;
-    const record = { action: 'runtime.installed', who: identity, result: 'ok', detail } as const;
-    await audit.record({ atMs: Date.now(), ...record });
-    return installed;
-  } finally {
-    await uploads.release(id);
-  }
-}
-
-function fromUpload(
-  installs: Installs,
-  staged: { readonly directory: string; readonly names: readonly string[] },
-  isFolder: boolean,
-  wish: Parameters<Installs['fromPack']>[1],
-  follower: Parameters<Installs['fromPack']>[2],
-): Promise<Installed> {
-  const [name, ...others] = staged.names;
-  if (name === undefined || others.length > 0) {
-    const message = `holds ${staged.names.length} files; a pack is one, and so is the archive of a folder`;
-    throw invalid([{ field: 'upload_id', message }]);
-  }
-  const file = path.join(staged.directory, name);
-  return isFolder
-    ? installs.fromFolder(file, wish, follower)
-    : installs.fromPack(file, wish, follower);
 }
 
 /** News of an installation, and its end. */
 async function* toChunks(
-  steps: AsyncGenerator<Step, Installed>,
-  totalSteps: number,
+  all: AsyncGenerator<News, Arrival>,
 ): AsyncGenerator<MessageInitShape<typeof RuntimeInstallationChunkSchema>> {
   for (;;) {
-    const next = await steps.next();
+    const next = await all.next();
     if (next.done === true) {
-      const { runtime, directory, bytes, newBytes } = next.value;
-      const value = {
-        success: true,
-        message: sentence(next.value),
-        runtimeSpec: runtime,
-        installPath: directory,
-        sizeBytes: BigInt(bytes),
-        newBytes: BigInt(newBytes),
-      };
-      yield { chunkType: { case: 'result', value } };
+      yield { chunkType: { case: 'result', value: toResult(next.value) } };
       return;
     }
-    const { number, message, done, total } = next.value;
-    const value = { message, step: number, totalSteps, done: BigInt(done), total: BigInt(total) };
-    yield { chunkType: { case: 'progress', value } };
+    yield { chunkType: toChunk(next.value) };
   }
 }
 
-function toResponse(installed: Installed) {
-  const { runtime, directory } = installed;
-  const status = 'COMPLETED';
-  return { runtimeSpec: runtime, status, message: sentence(installed), resolvedPath: directory };
+function toChunk(
+  news: News,
+): MessageInitShape<typeof RuntimeInstallationChunkSchema>['chunkType'] & object {
+  if (news.kind === 'log') {
+    return { case: 'log', value: { data: Buffer.from(`${news.line}\n`) } };
+  }
+  const { message, step, totalSteps, done, total } = news;
+  const value = { message, step, totalSteps, done: BigInt(done), total: BigInt(total) };
+  return { case: 'progress', value };
 }
 
-function sentence({ runtime, replaced }: Installed): string {
-  return replaced
-    ? `Runtime ${runtime} took the place of the one that was there`
-    : `Runtime ${runtime} installed`;
+function toResult({ message, runtime, directory, bytes, newBytes }: Arrival) {
+  return {
+    success: true,
+    message,
+    runtimeSpec: runtime,
+    installPath: directory,
+    sizeBytes: BigInt(bytes),
+    newBytes: BigInt(newBytes),
+  };
+}
+
+function toResponse(
+  { message, runtime, directory, jobId }: Arrival,
+  repository: string,
+): MessageInitShape<typeof InstallRuntimeResponseSchema> {
+  return {
+    buildJobUuid: jobId,
+    runtimeSpec: runtime,
+    status: 'COMPLETED',
+    message,
+    repository,
+    resolvedPath: directory,
+  };
 }

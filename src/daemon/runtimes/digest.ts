@@ -1,12 +1,15 @@
-// SHA-256 of files, for threads that do nothing else meanwhile.
+// SHA-256 of files.
 
 import { createHash } from 'node:crypto';
-import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { closeSync, constants, createReadStream, openSync, readSync } from 'node:fs';
 
 const PART_BYTES = 1 << 20;
 const part = Buffer.allocUnsafeSlow(PART_BYTES);
 
-/** Digest of a file's bytes, 64 hexadecimal digits. What is no file, a link above all, is not opened. */
+/**
+ * Digest of a file's bytes, 64 hexadecimal digits; for threads that do nothing else meanwhile. What is
+ * no file, a link above all, is not opened.
+ */
 export function digestOf(file: string, read: (bytes: number) => void = () => {}): string {
   const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
@@ -19,4 +22,12 @@ export function digestOf(file: string, read: (bytes: number) => void = () => {})
   } finally {
     closeSync(fd);
   }
+}
+
+/** The same beside other work. */
+export async function digestOfLater(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  const parts = createReadStream(file, { highWaterMark: PART_BYTES });
+  for await (const bytes of parts as AsyncIterable<Buffer>) hash.update(bytes);
+  return hash.digest('hex');
 }

@@ -9,6 +9,8 @@ import { type Catalogue, refOf } from './catalogue.ts';
 import { namesOf, type Trust, type Unpacked } from './manifest-guard.ts';
 import { type PackFormat, packName } from './pack.ts';
 import type { Placed } from './place-tree.ts';
+import { alreadyThere } from './places.ts';
+import type { Registries } from './registries.ts';
 import type { TreeLimits } from './settle.ts';
 import { inThread } from './threads.ts';
 import type { Trees } from './trees.ts';
@@ -18,6 +20,7 @@ export interface InstallParts {
   readonly trees: Trees;
   readonly trust: Trust;
   readonly limits: TreeLimits;
+  readonly registries: Registries;
 }
 
 /** What is asked for. */
@@ -26,6 +29,8 @@ export interface InstallWish {
   readonly spec: string;
   /** Take the place of what is installed, and be older than that. */
   readonly force: boolean;
+  /** Be older than what is installed; unless it is said, that is so where a version is asked for. */
+  readonly mayBeOlder?: boolean;
 }
 
 export interface Step {
@@ -57,6 +62,36 @@ export class Installs {
   /** Installs what is in a pack, signed by a key that is trusted here. The file stays. */
   async fromPack(pack: string, wish: InstallWish, follower: Follower = {}): Promise<Installed> {
     return this.#fromArchive(pack, this.#parts.trust, wish, follower);
+  }
+
+  /**
+   * Installs what a registry has under a name: the one that is named, or else the first that has it.
+   * What is installed already is not fetched again, unless it is to take its own place.
+   */
+  async fromRegistry(
+    wish: InstallWish,
+    registry: string,
+    follower: Follower = {},
+  ): Promise<Installed> {
+    const { registries, trees, catalogue } = this.#parts;
+    const { signal, report } = follower;
+    const offer = await registries.find(wish.spec, registry, signal);
+    const runtime = refOf(offer);
+    const isThere = catalogue.list().some((one) => refOf(one) === runtime);
+    if (isThere && !wish.force) throw alreadyThere(offer.name, offer.version);
+    const mayBeOlder = splitRuntimeName(wish.spec).version === offer.version;
+    const folder = await trees.stage();
+    const step = { number: 1, message: `Fetching ${runtime}` };
+    report?.({ ...step, done: 0, total: offer.size });
+    const progress = (done: number, total: number) => report?.({ ...step, done, total });
+    try {
+      const pack = await registries.fetch(offer, folder, progress, signal);
+      const later = (one: Step) => report?.({ ...one, number: one.number + 1 });
+      const exact = { ...wish, spec: runtime, mayBeOlder };
+      return await this.fromPack(pack, exact, { signal, report: later });
+    } finally {
+      await trees.unstage(folder);
+    }
   }
 
   /** Installs a folder that was put into an archive by whoever asks; it is signed here. */
@@ -134,7 +169,7 @@ export class Installs {
 
   #requireWanted(
     { name, version }: Pick<Unpacked, 'name' | 'version'>,
-    { spec, force }: InstallWish,
+    { spec, force, mayBeOlder }: InstallWish,
   ): void {
     const wanted = splitRuntimeName(spec);
     const isNamed = wanted.name === '' || wanted.name === name;
@@ -143,7 +178,7 @@ export class Installs {
       const message = `the pack holds ${name}@${version}, not ${spec}`;
       throw new JobletError('invalid', message, { about: 'runtime_spec' });
     }
-    if (isExact || force) return;
+    if (force || (mayBeOlder ?? isExact)) return;
     const newer = this.#parts.catalogue
       .list()
       .find((one) => one.name === name && compareVersions(one.version, version) > 0);

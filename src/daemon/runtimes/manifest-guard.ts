@@ -62,18 +62,6 @@ export class ManifestGuard {
     this.#trust = trust;
   }
 
-  /** The same entries, with manifest and signature of the tree before the others. */
-  manifestFirst<T>(entries: readonly T[], nameOf: (entry: T) => string): T[] {
-    const shallow = entries
-      .filter((entry) => path.basename(nameOf(entry)) === RUNTIME_FILE)
-      .map(nameOf)
-      .sort((one, other) => one.split('/').length - other.split('/').length);
-    const root = folderOf(shallow[0] ?? '');
-    const first = [MANIFEST_FILE, SIGNATURE_FILE].map((name) => path.posix.join(root, name));
-    const isFirst = (entry: T) => first.includes(nameOf(entry));
-    return [...entries.filter(isFirst), ...entries.filter((entry) => !isFirst(entry))];
-  }
-
   check(entry: TarEntry): void {
     const name = path.posix.basename(entry.path);
     if (this.#root === undefined && entry.type === 'file' && isTop(name)) {
@@ -150,6 +138,18 @@ export class ManifestGuard {
     this.#manifest = bytes === undefined ? undefined : parseManifest(bytes);
     return this.#manifest;
   }
+}
+
+/** The same entries, with manifest and signature of their tree before the others. */
+export function manifestFirst<T extends { readonly fileName: string }>(entries: readonly T[]): T[] {
+  const [shallow] = entries
+    .map(({ fileName }) => fileName)
+    .filter((name) => path.posix.basename(name) === RUNTIME_FILE)
+    .sort((one, other) => one.split('/').length - other.split('/').length);
+  const root = folderOf(shallow ?? '');
+  const first = [MANIFEST_FILE, SIGNATURE_FILE].map((name) => path.posix.join(root, name));
+  const isFirst = ({ fileName }: T) => first.includes(fileName);
+  return [...entries.filter(isFirst), ...entries.filter((entry) => !isFirst(entry))];
 }
 
 /** What a tree says that it is called. */

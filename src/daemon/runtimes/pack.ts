@@ -22,6 +22,7 @@ import { ZipFile } from 'yazl';
 import { JobletError } from '../../shared/errors.ts';
 import { type TarEntry, tarEnd, tarHeader, tarPadding } from '../../shared/tar-writer.ts';
 import { TREE_TIME_S } from '../../shared/tree-time.ts';
+import { RUNTIME_FILE } from './layout.ts';
 import {
   type Entry,
   type FileEntry,
@@ -133,7 +134,11 @@ class PackSource {
       } as const;
       yield { entry: toTar(`${this.prefix}/${file}`, plain), of: plain };
     }
-    for (const entry of this.#manifest.entries) {
+    const isAbout = ({ path: name }: Entry) => name === RUNTIME_FILE;
+    const { entries } = this.#manifest;
+    // First what says what it is, so that nobody has to read all of it to know.
+    const ordered = [...entries.filter(isAbout), ...entries.filter((one) => !isAbout(one))];
+    for (const entry of ordered) {
       this.#require(entry);
       const inPack = toTar(`${this.prefix}/${entry.path}`, entry);
       yield entry.type === 'file' ? { entry: inPack, of: entry } : { entry: inPack };

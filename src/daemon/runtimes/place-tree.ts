@@ -29,7 +29,7 @@ import {
   parseManifest,
   SIGNATURE_FILE,
 } from './manifest.ts';
-import { type Places, retiredName, syncDirectory } from './places.ts';
+import { alreadyThere, type Places, retiredName, syncDirectory } from './places.ts';
 import { type Settled, settleTree, type TreeLimits, type Witness } from './settle.ts';
 import { type Keys, signBytes } from './signature.ts';
 
@@ -192,11 +192,4 @@ function switchTo(tree: string, { places, id, name, version, force }: Placing): 
 
 function exists(place: string): boolean {
   return lstatSync(place, { throwIfNoEntry: false }) !== undefined;
-}
-
-function alreadyThere(name: string, version: string, isFlat: boolean): JobletError {
-  const what = isFlat
-    ? `runtime ${name} is installed already, unpacked without a folder for its version`
-    : `runtime ${name}@${version} is installed already`;
-  return new JobletError('exists', `${what}; --force takes its place`);
 }

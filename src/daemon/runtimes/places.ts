@@ -7,6 +7,7 @@
 
 import { closeSync, fsyncSync, openSync } from 'node:fs';
 import path from 'node:path';
+import { JobletError } from '../../shared/errors.ts';
 
 export const STAGING_FOLDER = '.staging';
 export const RETIRED_FOLDER = '.retired';
@@ -41,4 +42,12 @@ export function syncDirectory(directory: string): void {
   } finally {
     closeSync(fd);
   }
+}
+
+/** How an installation ends that was not told to take the place of what is there. */
+export function alreadyThere(name: string, version: string, isFlat = false): JobletError {
+  const what = isFlat
+    ? `runtime ${name} is installed already, unpacked without a folder for its version`
+    : `runtime ${name}@${version} is installed already`;
+  return new JobletError('exists', `${what}; --force takes its place`);
 }
