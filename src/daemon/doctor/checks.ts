@@ -567,9 +567,9 @@ const files: readonly Check[] = [
   {
     group: 'Files',
     name: 'overlays',
-    needed: { feature: 'runtimes with layers (a later version)' },
-    means: 'Layers of files could not be put on top of each other.',
-    remedy: 'Nothing needs them yet; the module is overlay.',
+    needed: { feature: 'runtimes' },
+    means: 'No job can run in a runtime: what it sees of the tree is an overlay.',
+    remedy: 'Load the module overlay (CONFIG_OVERLAY_FS).',
     look: tried('file system overlay'),
   },
   {
