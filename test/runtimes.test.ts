@@ -7,7 +7,15 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Connection } from '../src/client/connection.ts';
 import type { JobRequest } from '../src/client/messages.ts';
-import { cancelJob, createVolume, queryJobs, runJob, sendJobInput } from '../src/client/methods.ts';
+import {
+  cancelJob,
+  createVolume,
+  getJobStatus,
+  queryJobs,
+  runJob,
+  sendJobInput,
+  stopJob,
+} from '../src/client/methods.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { ended, finish, printed, shell, start, statusOf } from './job-calls.ts';
 import { cannotMakeTree, describeRuntime, makeRuntime, makeTree } from './runtime-tree.ts';
@@ -96,6 +104,16 @@ describe('a job in a runtime', { skip }, () => {
   test('names the runtime in its status, with the version', async () => {
     const { job } = await finish(api, inside('true'));
     assert.equal(job.runtime, 'small-1.0@1.0.0');
+  });
+
+  test('is held as every job is, and the kernel confirms it', async () => {
+    const uuid = await start(api, inside('sleep 600'));
+    const { posture } = await api.unary(getJobStatus, { uuid, posture: true });
+    assert.equal(posture?.root, 'small-1.0@1.0.0');
+    assert.deepEqual(posture.readOnly, ['/bin', '/etc', '/usr', '/var']);
+    assert.deepEqual(posture.kernel?.deviations, []);
+    assert.ok(posture.kernel.confirmed.includes('read-only root'));
+    await api.unary(stopJob, { uuid, force: true });
   });
 
   test('S0-56 whose runtime is unknown is refused before anything of it exists', async () => {

@@ -19,7 +19,8 @@ export function postureLines(posture: Posture): string[] {
     'Process 1': [posture.init],
     Network: [posture.network],
     Root: [posture.root],
-    'Of The Host, Read-only': posture.readOnly,
+    [posture.root === 'host' ? 'Of The Host, Read-only' : 'Of The Runtime, Read-only']:
+      posture.readOnly,
     'Can Write': posture.writable.map(
       ({ path, bytes, kind }) => `${path} (${formatBytes(Number(bytes))}, ${kind})`,
     ),

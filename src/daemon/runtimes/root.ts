@@ -92,7 +92,10 @@ function showWhole(runtime: UsableRuntime, seen: Seen): Shown {
   const homes = passwd?.stats.isFile() === true ? passwdOf(passwd, seen) : [];
   return {
     operations: ['tree', tree, 'tree-root', ...ownOperations(new Set(files)), ...homes],
-    readOnly: listFolder(tree, seen).map(({ name }) => `/${name}`),
+    readOnly: listFolder(tree, seen)
+      .map(({ name }) => `/${name}`)
+      .filter((place) => !ownPlaces.some((own) => own === place))
+      .sort(),
   };
 }
 

@@ -818,14 +818,14 @@ export type JobPosture = Message<"joblet.JobPosture"> & {
   opened: string[];
 
   /**
-   * Where its root comes from: `host` is the host's own programs.
+   * Where its root comes from: `host` is the host's own programs, else it is a runtime.
    *
    * @generated from field: string root = 8;
    */
   root: string;
 
   /**
-   * Paths of the host that it sees, read-only; everything else in its root is made for it.
+   * What of the host, or of the runtime, it sees, read-only; everything else in its root is made for it.
    *
    * @generated from field: repeated string read_only = 9;
    */
