@@ -20,6 +20,7 @@ export function runInTree(
   const { env = {}, cwd = '/', ...rest } = options;
   // `env` looks the program up in the tree, and changes its directory there.
   return run('chroot', [places.root, '/usr/bin/env', `--chdir=${cwd}`, program, ...args], {
+    name: program,
     ...rest,
     env: { ...environment, ...env },
   });

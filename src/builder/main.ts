@@ -160,7 +160,11 @@ async function prepareBase({ all, essential }: Packages, { platform }: BuildTask
 async function runHook(phase: Phase, script: string, timeoutMs: number): Promise<void> {
   sayPhase(phase, script === '' ? 'none' : '');
   if (script === '') return;
-  await runInTree('sh', ['-ec', script], { timeoutMs, env: networkVariables });
+  await runInTree('sh', ['-ec', script], {
+    timeoutMs,
+    env: networkVariables,
+    name: 'the hook',
+  });
 }
 
 function checkClosure({ spec, platform }: BuildTask): void {

@@ -7,9 +7,10 @@ import { BuildError, say } from './output.ts';
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  readonly input?: string;
   /** What it and whatever it started are killed after. */
   readonly timeoutMs?: number;
+  /** What an error calls it, instead of the program. */
+  readonly name?: string;
   /** Output is not shown; it is the answer. */
   readonly quiet?: boolean;
 }
@@ -43,11 +44,11 @@ export async function run(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<string> {
-  const { env = {}, cwd = '/', input = '', timeoutMs = 0, quiet = false } = options;
+  const { env = {}, cwd = '/', timeoutMs = 0, name = program, quiet = false } = options;
   const child = spawn(program, args, {
     cwd,
     env: { ...base, ...env },
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own, so that all of it can be killed.
     detached: true,
   });
@@ -68,8 +69,6 @@ export async function run(
     createInterface(child.stdout).on('line', note);
   }
   createInterface(child.stderr).on('line', note);
-  child.stdin.on('error', () => {});
-  child.stdin.end(input);
   const ended = Promise.withResolvers<string>();
   child.once('error', (error: NodeJS.ErrnoException) => {
     ended.resolve(error.code === 'ENOENT' ? 'is not there' : `cannot be run: ${error.message}`);
@@ -92,7 +91,7 @@ export async function run(
   if (problem === '') return Buffer.concat(output).toString();
   const why = isLate ? `did not end within ${timeoutMs / 1000} s` : problem;
   const said = last.length === 0 ? '' : `:\n${last.join('\n')}`;
-  throw new BuildError(`${program} ${why}${said}`);
+  throw new BuildError(`${name} ${why}${said}`);
 }
 
 /** Whatever it left running holds open what is being built. */
