@@ -44,8 +44,13 @@ const MAX_PROBLEMS = 100;
  * Throws `not-found` without a file, and `invalid` with every problem it has.
  */
 export function loadConfig(file: string | undefined, environment: Environment): Config {
+  return withCertificates(loadSettings(file, environment));
+}
+
+/** The same for whoever needs no certificates: those that the file does not hold stay empty. */
+export function loadSettings(file: string | undefined, environment: Environment): Config {
   const read = readConfig(file, environment);
-  return withCertificates(toConfig(read.values, read.file));
+  return toConfig(read.values, read.file);
 }
 
 /** The same in the spelling of the file, and without a look at `certs/`. */
@@ -225,7 +230,7 @@ function checkTogether({ joblet }: Values, report: Report): void {
 }
 
 /** The file of the key that signs runtimes. */
-export function signingKeyOf({ runtime, state }: Pick<Values, 'runtime' | 'state'>): string {
+function signingKeyOf({ runtime, state }: Pick<Values, 'runtime' | 'state'>): string {
   return runtime.signingKey || path.join(state.path, SIGNING_KEY);
 }
 

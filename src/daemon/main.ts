@@ -10,6 +10,7 @@ Usage:
   joblet certs ...                 make, add, rotate and revoke certificates
   joblet config check|show [FILE]  say what is wrong with a configuration, or what holds
   joblet audit verify [DIRECTORY]  say whether the audit log is as it was written
+  joblet runtime ...               list, verify, pack and install runtimes without a daemon
   joblet registry make|sign DIR    make a registry of a folder of packed runtimes
   joblet doctor                    say what this host lacks, and check the sandbox in a real job
   joblet version
@@ -28,6 +29,7 @@ const commands: Readonly<Record<string, Command>> = {
   backup: async (argv) => (await import('./backup-command.ts')).backupCommand(argv),
   restore: async (argv) => (await import('./backup-command.ts')).restoreCommand(argv),
   config: async (argv) => (await import('./config-command.ts')).configCommand(argv),
+  runtime: async (argv) => (await import('./runtime-command.ts')).runtimeCommand(argv),
   registry: async (argv) => (await import('./registry-command.ts')).registryCommand(argv),
   doctor: async (argv) => (await import('./doctor-command.ts')).doctorCommand(argv),
   version: async () => {

@@ -39,13 +39,8 @@ import { hostNameServers, Resolver } from './networks/resolver.ts';
 import { NetworkStore } from './networks/store.ts';
 
 import { createRpc } from './rpc/server.ts';
-import { Catalogue } from './runtimes/catalogue.ts';
-import { readAuthority } from './runtimes/fetch.ts';
-import { Installs } from './runtimes/installs.ts';
-import { Registries } from './runtimes/registries.ts';
+import { openRuntimes } from './runtimes/open.ts';
 import { Runtimes } from './runtimes/runtimes.ts';
-import { openSigningKey, readPublicKey } from './runtimes/signature.ts';
-import { Trees } from './runtimes/trees.ts';
 import { Uses } from './runtimes/uses.ts';
 import { restoredFile } from './store/backup.ts';
 import { Db } from './store/db.ts';
@@ -142,26 +137,9 @@ async function start(
   requireConditions(conditions, layout);
   const cgroups = new CgroupSlots(layout, idRanges.lowest(CGROUPS_KEPT));
   const disks = listDisks();
-  const catalogue = new Catalogue(config.runtimes.directory);
-  const uses = new Uses();
-  const keys = {
-    signing: openSigningKey(config.runtimes.signingKey),
-    trusted: config.runtimes.trustedKeys.map(readPublicKey),
-  };
-  const limits = {
-    ...config.runtimes,
-    reserveBytes: reserveOf(config.runtimes.directory, config.filesystem.minFreeBytes),
-  };
-  const trees = new Trees({ ...config.runtimes, keys, limits, uses });
-  const trust = { keys, requireSignatures: config.runtimes.requireSignatures };
-  const registries = new Registries({
-    addresses: config.runtimes.registries,
-    ca: readAuthority(config.runtimes.registryCa),
-    trust,
-    maxBytes: config.runtimes.maxBytes,
-  });
-  const installs = new Installs({ catalogue, trees, trust, limits, registries });
   const { minFreeBytes } = config.filesystem;
+  const uses = new Uses();
+  const { catalogue, trees, installs } = openRuntimes(config.runtimes, minFreeBytes, uses);
   const uploads = new Uploads(config.uploads.directory, {
     ...config.uploads,
     reserveBytes: reserveOf(config.uploads.directory, minFreeBytes),

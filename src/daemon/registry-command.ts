@@ -13,7 +13,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { JobletError, messageOf } from '../shared/errors.ts';
 import { meansPlatform, platforms } from '../shared/platform.ts';
-import { readConfig, signingKeyOf } from './config.ts';
+import { loadSettings } from './config.ts';
 import { digestOfLater } from './runtimes/digest.ts';
 import { readPackFacts } from './runtimes/pack-facts.ts';
 import {
@@ -70,7 +70,7 @@ export async function registryCommand(argv: string[]): Promise<number> {
     return values.help === true ? 0 : 2;
   }
   const signing = openSigningKey(
-    values.key ?? signingKeyOf(readConfig(values.config, process.env).values),
+    values.key ?? loadSettings(values.config, process.env).runtimes.signingKey,
   );
   if (word === 'make') await makeIndex(directory, signing, values.url);
   signIndex(directory, signing);

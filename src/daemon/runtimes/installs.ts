@@ -104,6 +104,22 @@ export class Installs {
     return this.#fromArchive(archive, trust, wish, follower);
   }
 
+  /** Installs a copy of a folder of this host; it is signed here. */
+  async fromCopy(folder: string, wish: InstallWish, follower: Follower = {}): Promise<Installed> {
+    const { trees, limits } = this.#parts;
+    const { signal, report } = follower;
+    const staged = await trees.stage();
+    const to = path.join(staged, 'tree');
+    const step = { number: 1, message: 'Copying' };
+    const progress = (done: number, total: number) => report?.({ ...step, done, total });
+    try {
+      await inThread('copy', { from: folder, to, limits }, folder, { signal, progress });
+      return await this.fromFiles(to, wish, follower);
+    } finally {
+      await trees.unstage(staged);
+    }
+  }
+
   /** Installs files that lie in a directory, which is taken away; they are signed here. */
   async fromFiles(
     directory: string,

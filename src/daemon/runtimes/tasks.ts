@@ -4,9 +4,16 @@
 import type { Packing } from './pack.ts';
 import type { Placing } from './place-tree.ts';
 import type { Places } from './places.ts';
-import type { Witness } from './settle.ts';
+import type { TreeLimits, Witness } from './settle.ts';
 import type { Unpacking } from './unpack.ts';
 import type { Checking } from './verify-tree.ts';
+
+interface Copying {
+  readonly from: string;
+  /** A directory that does not exist yet. */
+  readonly to: string;
+  readonly limits: TreeLimits;
+}
 
 interface Discarding {
   readonly places: Places;
@@ -25,6 +32,8 @@ interface Measuring {
 export const tasks = {
   place: async (order: Placing, witness: Witness) =>
     (await import('./place-tree.ts')).placeTree(order, witness),
+  copy: async ({ from, to, limits }: Copying, witness: Witness) =>
+    (await import('./copy-tree.ts')).copyTree(from, to, limits, witness),
   discard: async ({ places, tree }: Discarding) =>
     (await import('./discard-tree.ts')).discardTree(places, tree),
   sweep: async ({ places, leftovers }: Sweeping) =>
