@@ -2,6 +2,7 @@
 // by hand; see runtime-tree.ts.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -261,6 +262,21 @@ describe('a job in a runtime', { skip }, () => {
     assert.deepEqual(again, ['/volumes/pip-cache', 'wheel']);
     const elsewhere = { runtime, volumes: ['pip-cache:/elsewhere:ro'] };
     assert.deepEqual(await linesOf('cat /elsewhere/package; ls /volumes', elsewhere), ['wheel']);
+  });
+
+  test('S0-44 gains nothing by what somebody has put into its tree', async () => {
+    const folder = makeRuntime(path.join(runtimes, 'bait'), { name: 'bait', version: '1' });
+    const tree = path.join(folder, 'isolated');
+    execFileSync('mknod', [path.join(tree, 'usr/memory'), 'c', '1', '1']);
+    execFileSync('mknod', [path.join(tree, 'usr/hidden'), 'c', '0', '0']);
+    execFileSync('chmod', ['6755', path.join(tree, 'usr/bin/busybox')]);
+    symlinkSync('/proc/1/root', path.join(tree, 'usr/root'));
+    const script =
+      'head -c 1 /usr/memory; ls /usr/hidden; cd /usr/root && pwd; grep -E "^(CapPrm|CapEff)" /proc/self/status';
+    const { stdout, stderr } = await finish(api, inside(script, { runtime: 'bait' }));
+    assert.equal(stdout, 'CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n');
+    assert.match(stderr, /\/usr\/memory: Permission denied\n.*\/usr\/hidden: No such file/);
+    assert.match(stderr, /can't cd to \/usr\/root/);
   });
 
   test('is refused where its memory is less than the runtime needs', async () => {

@@ -102,6 +102,8 @@ function makeConfig(home: Home): void {
     'joblet.idRanges': home.idRanges,
     'cgroup.baseDir': path.join('/sys/fs/cgroup', home.cgroupName),
     'filesystem.baseDir': path.join(home.directory, 'jobs'),
+    'volumes.base_path': path.join(home.directory, 'volumes'),
+    'runtime.base_path': path.join(home.directory, 'runtimes'),
     'state.path': path.join(home.directory, 'state'),
     'logs.directory': path.join(home.directory, 'logs'),
     'run.directory': path.join(home.directory, 'run'),
