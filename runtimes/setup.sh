@@ -56,5 +56,5 @@ fi
 
 "$@" runtime build --force "$folder"
 mkdir -p "$deployments"
-"$@" runtime pack "$name" --output="$deployments/$name-runtime.zip"
+"$@" runtime pack --output="$deployments/$name-runtime.zip" "$name"
 printf 'Creates: %s\n' "$deployments/$name-runtime.zip"

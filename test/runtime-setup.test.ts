@@ -42,7 +42,7 @@ test('the script of a runtime builds it, and packs it for other hosts (S0-25, S0
   assert.equal(status, 0);
   assert.equal(
     stdout,
-    `runtime build --force ${runtime}\nruntime pack python-3.11-ml --output=${pack}\nCreates: ${pack}\n`,
+    `runtime build --force ${runtime}\nruntime pack --output=${pack} python-3.11-ml\nCreates: ${pack}\n`,
   );
 });
 

@@ -3,10 +3,19 @@
 // JOBLET_RUNTIMES=all, or names with commas between, asks for them.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { execFileSync, spawn } from 'node:child_process';
+import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -295,6 +304,69 @@ for (const name of shipped.filter((each) => !BY_HAND.includes(each))) {
       });
     });
   });
+}
+
+test('what runtimes have in common lies on the disk once (S1-9)', { skip }, async (t) => {
+  const { out } = await runsWell('rnx runtime list --json');
+  const all = JSON.parse(out) as readonly { name: string; version: string; size_bytes: number }[];
+  const sum = all.reduce((bytes, { size_bytes }) => bytes + size_bytes, 0);
+  // One call counts each inode once, however many names it has.
+  const trees = all.map(({ name, version }) => path.join(name, version));
+  const counted = execFileSync('du', ['--summarize', '--total', '--bytes', ...trees], {
+    cwd: path.join(daemon.directory, 'runtimes'),
+    encoding: 'utf8',
+  });
+  const onDisk = Number(/(\d+)\s+total\n$/.exec(counted)?.[1]);
+  const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
+  const ratio = (onDisk / sum).toFixed(2);
+  t.diagnostic(
+    `${all.length} runtimes, ${megabytes(sum)}, on the disk ${megabytes(onDisk)}: ${ratio}`,
+  );
+  for (const each of all) t.diagnostic(`${each.name}: ${megabytes(each.size_bytes)}`);
+  assert.ok(onDisk < 1.05 * sum);
+});
+
+describe('graalvmjdk-21', { skip: skipOf('graalvmjdk-21') }, () => {
+  test('is built from an archive of the layout of GraalVM’s, and needs that archive (S0-9)', async () => {
+    const there = path.join(folder, 'graalvmjdk-21');
+    cpSync(path.join(ROOT, 'runtimes/graalvmjdk-21'), there, { recursive: true });
+    const lacking = await run(`rnx runtime build ${there}`);
+    assert.equal(lacking.code, 1);
+    assert.match(lacking.err, /graalvm-community-jdk-21\.0\.2_linux-x64_bin\.tar\.gz/);
+    putStandIn(there);
+    await runsWell(`rnx runtime build ${there}`);
+    await guideLine({
+      line: 'rnx job run --runtime=graalvmjdk-21 native-image --version',
+      prints: /21\.0\.2/,
+    });
+    await guideLine({ line: 'rnx job run --runtime=graalvm:21 gu list', prints: /native-image/ });
+  });
+});
+
+/** What the programs of GraalVM print, by the name of the program. */
+const standIns: Readonly<Record<string, string>> = {
+  java: `case $1 in
+-version) echo 'openjdk version "21.0.2" 2024-01-16' >&2; echo 'OpenJDK Runtime Environment GraalVM CE 21.0.2+13.1' >&2 ;;
+*) [ -e "$1.class" ] && echo hello ;;
+esac`,
+  javac: 'touch "$(basename "$1" .java).class"',
+  'native-image': 'echo "native-image 21.0.2 2024-01-16"',
+};
+
+/** Puts an archive with the folders of GraalVM's beside its specification, and its digest into that. */
+function putStandIn(beside: string): void {
+  const top = path.join(beside, 'graalvm-community-openjdk-21.0.2+13.1');
+  mkdirSync(path.join(top, 'bin'), { recursive: true });
+  mkdirSync(path.join(top, 'lib'));
+  for (const [name, script] of Object.entries(standIns)) {
+    writeFileSync(path.join(top, 'bin', name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  }
+  const archive = path.join(beside, 'graalvm-community-jdk-21.0.2_linux-x64_bin.tar.gz');
+  execFileSync('tar', ['-czf', archive, '-C', beside, path.basename(top)]);
+  const digest = createHash('sha256').update(readFileSync(archive)).digest('hex');
+  const specification = path.join(beside, 'runtime.yaml');
+  const text = readFileSync(specification, 'utf8');
+  writeFileSync(specification, text.replace(/sha256: [0-9a-f]{64}/, `sha256: ${digest}`));
 }
 
 /** All that need no door of the sandbox opened. */
