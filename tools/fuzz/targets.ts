@@ -18,6 +18,15 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/daemon/store/backup.ts', 'src/daemon/store/faults.ts'],
     load: () => import('./targets/backup.ts'),
   },
+  'build-answers': {
+    sources: [
+      'src/daemon/builder/lines.ts',
+      'src/daemon/builder/outcome.ts',
+      'src/shared/build-lock.ts',
+      'src/shared/build-phases.ts',
+    ],
+    load: () => import('./targets/build-answers.ts'),
+  },
   'build-spec': {
     sources: ['src/shared/build-spec.ts', 'src/shared/build-grammar.ts'],
     load: () => import('./targets/build-spec.ts'),

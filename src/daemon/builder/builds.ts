@@ -25,6 +25,7 @@ import { BuildArea, requireRoom } from './build-area.ts';
 import { buildRoot } from './build-root.ts';
 import type { DebCache } from './deb-cache.ts';
 import { type Environment, networkEnvironment, writeHostConfig } from './host-config.ts';
+import { requirePrograms } from './host-programs.ts';
 import { jobSpecOf } from './job-spec.ts';
 import { Lines } from './lines.ts';
 import { runtimeFileOf, runtimeTextOf } from './runtime-text.ts';
@@ -310,6 +311,7 @@ class Build {
     };
     const job = await this.#parts.jobs.run(this.#jobSpec(sandbox), this.#who);
     this.jobId = job.id;
+    if (job.status === 'PENDING') yield note('warn', 'it waits for its turn among the jobs');
     let last: Phase = 'Validate packages';
     for await (const event of this.#follow(job.id)) {
       if (event.kind === 'phase') last = event.phase;
@@ -347,6 +349,7 @@ class Build {
     const sent = await uploads.stage(this.#id, [], uploadId, this.#who);
     if (sent !== undefined) await area.addFiles(sent.directory);
     const { base } = this.#spec;
+    if (base.kind === 'suite') requirePrograms();
     await writeHostConfig(area.folder('input'), base, config.aptSources, this.#parts.env);
     await area.writeTask({
       spec: this.#spec,
