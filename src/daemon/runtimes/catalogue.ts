@@ -81,8 +81,7 @@ export class Catalogue {
   getUsable(name: string): UsableRuntime {
     const runtime = this.get(name);
     if (isUsable(runtime)) return runtime;
-    const message = `runtime ${refOf(runtime)} cannot be used: ${runtime.problem}`;
-    throw new JobletError('wrong-state', message, { about: 'runtime' });
+    throw unfit(runtime, runtime.problem);
   }
 
   #wayOut(name: string): string {
@@ -106,6 +105,12 @@ export function refOf({ name, version }: Pick<Runtime, 'name' | 'version'>): str
 
 export function isUsable(runtime: Runtime): runtime is UsableRuntime {
   return runtime.problem === '';
+}
+
+/** What is said of a runtime that no job can use. */
+export function unfit(runtime: Runtime, why: string): JobletError {
+  const message = `runtime ${refOf(runtime)} cannot be used: ${why}`;
+  return new JobletError('wrong-state', message, { about: 'runtime' });
 }
 
 function toRuntime({ parts, directory, id, isCurrent, content }: Place): Runtime {
