@@ -22,6 +22,7 @@
 //   report.c    how a failing step is told
 //   probe.c     what the host's kernel can do
 //   inspect.c   what a job can do, from inside
+//   files.c     files of a job, fetched or put there
 //   exchange.c  two directories change places
 //
 // The whole of what the daemon and this program say to each other is in docs/launch-plan.md.
@@ -557,6 +558,11 @@ int launcher_run(const char *lock_path, const char *claimed_path);
 
 int probe_run(unsigned argc, char **argv);
 int inspect_run(void);
+
+// ---- files.c -----------------------------------------------------------------------------------
+
+// VERB ROOT PATH MOST-FILES MOST-BYTES; see there.
+int files_run(char **argv);
 
 // ---- exchange.c --------------------------------------------------------------------------------
 // Not a part of any launch either: how an installed tree is replaced. Answers the exit code, and

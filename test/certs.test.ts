@@ -196,6 +196,7 @@ async function startApi(log: Log) {
     uploads: none,
     postures: none,
     volumes: none,
+    files: none,
     builds: none,
     workflows: none,
     catalogue: none,

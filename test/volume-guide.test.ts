@@ -1,4 +1,4 @@
-// The guide about volumes: every command in it does what it says.
+// The guides about volumes and files of jobs: every command in them does what it says.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -6,6 +6,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { queryJobs } from '../src/client/methods.ts';
 import { cannotRun, startDaemon } from './harness.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
@@ -20,9 +21,13 @@ const printed: Readonly<Record<string, string>> = {
   'rnx job run --wait --volume=results cat /volumes/results/count': '4\n',
   'rnx job run --wait --volume=results:/work cat hello.txt': 'hello\n',
   "rnx job run --wait --volume=results sh -c 'sort -rn /volumes/results/numbers | head -1'": '5\n',
+  'rnx job get JOB out/answer -': '42\n',
+  'rnx job get LAST report -': 'done\n',
 };
 
-test('S0-52 every example of the guide about volumes works', { skip }, async (t) => {
+test('S0-52 every example of the guides about volumes and files of jobs works', {
+  skip,
+}, async (t) => {
   const daemon = await startDaemon();
   t.after(() => daemon.stop());
   const home = mkdtempSync(path.join(tmpdir(), 'joblet-guide-'));
@@ -35,11 +40,17 @@ test('S0-52 every example of the guide about volumes works', { skip }, async (t)
     HOME: home,
     RNX_CONFIG: daemon.nodesFile('admin'),
   };
-  const guide = readFileSync(path.join(ROOT, 'docs/guide/volumes.md'), 'utf8');
-  const commands: readonly string[] = guide.match(/(?<=^ {4})rnx .*$/gm) ?? [];
+  const commands: readonly string[] = ['volumes', 'job-files'].flatMap((name) => {
+    const guide = readFileSync(path.join(ROOT, `docs/guide/${name}.md`), 'utf8');
+    return guide.match(/(?<=^ {4})rnx .*$/gm) ?? [];
+  });
   assert.ok(commands.length > 20);
   for (const command of commands) {
-    const ran = spawnSync('sh', ['-c', command], { env, encoding: 'utf8' });
+    // JOB is the one of that name, and LAST the newest of all.
+    const { jobs } = await daemon.as('admin').unary(queryJobs, { limit: 100 });
+    const job = jobs.find(({ name }) => name === 'maker')?.uuid ?? '';
+    const line = command.replace(/\bJOB\b/, job).replace(/\bLAST\b/, jobs[0]?.uuid ?? '');
+    const ran = spawnSync('sh', ['-c', line], { env, cwd: home, encoding: 'utf8' });
     assert.equal(ran.status, 0, `${command}\n${ran.stderr}`);
     const wanted = printed[command];
     if (wanted !== undefined) assert.equal(ran.stdout, wanted, command);

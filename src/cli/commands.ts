@@ -30,6 +30,18 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./job-status.ts')).jobStatus,
   },
   'job log': { summary: 'show the output of a job, and follow it', load: log },
+  'job ls': {
+    summary: 'list files of a job',
+    load: async () => (await import('./job-files.ts')).jobLs,
+  },
+  'job get': {
+    summary: 'fetch files of a job',
+    load: async () => (await import('./job-files.ts')).jobGet,
+  },
+  'job put': {
+    summary: 'put files into a running job',
+    load: async () => (await import('./job-files.ts')).jobPut,
+  },
   'job stop': { summary: 'end a running job', load: stop },
   'job extend': { summary: 'move the timeout of a running job', load: extend },
   'job cancel': { summary: 'take a job off the schedule', load: cancel },

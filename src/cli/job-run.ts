@@ -42,6 +42,7 @@ const flags = {
   'upload-dir': { kind: 'list', value: 'PATH', help: 'put what is in a folder there' },
   workdir: { kind: 'text', value: 'PATH', help: 'where to start, below /work' },
   'work-size': { kind: 'bytes', value: 'SIZE', help: 'room in the work directory, such as 1GB' },
+  'keep-work': { kind: 'ms', value: 'TIME', help: 'keep /work so long when the job has ended' },
   name: { kind: 'text', value: 'NAME', help: 'a name for lists' },
   schedule: { kind: 'text', value: 'WHEN', help: '1hour, 30min, "2026-12-24 18:00", RFC 3339' },
   priority: { kind: 'signed', value: 'N', help: 'place among those that wait, -10 to 10' },
@@ -226,6 +227,7 @@ export function toRequest(values: RunValues, words: readonly string[], nowMs: nu
     secretEnvironment: parseVariables('--secret-env', values['secret-env']),
     workDir: values.workdir,
     workBytes: BigInt(values['work-size'] ?? 0),
+    keepWorkMs: keepWorkMs(values['keep-work']),
     schedule: values.schedule === undefined ? undefined : parseSchedule(values.schedule, nowMs),
     priority: values.priority,
     idempotencyKey: values['idempotency-key'],
@@ -250,6 +252,11 @@ function parseVariables(flag: string, texts: readonly string[]): Record<string, 
       return [text.slice(0, at), text.slice(at + 1)];
     }),
   );
+}
+
+/** 0 asks for the default, so that nothing at all is -1. */
+function keepWorkMs(asked: number | undefined): bigint {
+  return asked === 0 ? -1n : BigInt(asked ?? 0);
 }
 
 /** Plain numbers are MB. */

@@ -39,6 +39,7 @@ export const RunJobRequest = {
   workBytes: [105, 'int64'],
   uploadId: [106, 'string'],
   graceMs: [107, 'int64'],
+  keepWorkMs: [220, 'int64'],
   priority: [130, 'int32'],
   idempotencyKey: [131, 'string'],
   bandwidthBytesPerSecond: [200, 'int64'],
@@ -157,6 +158,7 @@ export const GetJobStatusResponse = {
   timeoutTime: [132, 'string'],
   stoppedBy: [133, 'string'],
   uploadCount: [170, 'int32'],
+  keepWorkMs: [220, 'int64'],
   addresses: [200, 'string', 'list'],
   bandwidthBytesPerSecond: [201, 'int64'],
 } as const satisfies Shape;
@@ -304,6 +306,55 @@ export const UploadFilesResponse = {
   uploadId: [1, 'string'],
   files: [2, 'int32'],
   bytes: [3, 'int64'],
+} as const satisfies Shape;
+
+export const ListJobFilesRequest = {
+  uuid: [1, 'string'],
+  path: [2, 'string'],
+} as const satisfies Shape;
+
+export const JobFile = {
+  path: [1, 'bytes'],
+  type: [2, 'string'],
+  mode: [3, 'uint32'],
+  size: [4, 'int64'],
+  mtimeNs: [5, 'int64'],
+  link: [6, 'bytes'],
+} as const satisfies Shape;
+
+export const ListJobFilesResponse = { files: [1, JobFile, 'list'] } as const satisfies Shape;
+
+export const GetJobFilesRequest = {
+  uuid: [1, 'string'],
+  path: [2, 'string'],
+} as const satisfies Shape;
+
+export const SkippedFile = {
+  path: [1, 'bytes'],
+  reason: [2, 'string'],
+} as const satisfies Shape;
+
+export const JobFilesPart = {
+  entry: [1, JobFile],
+  data: [2, 'bytes'],
+  hole: [3, 'int64'],
+  skipped: [4, SkippedFile],
+} as const satisfies Shape;
+
+export const PutTarget = {
+  uuid: [1, 'string'],
+  path: [2, 'string'],
+} as const satisfies Shape;
+
+export const PutJobFilesRequest = {
+  target: [1, PutTarget],
+  header: [2, FileHeader],
+  data: [3, 'bytes'],
+} as const satisfies Shape;
+
+export const PutJobFilesResponse = {
+  files: [1, 'int32'],
+  bytes: [2, 'int64'],
 } as const satisfies Shape;
 
 export const ServerVersionInfo = {
@@ -476,6 +527,9 @@ export type LogChunk = Message<typeof DataChunk>;
 export type Upload = Input<typeof FileUpload>;
 export type UploadPart = Input<typeof UploadFilesRequest>;
 export type JobInput = Input<typeof SendJobInputRequest>;
+export type FoundFile = Message<typeof JobFile>;
+export type FilesPart = Message<typeof JobFilesPart>;
+export type PutPart = Input<typeof PutJobFilesRequest>;
 export type VolumeDetail = Message<typeof Volume>;
 export type AuditEntry = Message<typeof AuditRecord>;
 export type AuditWish = Input<typeof AuditFilter>;

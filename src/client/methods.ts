@@ -55,6 +55,17 @@ export const uploadFiles = method(
   m.UploadFilesRequest,
   m.UploadFilesResponse,
 );
+export const listJobFiles = method(
+  'JobService/ListJobFiles',
+  m.ListJobFilesRequest,
+  m.ListJobFilesResponse,
+);
+export const getJobFiles = method('JobService/GetJobFiles', m.GetJobFilesRequest, m.JobFilesPart);
+export const putJobFiles = method(
+  'JobService/PutJobFiles',
+  m.PutJobFilesRequest,
+  m.PutJobFilesResponse,
+);
 export const getServerVersion = method(
   'MonitoringService/GetServerVersion',
   m.EmptyRequest,

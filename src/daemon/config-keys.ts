@@ -277,6 +277,16 @@ export const sections = {
     ),
     tmpBytes: key(size(MB, 64 * GB), 64 * MB, "Size of a job's /tmp"),
     shmBytes: key(size(MB, 64 * GB), 64 * MB, "Size of a job's /dev/shm"),
+    keepWork: key(
+      duration(0, 30 * 24 * 3_600_000),
+      0,
+      'How long the work directory of an ended job is kept that does not say so itself; 0 is not at all',
+    ),
+    keptWorkBytes: key(
+      size(0, 1024 * GB),
+      10 * GB,
+      'Room on disk for all work directories that are kept; the oldest go first',
+    ),
     minFreeBytes: key(
       size(0, 1024 * GB),
       256 * MB,

@@ -273,6 +273,8 @@ function toConfig(values: Values, file: string) {
       tmpBytes: filesystem.tmpBytes,
       shmBytes: filesystem.shmBytes,
       minFreeBytes: filesystem.minFreeBytes,
+      keepWorkMs: filesystem.keepWork,
+      keptWorkBytes: filesystem.keptWorkBytes,
       workBytes: volumes.default_disk_quota_bytes,
       allowedMounts: filesystem.allowedMounts,
     },

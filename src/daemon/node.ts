@@ -11,8 +11,10 @@ import type { Config } from './config.ts';
 import { listenControl } from './control.ts';
 import { Bells } from './jobs/bells.ts';
 import { systemClock } from './jobs/due.ts';
+import { JobFiles } from './jobs/files.ts';
 import { IdRanges } from './jobs/id-ranges.ts';
 import { Jobs } from './jobs/jobs.ts';
+import { KeptWork } from './jobs/kept-work.ts';
 import { Logs } from './jobs/logs.ts';
 import { hostnameOf } from './jobs/plan.ts';
 import { Postures } from './jobs/postures.ts';
@@ -208,6 +210,7 @@ async function start(
     usersOf: (name) => jobs.countOn(name),
     log,
   });
+  const kept = new KeptWork(work, config.filesystem.keptWorkBytes, systemClock, log);
   const jobs = new Jobs({
     config: {
       capacity: capacityOf(config),
@@ -220,12 +223,13 @@ async function start(
       version: version.version,
     },
     store,
-    resources: new Resources(idRanges, uploads, cgroups, volumes, networks, work, {
+    resources: new Resources(idRanges, uploads, cgroups, volumes, networks, kept, work, {
       defaultBytes: config.filesystem.workBytes,
       roomBytes: WORK_ROOM_BYTES,
       inMemoryBytes: UPLOAD_IN_MEMORY_BYTES,
     }),
     uploads,
+    kept,
     room: new Room([
       { directory: config.state.path, leastBytes: STATE_ROOM_BYTES },
       { directory: config.logs.directory, leastBytes: LOG_ROOM_BYTES },
@@ -270,6 +274,16 @@ async function start(
   workflows.load();
   await jobs.recover();
   stops.push(() => jobs.stopWatching());
+  await kept.recover((id) => store.find(id));
+  stops.push(() => kept.stop());
+  const files = new JobFiles({
+    get: (id) => jobs.get(id),
+    store,
+    kept,
+    addressOf,
+    bounds: config.uploads,
+    clock: systemClock,
+  });
   await workflows.recover();
   stops.push(() => workflows.stopWatching());
   void trees.recover().catch((error) => {
@@ -326,6 +340,7 @@ async function start(
     },
     audit,
     volumes,
+    files,
     builds,
     workflows,
     networks,

@@ -11,6 +11,8 @@ export const actions = [
   'job.stop',
   'job.extend',
   'job.input',
+  'job.get',
+  'job.put',
   'job.ended',
   'job.deleted',
   'volume.created',

@@ -24,6 +24,7 @@ export function jobSpecOf(name: string, [command = '', ...args]: readonly string
     environment: {},
     secretEnvironment: {},
     timeoutMs: 0,
+    keepWorkMs: 0,
     graceMs: GRACE_MS,
     stdin: false,
     init: true,

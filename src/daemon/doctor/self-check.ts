@@ -77,6 +77,7 @@ function specOf({ disks, core }: SelfCheckWanted): StoredSpec {
     environment: {},
     secretEnvironment: {},
     timeoutMs: TIMEOUT_MS,
+    keepWorkMs: 0,
     graceMs: 0,
     stdin: true,
     init: true,

@@ -72,7 +72,7 @@ export class Ends {
       this.#active.leave(id);
     };
     try {
-      await resources.release(id, active.idRange, end, orphaned);
+      await resources.release(id, active.idRange, end, orphaned, keeps(ended));
       await record();
     } catch (error) {
       // Nothing has happened that would have to be kept.
@@ -116,6 +116,12 @@ export class Ends {
     this.#unrecorded.set(id, { record, recorded });
     if (!(await this.#parts.logs.keepEnd(id))) await recorded.promise;
   }
+}
+
+/** The job itself when its work directory is to be kept: it ran, and somebody wants that. */
+function keeps(job: Job): Job | undefined {
+  const ran = job.outcome?.how !== 'not-started' && job.outcome?.how !== 'canceled';
+  return ran && job.spec.keepWorkMs > 0 ? job : undefined;
 }
 
 function endedJob(job: Job, outcome: Outcome, end: End | undefined, nowMs: number): Job {

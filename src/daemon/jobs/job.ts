@@ -77,6 +77,8 @@ export interface JobSpec {
   readonly timeoutMs: number;
   /** Time between SIGTERM and SIGKILL. */
   readonly graceMs: number;
+  /** How long its work directory is kept when it has ended; 0 is not at all. */
+  readonly keepWorkMs: number;
   /** Standard input is fed by SendJobInput; else it is /dev/null. */
   readonly stdin: boolean;
   /** A tiny init is process 1; false makes the command process 1. */

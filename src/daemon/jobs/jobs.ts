@@ -18,6 +18,7 @@ import { Ends } from './ends.ts';
 import type { Identity, Job, JobKey, JobSpec } from './job.ts';
 import type { JobQuery, ListedJob } from './job-lists.ts';
 import { Keepers } from './keepers.ts';
+import type { KeptWork } from './kept-work.ts';
 import { Keys } from './keys.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Turn } from './queue.ts';
@@ -29,6 +30,7 @@ import { type Place, Turns, type TurnsParts } from './turns.ts';
 import { keptNames, type Staged } from './uploads.ts';
 
 export interface JobsParts extends TurnsParts {
+  readonly kept: Pick<KeptWork, 'remove'>;
   readonly room: Room;
 }
 
@@ -414,7 +416,7 @@ export class Jobs {
 
   /** Deletes jobs with their logs: none is left without the other, also when this stops half way. */
   async #remove(ids: readonly string[], who: Identity): Promise<void> {
-    const { logs, store, clock } = this.#parts;
+    const { logs, store, kept, clock } = this.#parts;
     await Promise.all(ids.map((id) => logs.putAside(id)));
     try {
       await Promise.all(ids.map((id) => store.remove(id, clock.now(), who)));
@@ -423,6 +425,6 @@ export class Jobs {
       throw error;
     }
     await store.durable();
-    await Promise.all(ids.map((id) => logs.remove(id)));
+    await Promise.all(ids.flatMap((id) => [logs.remove(id), kept.remove(id)]));
   }
 }

@@ -23,6 +23,7 @@ const spec: StoredSpec = {
   secretEnvironment: {},
   timeoutMs: 0,
   graceMs: 100,
+  keepWorkMs: 0,
   stdin: false,
   init: true,
   allow: [],

@@ -10,9 +10,13 @@ import type { JobNetwork, Networks } from '../networks/networks.ts';
 import type { Metered } from '../telemetry/samples.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { IdRanges } from './id-ranges.ts';
-import type { Limits, StoredSpec } from './job.ts';
+import type { Job, Limits, StoredSpec } from './job.ts';
+import type { KeptWork } from './kept-work.ts';
 import type { VolumePlace, VolumeSource, WorkPlace, WorkSource } from './plan.ts';
 import type { Staged, Uploads } from './uploads.ts';
+
+/** What of a job's spec decides about its work directory. */
+type WorkWish = Pick<StoredSpec, 'limits' | 'keepWorkMs'>;
 
 export interface WorkLimits {
   /** Size of a work directory into which nothing was uploaded. */
@@ -28,6 +32,7 @@ export class Resources {
   readonly #uploads: Uploads;
   readonly #cgroups: CgroupSlots;
   readonly #volumes: Volumes;
+  readonly #kept: KeptWork;
   readonly #networks: Networks;
   readonly #workDirectory: string;
   readonly #workLimits: WorkLimits;
@@ -41,6 +46,7 @@ export class Resources {
     cgroups: CgroupSlots,
     volumes: Volumes,
     networks: Networks,
+    kept: KeptWork,
     workDirectory: string,
     workLimits: WorkLimits,
   ) {
@@ -48,6 +54,7 @@ export class Resources {
     this.#uploads = uploads;
     this.#cgroups = cgroups;
     this.#volumes = volumes;
+    this.#kept = kept;
     this.#networks = networks;
     this.#workDirectory = workDirectory;
     this.#workLimits = workLimits;
@@ -92,13 +99,14 @@ export class Resources {
   }
 
   /** Where a job's work directory will lie, and how big it will be. */
-  planWork(limits: Limits, staged: Staged | undefined): WorkPlace {
+  planWork({ limits, keepWorkMs }: WorkWish, staged: Staged | undefined): WorkPlace {
     const size = this.#workLimits;
     const bytes =
       limits.workBytes ||
       (staged === undefined ? size.defaultBytes : staged.bytes + size.roomBytes);
     const isBig = staged !== undefined && staged.bytes > size.inMemoryBytes;
-    return { kind: isBig ? 'disk' : 'memory', bytes };
+    // What lies in memory goes with the job.
+    return { kind: isBig || keepWorkMs > 0 ? 'disk' : 'memory', bytes };
   }
 
   /** The name of its directories. */
@@ -118,17 +126,17 @@ export class Resources {
   }
 
   /** Makes the job's work directory, or says how the launcher is to make it. */
-  async takeWork(id: string, limits: Limits, staged: Staged | undefined): Promise<WorkSource> {
-    const { kind, bytes } = this.planWork(limits, staged);
-    if (staged === undefined) return { kind: 'memory', bytes, copyFrom: '' };
-    if (kind === 'memory') return { kind, bytes, copyFrom: staged.directory };
+  async takeWork(id: string, spec: WorkWish, staged: Staged | undefined): Promise<WorkSource> {
+    const { kind, bytes } = this.planWork(spec, staged);
+    const copyFrom = staged?.directory ?? '';
+    if (kind === 'memory') return { kind, bytes, copyFrom };
     this.#onDisk.add(id);
     const image = await makeWorkImage(
       this.#workDirectory,
       id,
       bytes,
-      staged.directory,
-      this.#writesAtOnce(limits),
+      copyFrom,
+      this.#writesAtOnce(spec.limits),
     );
     return { kind: 'disk', ...image };
   }
@@ -152,17 +160,20 @@ export class Resources {
    * Releases what the kernel holds for a job. It comes before the row says that the job has ended: an
    * open row is all that brings the next daemon here, should this one be killed on the way.
    * `end` is what the keeper said; `orphaned` says that nobody cleared up behind the keeper, or that
-   * it is not known what the job held.
+   * it is not known what the job held. The work directory of a job to `keep` stays.
    */
   async release(
     id: string,
     idRange: number | undefined,
     end: End | undefined,
     orphaned: boolean,
+    keep?: Job,
   ): Promise<void> {
     this.#networks.release(id, end !== undefined && !orphaned);
     await this.#cgroups.release(id, idRange, end, orphaned);
-    if (orphaned || this.#onDisk.delete(id)) await removeWorkImage(this.#workDirectory, id);
+    const mayBeThere = this.#onDisk.delete(id) || orphaned;
+    if (keep !== undefined) await this.#kept.keep(keep);
+    else if (mayBeThere) await removeWorkImage(this.#workDirectory, id);
   }
 
   /**
@@ -174,6 +185,7 @@ export class Resources {
     this.#volumes.release(id);
     if (hasUploads) await this.#uploads.release(id);
   }
+
   /**
    * v1 controllers do not count what the kernel writes back later to the job that wrote it, so a job
    * with an I/O limit writes at once there.

@@ -74,7 +74,7 @@ export class Starts {
       firstId: idRange ?? 0,
       readOnly: root.readOnly,
       tree: root.tree,
-      work: resources.planWork(job.spec.limits, staged),
+      work: resources.planWork(job.spec, staged),
       volumes: resources.planVolumes(job.spec.volumes),
       tmpBytes: config.tmpBytes,
       shmBytes: config.shmBytes,
@@ -125,7 +125,7 @@ export class Starts {
     active.launches += 1;
     try {
       active.staged ??= await uploads.restage(id, spec.uploads);
-      const work = await resources.takeWork(id, spec.limits, active.staged);
+      const work = await resources.takeWork(id, spec, active.staged);
       const volumes = await resources.openVolumes(id, spec);
       const disks = [...this.#parts.disks, ...devicesOf(work, volumes)];
       const cgroups = resources.takeCgroups(id, active.idRange ?? 0, spec, disks);

@@ -266,7 +266,10 @@ function fromRow(row: Record<string, unknown>): JobRow {
   const number = (name: string) => Number(row[name]);
   const json = (name: string): unknown => (row[name] === null ? undefined : JSON.parse(text(name)));
   const spec = {
-    ...(json('spec') as Omit<StoredSpec, 'secretEnvironment'>),
+    // Rows of earlier versions have none.
+    keepWorkMs: 0,
+    ...(json('spec') as Omit<StoredSpec, 'secretEnvironment' | 'keepWorkMs'> &
+      Partial<Pick<StoredSpec, 'keepWorkMs'>>),
     secretEnvironment: json('secrets') as StoredSpec['secretEnvironment'],
   };
   return {

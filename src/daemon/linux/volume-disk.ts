@@ -7,41 +7,23 @@
 //                             never writes to the host's own disk instead
 
 import { readFileSync } from 'node:fs';
-import {
-  chmod,
-  type FileHandle,
-  mkdir,
-  open,
-  readFile,
-  realpath,
-  rename,
-  rm,
-  stat,
-  statfs,
-} from 'node:fs/promises';
+import { chmod, mkdir, open, readFile, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
+import {
+  BLOCK_BYTES,
+  changeFile,
+  checkImage,
+  formatImage,
+  isInUse,
+  LEAST_FILES,
+  MAX_FITTINGS,
+  TOLERANCE,
+  wholeBlocks,
+} from './image.ts';
 import { namesOf, parseMounts, statusField } from './job-process.ts';
 import { lastWords, run, runWhileAlive, unmount } from './programs.ts';
 import { deviceName } from './work-image.ts';
-
-const MB = 1024 ** 2;
-
-/** Smaller file systems get small blocks, so that small files take little. */
-const SMALL_BYTES = 512 * MB;
-const SMALL_BLOCK_BYTES = 1024;
-const BLOCK_BYTES = 4096;
-/** Files that the smallest volume holds, and what a bigger one has for each. */
-const LEAST_FILES = 16_384;
-const BYTES_PER_FILE = 16_384;
-const INODE_BYTES = 256;
-/** ext4 holds back a fiftieth, and no more than so many blocks. */
-const HELD_BACK_SHARE = 1 / 50;
-const HELD_BACK_BLOCKS = 4096;
-
-/** A volume holds what its size says, give or take this share. */
-const TOLERANCE = 0.01;
-const MAX_FITTINGS = 8;
 
 /** Errors are found by the kernel while it writes: from then on nothing is written any more. */
 const MOUNT_OPTIONS = 'loop,nosuid,nodev,noatime,discard,errors=remount-ro';
@@ -62,33 +44,7 @@ export interface MountedVolume {
 /** Makes an image that holds `bytes`, safe on the disk when this resolves. */
 export async function makeImage(directory: string, bytes: number): Promise<void> {
   await mkdir(mountPoint(directory), { recursive: true, mode: 0o700 });
-  const image = imageOf(directory);
-  const isSmall = bytes < SMALL_BYTES;
-  const blockBytes = isSmall ? SMALL_BLOCK_BYTES : BLOCK_BYTES;
-  const files = Math.max(LEAST_FILES, Math.floor(bytes / BYTES_PER_FILE));
-  const journalMb = Math.max(isSmall ? 2 : 4, Math.min(64, Math.floor(bytes / MB / 32)));
-  let imageBytes = bytes + files * INODE_BYTES + journalMb * MB;
-  // What else the file system needs for itself it says when it is there.
-  for (let fittings = 0; fittings < MAX_FITTINGS; fittings += 1) {
-    const wanted = wholeBlocks(imageBytes);
-    await change(image, 'w', (file) => file.truncate(wanted));
-    await runWhileAlive(
-      'mkfs.ext4',
-      ...['-q', '-F', '-m', '0', '-e', 'remount-ro'],
-      ...['-b', String(blockBytes), '-N', String(files), '-J', `size=${journalMb}`],
-      ...['-E', 'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0'],
-      image,
-    );
-    const missing = bytes - (await capacityOf(image));
-    if (missing <= bytes * TOLERANCE) {
-      // File systems have steps. What is over belongs to the host's root, who does not use it.
-      const over = Math.floor(Math.max(0, -missing) / blockBytes);
-      await runWhileAlive('tune2fs', '-r', String(over), image);
-      break;
-    }
-    imageBytes += missing;
-  }
-  await change(image, 'r+', (file) => file.sync());
+  await formatImage(imageOf(directory), bytes, { hasJournal: true });
   await syncDirectory(directory);
 }
 
@@ -99,7 +55,7 @@ export async function makeImage(directory: string, bytes: number): Promise<void>
 export async function mountImage(directory: string, bytes: number): Promise<MountedVolume> {
   const image = imageOf(directory);
   // One that a job still has open is not to be checked: it is mounted a second time from its own device.
-  if (!(await isInUse(image))) await check(image);
+  if (!(await isInUse(image))) await checkImage(image);
   await runWhileAlive('mount', '-t', 'ext4', '-o', MOUNT_OPTIONS, image, mountPoint(directory));
   if (canGrowMounted()) await growImage(directory, bytes);
   return describe(directory);
@@ -138,7 +94,7 @@ export async function growImage(directory: string, bytes: number): Promise<void>
     if (missing <= bytes * TOLERANCE) return;
     const device = await loopOf(directory);
     const { size } = await stat(image);
-    await change(image, 'r+', (file) => file.truncate(wholeBlocks(size + missing)));
+    await changeFile(image, 'r+', (file) => file.truncate(wholeBlocks(size + missing)));
     await runWhileAlive('losetup', '--set-capacity', device);
     await runWhileAlive('resize2fs', device);
   }
@@ -160,7 +116,7 @@ export async function remakeImage(directory: string, bytes: number): Promise<voi
       throw new JobletError('wrong-state', message, { cause: error });
     });
     await unmount(mountPoint(anew));
-    await change(imageOf(anew), 'r+', (file) => file.sync());
+    await changeFile(imageOf(anew), 'r+', (file) => file.sync());
     await unmount(mountPoint(directory));
     await rename(imageOf(anew), imageOf(directory));
     await syncDirectory(directory);
@@ -243,61 +199,15 @@ function escaped(character: string): string {
   return `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`;
 }
 
-/** Plays back the journal and repairs what can be repaired without asking anybody. */
-async function check(image: string): Promise<void> {
-  await runWhileAlive('e2fsck', '-p', image).catch((error: { code?: number; stdout?: string }) => {
-    const REPAIRED = 1;
-    if (error.code === REPAIRED) return;
-    const message = `its file system is damaged; look at it with: e2fsck -f ${image}`;
-    throw new JobletError('unavailable', message, { about: image, cause: error });
-  });
-}
-
-/** What a new file system holds, as it says itself; see ext4_super_block. */
-async function capacityOf(image: string): Promise<number> {
-  const SUPERBLOCK_AT = 1024;
-  const block = Buffer.alloc(1024);
-  await change(image, 'r+', async (file) => {
-    await file.read(block, 0, block.length, SUPERBLOCK_AT);
-  });
-  const blocks = block.readUInt32LE(0x4) + block.readUInt32LE(0x150) * 2 ** 32;
-  const blockBytes = 1024 << block.readUInt32LE(0x18);
-  const ownBlocks = block.readUInt32LE(0x248);
-  const heldBack = Math.min(Math.floor(blocks * HELD_BACK_SHARE), HELD_BACK_BLOCKS);
-  return (blocks - ownBlocks - heldBack) * blockBytes;
-}
-
 /** The loop device that a volume is mounted from. */
 async function loopOf(directory: string): Promise<string> {
   const { dev } = await stat(mountPoint(directory));
   return path.join('/dev', path.basename(await realpath(`/sys/dev/block/${deviceName(dev)}`)));
 }
 
-/** Whether a loop device has it open. */
-async function isInUse(image: string): Promise<boolean> {
-  return (await run('losetup', '--noheadings', '--associated', image)).trim() !== '';
-}
-
 function memorySize(bytes: number): string {
   const files = Math.max(LEAST_FILES, Math.ceil(bytes / BLOCK_BYTES));
   return `size=${bytes},nr_inodes=${files}`;
-}
-
-function wholeBlocks(bytes: number): number {
-  return Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES;
-}
-
-async function change(
-  file: string,
-  flags: 'w' | 'r+',
-  body: (file: FileHandle) => Promise<void>,
-): Promise<void> {
-  const handle = await open(file, flags, 0o600);
-  try {
-    await body(handle);
-  } finally {
-    await handle.close();
-  }
 }
 
 async function syncDirectory(directory: string): Promise<void> {

@@ -26,6 +26,7 @@ const policy: JobPolicy = {
   maxTotalCpuPercent: 0,
   maxTotalMemoryBytes: 0,
   jobTimeoutMs: 0,
+  keepWorkMs: 0,
   graceMs: 100,
   validateCommands: false,
   defaultNetwork: 'isolated',

@@ -47,6 +47,8 @@ export interface JobPolicy {
   /** The longest time that a job may run, and the timeout of one that names none. */
   readonly jobTimeoutMs: number;
   readonly graceMs: number;
+  /** How long the work directory of an ended job is kept that does not say so. */
+  readonly keepWorkMs: number;
   /** Refuse commands that a shell would read as more than a word. */
   readonly validateCommands: boolean;
   readonly defaultNetwork: string;
@@ -78,6 +80,7 @@ const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const ALLOWED = 16;
 const MAX_PROCESSES = 4_194_304;
 const MAX_GRACE_MS = 3_600_000;
+const MAX_KEEP_WORK_MS = 30 * 24 * 3_600_000;
 const YEAR_MS = 365 * 24 * 3_600_000;
 const MAX_VOLUMES = 32;
 const MIN_WORK_BYTES = 4096;
@@ -116,6 +119,7 @@ export function toJobSpec(
     ...readEnvironment(request, report),
     timeoutMs: readTimeout(request.timeoutMs, policy, report),
     graceMs: readGrace(request.graceMs, report) || policy.graceMs,
+    keepWorkMs: readKeepWork(request.keepWorkMs, policy, report),
     stdin: request.stdin,
     init: !request.noInit,
     allow: readAllow(request.allow, report),
@@ -497,6 +501,16 @@ function readGrace(asked: bigint, report: Report): number {
   if (isNegative(ms, field, report)) return 0;
   if (ms > MAX_GRACE_MS) report(field, `is at most ${MAX_GRACE_MS}`);
   return ms;
+}
+
+/** 0 is the default, and -1 not at all. */
+function readKeepWork(asked: bigint, policy: JobPolicy, report: Report): number {
+  const ms = Number(asked);
+  if (ms < -1 || ms > MAX_KEEP_WORK_MS) {
+    report('keep_work_ms', `is at most ${formatDuration(MAX_KEEP_WORK_MS)}`);
+    return 0;
+  }
+  return Math.max(0, ms || policy.keepWorkMs);
 }
 
 function readAllow(words: readonly string[], report: Report): Opening[] {

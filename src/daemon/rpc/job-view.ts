@@ -79,6 +79,7 @@ export function toStatus(
     bandwidthBytesPerSecond: BigInt(spec.bandwidthBytesPerSecond ?? 0),
     workBytes: BigInt(spec.limits.workBytes),
     graceMs: BigInt(spec.graceMs),
+    keepWorkMs: BigInt(spec.keepWorkMs),
     stdin: spec.stdin,
     priority: spec.priority,
     ...waiting(turn),

@@ -51,6 +51,7 @@ const job: Job = {
     environment: { COLOUR: 'red' },
     secretEnvironment: { TOKEN: 'hush', EMPTY: '' },
     timeoutMs: 60_000,
+    keepWorkMs: 0,
     graceMs: 100,
     stdin: false,
     init: true,

@@ -44,6 +44,9 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
   ...rows('joblet.JobService', {
     RunJob: ['developer', 'run_job'],
     UploadFiles: ['developer', 'run_job'],
+    ListJobFiles: ['developer', 'get_job_files'],
+    GetJobFiles: ['developer', 'get_job_files'],
+    PutJobFiles: ['developer', 'run_job'],
     SendJobInput: ['developer', 'run_job'],
     StopJob: ['developer', 'stop_job'],
     CancelJob: ['developer', 'stop_job'],

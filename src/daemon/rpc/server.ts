@@ -37,6 +37,7 @@ import { FailedCalls } from './failed-calls.ts';
 import { type GrpcLimits, GrpcServer } from './grpc-server.ts';
 import type { CallRecord } from './handlers.ts';
 import { installHandlers } from './installs.ts';
+import { jobFileHandlers } from './job-files.ts';
 import type { JobPolicy, NetworkNames } from './job-spec.ts';
 import { type JobParts, jobHandlers } from './jobs.ts';
 import { legacyHandlers } from './legacy.ts';
@@ -61,6 +62,7 @@ export interface RpcParts extends Pick<JobParts, 'logs' | 'postures' | 'samples'
   readonly jobs: JobParts['jobs'] & MonitoringParts['jobs'] & Pick<Jobs, 'nameOf'>;
   readonly networks: Networks;
   readonly volumes: Volumes;
+  readonly files: Parameters<typeof jobFileHandlers>[0];
   readonly monitoring: Omit<MonitoringParts, 'jobs'>;
   readonly builds: Pick<Builds, 'build' | 'specification'>;
   readonly disks: readonly string[];
@@ -102,6 +104,7 @@ export function createRpc(all: RpcParts): Rpc {
     monitoring,
     audit,
     volumes,
+    files,
     workflows,
     disks,
     memory,
@@ -147,6 +150,7 @@ export function createRpc(all: RpcParts): Rpc {
   };
   server.add(JobService, {
     ...jobHandlers(parts),
+    ...jobFileHandlers(files),
     ...workflowHandlers({ workflows, uploads, names, jobParts: parts }),
   });
   server.add(JobletService, legacyHandlers(parts));
@@ -245,9 +249,13 @@ function limitsOf({ grpc, joblet }: Config): GrpcLimits {
   };
 }
 
-function policyOf({ joblet, network, uploads }: Config, networks: NetworkNames): JobPolicy {
+function policyOf(
+  { joblet, filesystem, network, uploads }: Config,
+  networks: NetworkNames,
+): JobPolicy {
   return {
     ...joblet,
+    keepWorkMs: filesystem.keepWorkMs,
     defaultNetwork: network.defaultNetwork,
     networks,
     maxUploadBytes: uploads.maxBytes,

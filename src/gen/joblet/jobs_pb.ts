@@ -24,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file joblet/jobs.proto.
  */
 export const file_joblet_jobs: GenFile = /*@__PURE__*/
-  fileDesc("ChFqb2JsZXQvam9icy5wcm90bxIGam9ibGV0IiEKBEpvYnMSGQoEam9icxgBIAMoCzILLmpvYmxldC5Kb2IisgUKA0pvYhIMCgR1dWlkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHY29tbWFuZBgDIAEoCRIMCgRhcmdzGAQgAygJEg8KB21heF9jcHUYBSABKAUSEQoJY3B1X2NvcmVzGAYgASgJEhIKCm1heF9tZW1vcnkYByABKAUSEgoKbWF4X2lvX2JwcxgIIAEoBRIOCgZzdGF0dXMYCSABKAkSEgoKc3RhcnRfdGltZRgKIAEoCRIQCghlbmRfdGltZRgLIAEoCRIRCglleGl0X2NvZGUYDCABKAUSFgoOc2NoZWR1bGVkX3RpbWUYDSABKAkSDwoHcnVudGltZRgOIAEoCRIxCgtlbnZpcm9ubWVudBgPIAMoCzIcLmpvYmxldC5Kb2IuRW52aXJvbm1lbnRFbnRyeRI+ChJzZWNyZXRfZW52aXJvbm1lbnQYECADKAsyIi5qb2JsZXQuSm9iLlNlY3JldEVudmlyb25tZW50RW50cnkSEwoLZ3B1X2luZGljZXMYESADKAUSEQoJZ3B1X2NvdW50GBIgASgFEhUKDWdwdV9tZW1vcnlfbWIYEyABKAUSDwoHbm9kZV9pZBgUIAEoCRIOCgZyZWFzb24YZCABKAkSDwoHbWVzc2FnZRhlIAEoCRIUCgxjcmVhdGVkX3RpbWUYZiABKAkSDgoGc2lnbmFsGGcgASgFEhEKCHByaW9yaXR5GIIBIAEoBRISCgl3YWl0c19mb3IYgwEgASgJEhMKCmpvYnNfYWhlYWQYhAEgASgFGjIKEEVudmlyb25tZW50RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo4ChZTZWNyZXRFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi3wYKDVJ1bkpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIPCgdjb21tYW5kGAIgASgJEgwKBGFyZ3MYAyADKAkSDwoHbWF4X2NwdRgEIAEoBRIRCgljcHVfY29yZXMYBSABKAkSEgoKbWF4X21lbW9yeRgGIAEoBRISCgptYXhfaW9fYnBzGAcgASgFEiMKB3VwbG9hZHMYCCADKAsyEi5qb2JsZXQuRmlsZVVwbG9hZBIQCghzY2hlZHVsZRgJIAEoCRIPCgduZXR3b3JrGAogASgJEg8KB3ZvbHVtZXMYCyADKAkSDwoHcnVudGltZRgMIAEoCRIQCgh3b3JrX2RpchgNIAEoCRI7CgtlbnZpcm9ubWVudBgOIAMoCzImLmpvYmxldC5SdW5Kb2JSZXF1ZXN0LkVudmlyb25tZW50RW50cnkSFQoNd29ya2Zsb3dfdXVpZBgPIAEoCRIQCghqb2JfdXVpZBgQIAEoCRIsCgxyZXF1aXJlbWVudHMYESADKAsyFi5qb2JsZXQuSm9iUmVxdWlyZW1lbnQSSAoSc2VjcmV0X2Vudmlyb25tZW50GBIgAygLMiwuam9ibGV0LlJ1bkpvYlJlcXVlc3QuU2VjcmV0RW52aXJvbm1lbnRFbnRyeRIRCglncHVfY291bnQYEyABKAUSFQoNZ3B1X21lbW9yeV9tYhgUIAEoBRISCgp0aW1lb3V0X21zGGQgASgDEhUKDW1heF9wcm9jZXNzZXMYZSABKAUSDQoFc3RkaW4YZiABKAgSDwoHbm9faW5pdBhnIAEoCBINCgVhbGxvdxhoIAMoCRISCgp3b3JrX2J5dGVzGGkgASgDEhEKCXVwbG9hZF9pZBhqIAEoCRIQCghncmFjZV9tcxhrIAEoAxIRCghwcmlvcml0eRiCASABKAUSGAoPaWRlbXBvdGVuY3lfa2V5GIMBIAEoCRIjChpiYW5kd2lkdGhfYnl0ZXNfcGVyX3NlY29uZBjIASABKAMaMgoQRW52aXJvbm1lbnRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjgKFlNlY3JldEVudmlyb25tZW50RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJGCg5Kb2JSZXF1aXJlbWVudBIQCghqb2JfdXVpZBgBIAEoCRIOCgZzdGF0dXMYAiABKAkSEgoKZXhwcmVzc2lvbhgDIAEoCSK/AwoOUnVuSm9iUmVzcG9uc2USEAoIam9iX3V1aWQYASABKAkSDgoGc3RhdHVzGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIPCgdtYXhfY3B1GAUgASgFEhEKCWNwdV9jb3JlcxgGIAEoCRISCgptYXhfbWVtb3J5GAcgASgFEhIKCm1heF9pb19icHMYCCABKAUSEgoKc3RhcnRfdGltZRgJIAEoCRIQCghlbmRfdGltZRgKIAEoCRIRCglleGl0X2NvZGUYCyABKAUSFgoOc2NoZWR1bGVkX3RpbWUYDCABKAkSDgoGcmVhc29uGGQgASgJEg8KB21lc3NhZ2UYZSABKAkSDAoEbmFtZRhmIAEoCRIPCgdub2RlX2lkGGcgASgJEhQKDGNyZWF0ZWRfdGltZRhoIAEoCRIOCgZzaWduYWwYaSABKAUSDwoHbmV0d29yaxhqIAEoCRIUCgxuZXR3b3JrX25vdGUYayABKAkSEgoJd2FpdHNfZm9yGIIBIAEoCRITCgpqb2JzX2FoZWFkGIMBIAEoBRIZChByZXBlYXRlZF9yZXF1ZXN0GIQBIAEoCCI1ChNHZXRKb2JTdGF0dXNSZXF1ZXN0EgwKBHV1aWQYASABKAkSEAoHcG9zdHVyZRigASABKAgiOgoNV3JpdGFibGVQbGFjZRIMCgRwYXRoGAEgASgJEg0KBWJ5dGVzGAIgASgDEgwKBGtpbmQYAyABKAkiwQIKCkpvYlBvc3R1cmUSEgoKbmFtZXNwYWNlcxgBIAMoCRIQCghmaXJzdF9pZBgCIAEoDRIQCghpZF9jb3VudBgDIAEoDRIUCgxjYXBhYmlsaXRpZXMYBCADKAkSFAoMbm9fbmV3X3ByaXZzGAUgASgIEg4KBmZpbHRlchgGIAEoCRIOCgZvcGVuZWQYByADKAkSDAoEcm9vdBgIIAEoCRIRCglyZWFkX29ubHkYCSADKAkSJwoId3JpdGFibGUYCiADKAsyFS5qb2JsZXQuV3JpdGFibGVQbGFjZRIOCgZsaW1pdHMYCyADKAkSDwoHbmV0d29yaxgMIAEoCRIMCgRpbml0GA0gASgJEhIKCnN0YXJ0ZWRfYnkYDiABKAkSIgoGa2VybmVsGA8gASgLMhIuam9ibGV0Lktlcm5lbFZpZXciQAoKS2VybmVsVmlldxILCgNwaWQYASABKAUSEQoJY29uZmlybWVkGAIgAygJEhIKCmRldmlhdGlvbnMYAyADKAkilQoKFEdldEpvYlN0YXR1c1Jlc3BvbnNlEgwKBHV1aWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgdjb21tYW5kGAMgASgJEgwKBGFyZ3MYBCADKAkSDwoHbWF4X2NwdRgFIAEoBRIRCgljcHVfY29yZXMYBiABKAkSEgoKbWF4X21lbW9yeRgHIAEoBRISCgptYXhfaW9fYnBzGAggASgFEg4KBnN0YXR1cxgJIAEoCRISCgpzdGFydF90aW1lGAogASgJEhAKCGVuZF90aW1lGAsgASgJEhEKCWV4aXRfY29kZRgMIAEoBRIWCg5zY2hlZHVsZWRfdGltZRgNIAEoCRJCCgtlbnZpcm9ubWVudBgOIAMoCzItLmpvYmxldC5HZXRKb2JTdGF0dXNSZXNwb25zZS5FbnZpcm9ubWVudEVudHJ5Ek8KEnNlY3JldF9lbnZpcm9ubWVudBgPIAMoCzIzLmpvYmxldC5HZXRKb2JTdGF0dXNSZXNwb25zZS5TZWNyZXRFbnZpcm9ubWVudEVudHJ5Eg8KB25ldHdvcmsYECABKAkSDwoHdm9sdW1lcxgRIAMoCRIPCgdydW50aW1lGBIgASgJEhAKCHdvcmtfZGlyGBMgASgJEg8KB3VwbG9hZHMYFCADKAkSFAoMZGVwZW5kZW5jaWVzGBUgAygJEhUKDXdvcmtmbG93X3V1aWQYFiABKAkSEwoLZ3B1X2luZGljZXMYFyADKAUSEQoJZ3B1X2NvdW50GBggASgFEhUKDWdwdV9tZW1vcnlfbWIYGSABKAUSDwoHbm9kZV9pZBgaIAEoCRIOCgZyZWFzb24YZCABKAkSDwoHbWVzc2FnZRhlIAEoCRIUCgxjcmVhdGVkX3RpbWUYZiABKAkSEgoKdGltZW91dF9tcxhnIAEoAxIVCg1tYXhfcHJvY2Vzc2VzGGggASgFEg4KBnNpZ25hbBhpIAEoBRIZChFtZW1vcnlfcGVha19ieXRlcxhqIAEoAxIQCghjcHVfdXNlYxhrIAEoAxIRCglvb21fa2lsbHMYbCABKAUSDwoHbm9faW5pdBhtIAEoCBINCgVhbGxvdxhuIAMoCRIRCglsb2dfYnl0ZXMYbyABKAMSGQoRbG9nX2Ryb3BwZWRfYnl0ZXMYcCABKAMSFwoPbGltaXRzX2luX2ZvcmNlGHEgAygJEhQKDG5ldHdvcmtfbm90ZRhyIAEoCRIRCgl3YWl0c19mb3IYcyABKAkSEgoKd29ya19ieXRlcxh0IAEoAxIQCghncmFjZV9tcxh1IAEoAxINCgVzdGRpbhh2IAEoCBIkCgdwb3N0dXJlGKABIAEoCzISLmpvYmxldC5Kb2JQb3N0dXJlEhEKCHByaW9yaXR5GIIBIAEoBRITCgpqb2JzX2FoZWFkGIMBIAEoBRIVCgx0aW1lb3V0X3RpbWUYhAEgASgJEhMKCnN0b3BwZWRfYnkYhQEgASgJEhUKDHVwbG9hZF9jb3VudBiqASABKAUSEgoJYWRkcmVzc2VzGMgBIAMoCRIjChpiYW5kd2lkdGhfYnl0ZXNfcGVyX3NlY29uZBjJASABKAMaMgoQRW52aXJvbm1lbnRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjgKFlNlY3JldEVudmlyb25tZW50RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI/Cg5TdG9wSm9iUmVxdWVzdBIMCgR1dWlkGAEgASgJEhAKCGdyYWNlX21zGGQgASgDEg0KBWZvcmNlGGUgASgIInUKD1N0b3BKb2JSZXNwb25zZRIMCgR1dWlkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRIQCghlbmRfdGltZRgDIAEoCRIRCglleGl0X2NvZGUYBCABKAUSDgoGcmVhc29uGGQgASgJEg8KB21lc3NhZ2UYZSABKAkiIAoQQ2FuY2VsSm9iUmVxdWVzdBIMCgR1dWlkGAEgASgJIjEKEUNhbmNlbEpvYlJlc3BvbnNlEgwKBHV1aWQYASABKAkSDgoGc3RhdHVzGAIgASgJIiAKEERlbGV0ZUpvYlJlcXVlc3QSDAoEdXVpZBgBIAEoCSJDChFEZWxldGVKb2JSZXNwb25zZRIMCgR1dWlkGAEgASgJEg8KB3N1Y2Nlc3MYAiABKAgSDwoHbWVzc2FnZRgDIAEoCSIWChREZWxldGVBbGxKb2JzUmVxdWVzdCJnChVEZWxldGVBbGxKb2JzUmVzcG9uc2USDwoHc3VjY2VzcxgBIAEoCBIPCgdtZXNzYWdlGAIgASgJEhUKDWRlbGV0ZWRfY291bnQYAyABKAUSFQoNc2tpcHBlZF9jb3VudBgEIAEoBSLPAQoRR2V0Sm9iTG9nc1JlcXVlc3QSDAoEdXVpZBgBIAEoCRIQCghwb3NpdGlvbhhkIAEoBBIRCglub19mb2xsb3cYZSABKAgSDwoHc3RyZWFtcxhmIAMoCRISCgp0YWlsX2xpbmVzGGcgASgNEhEKCHNpbmNlX25zGIQCIAEoAxIRCgh1bnRpbF9ucxiFAiABKAMSDwoGZmlsdGVyGIYCIAEoCRIVCgxsaW5lc19iZWZvcmUYhwIgASgNEhQKC2xpbmVzX2FmdGVyGIgCIAEoDSJVChBRdWVyeUpvYnNSZXF1ZXN0EhAKCHN0YXR1c2VzGAEgAygJEg0KBWxpbWl0GAIgASgFEgwKBG5hbWUYAyABKAkSEgoKcGFnZV90b2tlbhgEIAEoCSJHChFRdWVyeUpvYnNSZXNwb25zZRIZCgRqb2JzGAEgAygLMgsuam9ibGV0LkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiHgoOV2FpdEpvYlJlcXVlc3QSDAoEdXVpZBgBIAEoCSI0ChBFeHRlbmRKb2JSZXF1ZXN0EgwKBHV1aWQYASABKAkSEgoKdGltZW91dF9tcxgCIAEoAyI+ChNTZW5kSm9iSW5wdXRSZXF1ZXN0EgwKBHV1aWQYASABKAkSDAoEZGF0YRgCIAEoDBILCgNlbmQYAyABKAgiLgoUU2VuZEpvYklucHV0UmVzcG9uc2USFgoOYWNjZXB0ZWRfYnl0ZXMYASABKAMiTAoKRmlsZUhlYWRlchIMCgRwYXRoGAEgASgJEgwKBG1vZGUYAiABKA0SFAoMaXNfZGlyZWN0b3J5GAMgASgIEgwKBHNpemUYBCABKAMiUgoSVXBsb2FkRmlsZXNSZXF1ZXN0EiQKBmhlYWRlchgBIAEoCzISLmpvYmxldC5GaWxlSGVhZGVySAASDgoEZGF0YRgCIAEoDEgAQgYKBHBhcnQiRgoTVXBsb2FkRmlsZXNSZXNwb25zZRIRCgl1cGxvYWRfaWQYASABKAkSDQoFZmlsZXMYAiABKAUSDQoFYnl0ZXMYAyABKAMykg8KCkpvYlNlcnZpY2USNwoGUnVuSm9iEhUuam9ibGV0LlJ1bkpvYlJlcXVlc3QaFi5qb2JsZXQuUnVuSm9iUmVzcG9uc2USSQoMR2V0Sm9iU3RhdHVzEhsuam9ibGV0LkdldEpvYlN0YXR1c1JlcXVlc3QaHC5qb2JsZXQuR2V0Sm9iU3RhdHVzUmVzcG9uc2USOgoHU3RvcEpvYhIWLmpvYmxldC5TdG9wSm9iUmVxdWVzdBoXLmpvYmxldC5TdG9wSm9iUmVzcG9uc2USQAoJQ2FuY2VsSm9iEhguam9ibGV0LkNhbmNlbEpvYlJlcXVlc3QaGS5qb2JsZXQuQ2FuY2VsSm9iUmVzcG9uc2USQAoJRGVsZXRlSm9iEhguam9ibGV0LkRlbGV0ZUpvYlJlcXVlc3QaGS5qb2JsZXQuRGVsZXRlSm9iUmVzcG9uc2USTAoNRGVsZXRlQWxsSm9icxIcLmpvYmxldC5EZWxldGVBbGxKb2JzUmVxdWVzdBodLmpvYmxldC5EZWxldGVBbGxKb2JzUmVzcG9uc2USPAoKR2V0Sm9iTG9ncxIZLmpvYmxldC5HZXRKb2JMb2dzUmVxdWVzdBoRLmpvYmxldC5EYXRhQ2h1bmswARIuCghMaXN0Sm9icxIULmpvYmxldC5FbXB0eVJlcXVlc3QaDC5qb2JsZXQuSm9icxJJCg1HZXRKb2JNZXRyaWNzEhwuam9ibGV0LkdldEpvYk1ldHJpY3NSZXF1ZXN0Ghguam9ibGV0LkpvYk1ldHJpY3NTYW1wbGUwARJbChRHZXRKb2JNZXRyaWNzU3VtbWFyeRIgLmpvYmxldC5Kb2JNZXRyaWNzU3VtbWFyeVJlcXVlc3QaIS5qb2JsZXQuSm9iTWV0cmljc1N1bW1hcnlSZXNwb25zZRJGCgtSdW5Xb3JrZmxvdxIaLmpvYmxldC5SdW5Xb3JrZmxvd1JlcXVlc3QaGy5qb2JsZXQuUnVuV29ya2Zsb3dSZXNwb25zZRJYChFHZXRXb3JrZmxvd1N0YXR1cxIgLmpvYmxldC5HZXRXb3JrZmxvd1N0YXR1c1JlcXVlc3QaIS5qb2JsZXQuR2V0V29ya2Zsb3dTdGF0dXNSZXNwb25zZRJMCg1MaXN0V29ya2Zsb3dzEhwuam9ibGV0Lkxpc3RXb3JrZmxvd3NSZXF1ZXN0Gh0uam9ibGV0Lkxpc3RXb3JrZmxvd3NSZXNwb25zZRJSCg9HZXRXb3JrZmxvd0pvYnMSHi5qb2JsZXQuR2V0V29ya2Zsb3dKb2JzUmVxdWVzdBofLmpvYmxldC5HZXRXb3JrZmxvd0pvYnNSZXNwb25zZRJWCg1XYXRjaFdvcmtmbG93EiAuam9ibGV0LkdldFdvcmtmbG93U3RhdHVzUmVxdWVzdBohLmpvYmxldC5HZXRXb3JrZmxvd1N0YXR1c1Jlc3BvbnNlMAESTgoMU3RvcFdvcmtmbG93Ehsuam9ibGV0LlN0b3BXb3JrZmxvd1JlcXVlc3QaIS5qb2JsZXQuR2V0V29ya2Zsb3dTdGF0dXNSZXNwb25zZRJPCg5EZWxldGVXb3JrZmxvdxIdLmpvYmxldC5EZWxldGVXb3JrZmxvd1JlcXVlc3QaHi5qb2JsZXQuRGVsZXRlV29ya2Zsb3dSZXNwb25zZRJKCg1SZXRyeVdvcmtmbG93Ehwuam9ibGV0LlJldHJ5V29ya2Zsb3dSZXF1ZXN0Ghsuam9ibGV0LlJ1bldvcmtmbG93UmVzcG9uc2USTgoQU3RyZWFtSm9iTWV0cmljcxIfLmpvYmxldC5TdHJlYW1Kb2JNZXRyaWNzUmVxdWVzdBoXLmpvYmxldC5Kb2JNZXRyaWNzRXZlbnQwARJUChNTdHJlYW1Kb2JUZWxlbWF0aWNzEiIuam9ibGV0LlN0cmVhbUpvYlRlbGVtYXRpY3NSZXF1ZXN0Ghcuam9ibGV0LlRlbGVtYXRpY3NFdmVudDABEk4KEEdldEpvYlRlbGVtYXRpY3MSHy5qb2JsZXQuR2V0Sm9iVGVsZW1hdGljc1JlcXVlc3QaFy5qb2JsZXQuVGVsZW1hdGljc0V2ZW50MAESQAoJUXVlcnlKb2JzEhguam9ibGV0LlF1ZXJ5Sm9ic1JlcXVlc3QaGS5qb2JsZXQuUXVlcnlKb2JzUmVzcG9uc2USPwoHV2FpdEpvYhIWLmpvYmxldC5XYWl0Sm9iUmVxdWVzdBocLmpvYmxldC5HZXRKb2JTdGF0dXNSZXNwb25zZRJLCgxTZW5kSm9iSW5wdXQSGy5qb2JsZXQuU2VuZEpvYklucHV0UmVxdWVzdBocLmpvYmxldC5TZW5kSm9iSW5wdXRSZXNwb25zZSgBEkMKCUV4dGVuZEpvYhIYLmpvYmxldC5FeHRlbmRKb2JSZXF1ZXN0Ghwuam9ibGV0LkdldEpvYlN0YXR1c1Jlc3BvbnNlEkgKC1VwbG9hZEZpbGVzEhouam9ibGV0LlVwbG9hZEZpbGVzUmVxdWVzdBobLmpvYmxldC5VcGxvYWRGaWxlc1Jlc3BvbnNlKAFiBnByb3RvMw", [file_joblet_common, file_joblet_metrics, file_joblet_telematics, file_joblet_workflows]);
+  fileDesc("ChFqb2JsZXQvam9icy5wcm90bxIGam9ibGV0IiEKBEpvYnMSGQoEam9icxgBIAMoCzILLmpvYmxldC5Kb2IisgUKA0pvYhIMCgR1dWlkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHY29tbWFuZBgDIAEoCRIMCgRhcmdzGAQgAygJEg8KB21heF9jcHUYBSABKAUSEQoJY3B1X2NvcmVzGAYgASgJEhIKCm1heF9tZW1vcnkYByABKAUSEgoKbWF4X2lvX2JwcxgIIAEoBRIOCgZzdGF0dXMYCSABKAkSEgoKc3RhcnRfdGltZRgKIAEoCRIQCghlbmRfdGltZRgLIAEoCRIRCglleGl0X2NvZGUYDCABKAUSFgoOc2NoZWR1bGVkX3RpbWUYDSABKAkSDwoHcnVudGltZRgOIAEoCRIxCgtlbnZpcm9ubWVudBgPIAMoCzIcLmpvYmxldC5Kb2IuRW52aXJvbm1lbnRFbnRyeRI+ChJzZWNyZXRfZW52aXJvbm1lbnQYECADKAsyIi5qb2JsZXQuSm9iLlNlY3JldEVudmlyb25tZW50RW50cnkSEwoLZ3B1X2luZGljZXMYESADKAUSEQoJZ3B1X2NvdW50GBIgASgFEhUKDWdwdV9tZW1vcnlfbWIYEyABKAUSDwoHbm9kZV9pZBgUIAEoCRIOCgZyZWFzb24YZCABKAkSDwoHbWVzc2FnZRhlIAEoCRIUCgxjcmVhdGVkX3RpbWUYZiABKAkSDgoGc2lnbmFsGGcgASgFEhEKCHByaW9yaXR5GIIBIAEoBRISCgl3YWl0c19mb3IYgwEgASgJEhMKCmpvYnNfYWhlYWQYhAEgASgFGjIKEEVudmlyb25tZW50RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo4ChZTZWNyZXRFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi9gYKDVJ1bkpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIPCgdjb21tYW5kGAIgASgJEgwKBGFyZ3MYAyADKAkSDwoHbWF4X2NwdRgEIAEoBRIRCgljcHVfY29yZXMYBSABKAkSEgoKbWF4X21lbW9yeRgGIAEoBRISCgptYXhfaW9fYnBzGAcgASgFEiMKB3VwbG9hZHMYCCADKAsyEi5qb2JsZXQuRmlsZVVwbG9hZBIQCghzY2hlZHVsZRgJIAEoCRIPCgduZXR3b3JrGAogASgJEg8KB3ZvbHVtZXMYCyADKAkSDwoHcnVudGltZRgMIAEoCRIQCgh3b3JrX2RpchgNIAEoCRI7CgtlbnZpcm9ubWVudBgOIAMoCzImLmpvYmxldC5SdW5Kb2JSZXF1ZXN0LkVudmlyb25tZW50RW50cnkSFQoNd29ya2Zsb3dfdXVpZBgPIAEoCRIQCghqb2JfdXVpZBgQIAEoCRIsCgxyZXF1aXJlbWVudHMYESADKAsyFi5qb2JsZXQuSm9iUmVxdWlyZW1lbnQSSAoSc2VjcmV0X2Vudmlyb25tZW50GBIgAygLMiwuam9ibGV0LlJ1bkpvYlJlcXVlc3QuU2VjcmV0RW52aXJvbm1lbnRFbnRyeRIRCglncHVfY291bnQYEyABKAUSFQoNZ3B1X21lbW9yeV9tYhgUIAEoBRISCgp0aW1lb3V0X21zGGQgASgDEhUKDW1heF9wcm9jZXNzZXMYZSABKAUSDQoFc3RkaW4YZiABKAgSDwoHbm9faW5pdBhnIAEoCBINCgVhbGxvdxhoIAMoCRISCgp3b3JrX2J5dGVzGGkgASgDEhEKCXVwbG9hZF9pZBhqIAEoCRIQCghncmFjZV9tcxhrIAEoAxIRCghwcmlvcml0eRiCASABKAUSGAoPaWRlbXBvdGVuY3lfa2V5GIMBIAEoCRIjChpiYW5kd2lkdGhfYnl0ZXNfcGVyX3NlY29uZBjIASABKAMSFQoMa2VlcF93b3JrX21zGNwBIAEoAxoyChBFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaOAoWU2VjcmV0RW52aXJvbm1lbnRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkYKDkpvYlJlcXVpcmVtZW50EhAKCGpvYl91dWlkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRISCgpleHByZXNzaW9uGAMgASgJIr8DCg5SdW5Kb2JSZXNwb25zZRIQCghqb2JfdXVpZBgBIAEoCRIOCgZzdGF0dXMYAiABKAkSDwoHY29tbWFuZBgDIAEoCRIMCgRhcmdzGAQgAygJEg8KB21heF9jcHUYBSABKAUSEQoJY3B1X2NvcmVzGAYgASgJEhIKCm1heF9tZW1vcnkYByABKAUSEgoKbWF4X2lvX2JwcxgIIAEoBRISCgpzdGFydF90aW1lGAkgASgJEhAKCGVuZF90aW1lGAogASgJEhEKCWV4aXRfY29kZRgLIAEoBRIWCg5zY2hlZHVsZWRfdGltZRgMIAEoCRIOCgZyZWFzb24YZCABKAkSDwoHbWVzc2FnZRhlIAEoCRIMCgRuYW1lGGYgASgJEg8KB25vZGVfaWQYZyABKAkSFAoMY3JlYXRlZF90aW1lGGggASgJEg4KBnNpZ25hbBhpIAEoBRIPCgduZXR3b3JrGGogASgJEhQKDG5ldHdvcmtfbm90ZRhrIAEoCRISCgl3YWl0c19mb3IYggEgASgJEhMKCmpvYnNfYWhlYWQYgwEgASgFEhkKEHJlcGVhdGVkX3JlcXVlc3QYhAEgASgIIjUKE0dldEpvYlN0YXR1c1JlcXVlc3QSDAoEdXVpZBgBIAEoCRIQCgdwb3N0dXJlGKABIAEoCCI6Cg1Xcml0YWJsZVBsYWNlEgwKBHBhdGgYASABKAkSDQoFYnl0ZXMYAiABKAMSDAoEa2luZBgDIAEoCSLBAgoKSm9iUG9zdHVyZRISCgpuYW1lc3BhY2VzGAEgAygJEhAKCGZpcnN0X2lkGAIgASgNEhAKCGlkX2NvdW50GAMgASgNEhQKDGNhcGFiaWxpdGllcxgEIAMoCRIUCgxub19uZXdfcHJpdnMYBSABKAgSDgoGZmlsdGVyGAYgASgJEg4KBm9wZW5lZBgHIAMoCRIMCgRyb290GAggASgJEhEKCXJlYWRfb25seRgJIAMoCRInCgh3cml0YWJsZRgKIAMoCzIVLmpvYmxldC5Xcml0YWJsZVBsYWNlEg4KBmxpbWl0cxgLIAMoCRIPCgduZXR3b3JrGAwgASgJEgwKBGluaXQYDSABKAkSEgoKc3RhcnRlZF9ieRgOIAEoCRIiCgZrZXJuZWwYDyABKAsyEi5qb2JsZXQuS2VybmVsVmlldyJACgpLZXJuZWxWaWV3EgsKA3BpZBgBIAEoBRIRCgljb25maXJtZWQYAiADKAkSEgoKZGV2aWF0aW9ucxgDIAMoCSKsCgoUR2V0Sm9iU3RhdHVzUmVzcG9uc2USDAoEdXVpZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB2NvbW1hbmQYAyABKAkSDAoEYXJncxgEIAMoCRIPCgdtYXhfY3B1GAUgASgFEhEKCWNwdV9jb3JlcxgGIAEoCRISCgptYXhfbWVtb3J5GAcgASgFEhIKCm1heF9pb19icHMYCCABKAUSDgoGc3RhdHVzGAkgASgJEhIKCnN0YXJ0X3RpbWUYCiABKAkSEAoIZW5kX3RpbWUYCyABKAkSEQoJZXhpdF9jb2RlGAwgASgFEhYKDnNjaGVkdWxlZF90aW1lGA0gASgJEkIKC2Vudmlyb25tZW50GA4gAygLMi0uam9ibGV0LkdldEpvYlN0YXR1c1Jlc3BvbnNlLkVudmlyb25tZW50RW50cnkSTwoSc2VjcmV0X2Vudmlyb25tZW50GA8gAygLMjMuam9ibGV0LkdldEpvYlN0YXR1c1Jlc3BvbnNlLlNlY3JldEVudmlyb25tZW50RW50cnkSDwoHbmV0d29yaxgQIAEoCRIPCgd2b2x1bWVzGBEgAygJEg8KB3J1bnRpbWUYEiABKAkSEAoId29ya19kaXIYEyABKAkSDwoHdXBsb2FkcxgUIAMoCRIUCgxkZXBlbmRlbmNpZXMYFSADKAkSFQoNd29ya2Zsb3dfdXVpZBgWIAEoCRITCgtncHVfaW5kaWNlcxgXIAMoBRIRCglncHVfY291bnQYGCABKAUSFQoNZ3B1X21lbW9yeV9tYhgZIAEoBRIPCgdub2RlX2lkGBogASgJEg4KBnJlYXNvbhhkIAEoCRIPCgdtZXNzYWdlGGUgASgJEhQKDGNyZWF0ZWRfdGltZRhmIAEoCRISCgp0aW1lb3V0X21zGGcgASgDEhUKDW1heF9wcm9jZXNzZXMYaCABKAUSDgoGc2lnbmFsGGkgASgFEhkKEW1lbW9yeV9wZWFrX2J5dGVzGGogASgDEhAKCGNwdV91c2VjGGsgASgDEhEKCW9vbV9raWxscxhsIAEoBRIPCgdub19pbml0GG0gASgIEg0KBWFsbG93GG4gAygJEhEKCWxvZ19ieXRlcxhvIAEoAxIZChFsb2dfZHJvcHBlZF9ieXRlcxhwIAEoAxIXCg9saW1pdHNfaW5fZm9yY2UYcSADKAkSFAoMbmV0d29ya19ub3RlGHIgASgJEhEKCXdhaXRzX2ZvchhzIAEoCRISCgp3b3JrX2J5dGVzGHQgASgDEhAKCGdyYWNlX21zGHUgASgDEg0KBXN0ZGluGHYgASgIEiQKB3Bvc3R1cmUYoAEgASgLMhIuam9ibGV0LkpvYlBvc3R1cmUSEQoIcHJpb3JpdHkYggEgASgFEhMKCmpvYnNfYWhlYWQYgwEgASgFEhUKDHRpbWVvdXRfdGltZRiEASABKAkSEwoKc3RvcHBlZF9ieRiFASABKAkSFQoMdXBsb2FkX2NvdW50GKoBIAEoBRISCglhZGRyZXNzZXMYyAEgAygJEiMKGmJhbmR3aWR0aF9ieXRlc19wZXJfc2Vjb25kGMkBIAEoAxIVCgxrZWVwX3dvcmtfbXMY3AEgASgDGjIKEEVudmlyb25tZW50RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo4ChZTZWNyZXRFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiPwoOU3RvcEpvYlJlcXVlc3QSDAoEdXVpZBgBIAEoCRIQCghncmFjZV9tcxhkIAEoAxINCgVmb3JjZRhlIAEoCCJ1Cg9TdG9wSm9iUmVzcG9uc2USDAoEdXVpZBgBIAEoCRIOCgZzdGF0dXMYAiABKAkSEAoIZW5kX3RpbWUYAyABKAkSEQoJZXhpdF9jb2RlGAQgASgFEg4KBnJlYXNvbhhkIAEoCRIPCgdtZXNzYWdlGGUgASgJIiAKEENhbmNlbEpvYlJlcXVlc3QSDAoEdXVpZBgBIAEoCSIxChFDYW5jZWxKb2JSZXNwb25zZRIMCgR1dWlkGAEgASgJEg4KBnN0YXR1cxgCIAEoCSIgChBEZWxldGVKb2JSZXF1ZXN0EgwKBHV1aWQYASABKAkiQwoRRGVsZXRlSm9iUmVzcG9uc2USDAoEdXVpZBgBIAEoCRIPCgdzdWNjZXNzGAIgASgIEg8KB21lc3NhZ2UYAyABKAkiFgoURGVsZXRlQWxsSm9ic1JlcXVlc3QiZwoVRGVsZXRlQWxsSm9ic1Jlc3BvbnNlEg8KB3N1Y2Nlc3MYASABKAgSDwoHbWVzc2FnZRgCIAEoCRIVCg1kZWxldGVkX2NvdW50GAMgASgFEhUKDXNraXBwZWRfY291bnQYBCABKAUizwEKEUdldEpvYkxvZ3NSZXF1ZXN0EgwKBHV1aWQYASABKAkSEAoIcG9zaXRpb24YZCABKAQSEQoJbm9fZm9sbG93GGUgASgIEg8KB3N0cmVhbXMYZiADKAkSEgoKdGFpbF9saW5lcxhnIAEoDRIRCghzaW5jZV9ucxiEAiABKAMSEQoIdW50aWxfbnMYhQIgASgDEg8KBmZpbHRlchiGAiABKAkSFQoMbGluZXNfYmVmb3JlGIcCIAEoDRIUCgtsaW5lc19hZnRlchiIAiABKA0iVQoQUXVlcnlKb2JzUmVxdWVzdBIQCghzdGF0dXNlcxgBIAMoCRINCgVsaW1pdBgCIAEoBRIMCgRuYW1lGAMgASgJEhIKCnBhZ2VfdG9rZW4YBCABKAkiRwoRUXVlcnlKb2JzUmVzcG9uc2USGQoEam9icxgBIAMoCzILLmpvYmxldC5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIh4KDldhaXRKb2JSZXF1ZXN0EgwKBHV1aWQYASABKAkiNAoQRXh0ZW5kSm9iUmVxdWVzdBIMCgR1dWlkGAEgASgJEhIKCnRpbWVvdXRfbXMYAiABKAMiPgoTU2VuZEpvYklucHV0UmVxdWVzdBIMCgR1dWlkGAEgASgJEgwKBGRhdGEYAiABKAwSCwoDZW5kGAMgASgIIi4KFFNlbmRKb2JJbnB1dFJlc3BvbnNlEhYKDmFjY2VwdGVkX2J5dGVzGAEgASgDIkwKCkZpbGVIZWFkZXISDAoEcGF0aBgBIAEoCRIMCgRtb2RlGAIgASgNEhQKDGlzX2RpcmVjdG9yeRgDIAEoCBIMCgRzaXplGAQgASgDIlIKElVwbG9hZEZpbGVzUmVxdWVzdBIkCgZoZWFkZXIYASABKAsyEi5qb2JsZXQuRmlsZUhlYWRlckgAEg4KBGRhdGEYAiABKAxIAEIGCgRwYXJ0IkYKE1VwbG9hZEZpbGVzUmVzcG9uc2USEQoJdXBsb2FkX2lkGAEgASgJEg0KBWZpbGVzGAIgASgFEg0KBWJ5dGVzGAMgASgDIjEKE0xpc3RKb2JGaWxlc1JlcXVlc3QSDAoEdXVpZBgBIAEoCRIMCgRwYXRoGAIgASgJIjYKFExpc3RKb2JGaWxlc1Jlc3BvbnNlEh4KBWZpbGVzGAEgAygLMg8uam9ibGV0LkpvYkZpbGUiMAoSR2V0Sm9iRmlsZXNSZXF1ZXN0EgwKBHV1aWQYASABKAkSDAoEcGF0aBgCIAEoCSJhCgdKb2JGaWxlEgwKBHBhdGgYASABKAwSDAoEdHlwZRgCIAEoCRIMCgRtb2RlGAMgASgNEgwKBHNpemUYBCABKAMSEAoIbXRpbWVfbnMYBSABKAMSDAoEbGluaxgGIAEoDCIrCgtTa2lwcGVkRmlsZRIMCgRwYXRoGAEgASgMEg4KBnJlYXNvbhgCIAEoCSKAAQoMSm9iRmlsZXNQYXJ0EiAKBWVudHJ5GAEgASgLMg8uam9ibGV0LkpvYkZpbGVIABIOCgRkYXRhGAIgASgMSAASDgoEaG9sZRgDIAEoA0gAEiYKB3NraXBwZWQYBCABKAsyEy5qb2JsZXQuU2tpcHBlZEZpbGVIAEIGCgRwYXJ0IicKCVB1dFRhcmdldBIMCgR1dWlkGAEgASgJEgwKBHBhdGgYAiABKAkidwoSUHV0Sm9iRmlsZXNSZXF1ZXN0EiMKBnRhcmdldBgBIAEoCzIRLmpvYmxldC5QdXRUYXJnZXRIABIkCgZoZWFkZXIYAiABKAsyEi5qb2JsZXQuRmlsZUhlYWRlckgAEg4KBGRhdGEYAyABKAxIAEIGCgRwYXJ0IjMKE1B1dEpvYkZpbGVzUmVzcG9uc2USDQoFZmlsZXMYASABKAUSDQoFYnl0ZXMYAiABKAMy6hAKCkpvYlNlcnZpY2USNwoGUnVuSm9iEhUuam9ibGV0LlJ1bkpvYlJlcXVlc3QaFi5qb2JsZXQuUnVuSm9iUmVzcG9uc2USSQoMR2V0Sm9iU3RhdHVzEhsuam9ibGV0LkdldEpvYlN0YXR1c1JlcXVlc3QaHC5qb2JsZXQuR2V0Sm9iU3RhdHVzUmVzcG9uc2USOgoHU3RvcEpvYhIWLmpvYmxldC5TdG9wSm9iUmVxdWVzdBoXLmpvYmxldC5TdG9wSm9iUmVzcG9uc2USQAoJQ2FuY2VsSm9iEhguam9ibGV0LkNhbmNlbEpvYlJlcXVlc3QaGS5qb2JsZXQuQ2FuY2VsSm9iUmVzcG9uc2USQAoJRGVsZXRlSm9iEhguam9ibGV0LkRlbGV0ZUpvYlJlcXVlc3QaGS5qb2JsZXQuRGVsZXRlSm9iUmVzcG9uc2USTAoNRGVsZXRlQWxsSm9icxIcLmpvYmxldC5EZWxldGVBbGxKb2JzUmVxdWVzdBodLmpvYmxldC5EZWxldGVBbGxKb2JzUmVzcG9uc2USPAoKR2V0Sm9iTG9ncxIZLmpvYmxldC5HZXRKb2JMb2dzUmVxdWVzdBoRLmpvYmxldC5EYXRhQ2h1bmswARIuCghMaXN0Sm9icxIULmpvYmxldC5FbXB0eVJlcXVlc3QaDC5qb2JsZXQuSm9icxJJCg1HZXRKb2JNZXRyaWNzEhwuam9ibGV0LkdldEpvYk1ldHJpY3NSZXF1ZXN0Ghguam9ibGV0LkpvYk1ldHJpY3NTYW1wbGUwARJbChRHZXRKb2JNZXRyaWNzU3VtbWFyeRIgLmpvYmxldC5Kb2JNZXRyaWNzU3VtbWFyeVJlcXVlc3QaIS5qb2JsZXQuSm9iTWV0cmljc1N1bW1hcnlSZXNwb25zZRJGCgtSdW5Xb3JrZmxvdxIaLmpvYmxldC5SdW5Xb3JrZmxvd1JlcXVlc3QaGy5qb2JsZXQuUnVuV29ya2Zsb3dSZXNwb25zZRJYChFHZXRXb3JrZmxvd1N0YXR1cxIgLmpvYmxldC5HZXRXb3JrZmxvd1N0YXR1c1JlcXVlc3QaIS5qb2JsZXQuR2V0V29ya2Zsb3dTdGF0dXNSZXNwb25zZRJMCg1MaXN0V29ya2Zsb3dzEhwuam9ibGV0Lkxpc3RXb3JrZmxvd3NSZXF1ZXN0Gh0uam9ibGV0Lkxpc3RXb3JrZmxvd3NSZXNwb25zZRJSCg9HZXRXb3JrZmxvd0pvYnMSHi5qb2JsZXQuR2V0V29ya2Zsb3dKb2JzUmVxdWVzdBofLmpvYmxldC5HZXRXb3JrZmxvd0pvYnNSZXNwb25zZRJWCg1XYXRjaFdvcmtmbG93EiAuam9ibGV0LkdldFdvcmtmbG93U3RhdHVzUmVxdWVzdBohLmpvYmxldC5HZXRXb3JrZmxvd1N0YXR1c1Jlc3BvbnNlMAESTgoMU3RvcFdvcmtmbG93Ehsuam9ibGV0LlN0b3BXb3JrZmxvd1JlcXVlc3QaIS5qb2JsZXQuR2V0V29ya2Zsb3dTdGF0dXNSZXNwb25zZRJPCg5EZWxldGVXb3JrZmxvdxIdLmpvYmxldC5EZWxldGVXb3JrZmxvd1JlcXVlc3QaHi5qb2JsZXQuRGVsZXRlV29ya2Zsb3dSZXNwb25zZRJKCg1SZXRyeVdvcmtmbG93Ehwuam9ibGV0LlJldHJ5V29ya2Zsb3dSZXF1ZXN0Ghsuam9ibGV0LlJ1bldvcmtmbG93UmVzcG9uc2USTgoQU3RyZWFtSm9iTWV0cmljcxIfLmpvYmxldC5TdHJlYW1Kb2JNZXRyaWNzUmVxdWVzdBoXLmpvYmxldC5Kb2JNZXRyaWNzRXZlbnQwARJUChNTdHJlYW1Kb2JUZWxlbWF0aWNzEiIuam9ibGV0LlN0cmVhbUpvYlRlbGVtYXRpY3NSZXF1ZXN0Ghcuam9ibGV0LlRlbGVtYXRpY3NFdmVudDABEk4KEEdldEpvYlRlbGVtYXRpY3MSHy5qb2JsZXQuR2V0Sm9iVGVsZW1hdGljc1JlcXVlc3QaFy5qb2JsZXQuVGVsZW1hdGljc0V2ZW50MAESQAoJUXVlcnlKb2JzEhguam9ibGV0LlF1ZXJ5Sm9ic1JlcXVlc3QaGS5qb2JsZXQuUXVlcnlKb2JzUmVzcG9uc2USPwoHV2FpdEpvYhIWLmpvYmxldC5XYWl0Sm9iUmVxdWVzdBocLmpvYmxldC5HZXRKb2JTdGF0dXNSZXNwb25zZRJLCgxTZW5kSm9iSW5wdXQSGy5qb2JsZXQuU2VuZEpvYklucHV0UmVxdWVzdBocLmpvYmxldC5TZW5kSm9iSW5wdXRSZXNwb25zZSgBEkMKCUV4dGVuZEpvYhIYLmpvYmxldC5FeHRlbmRKb2JSZXF1ZXN0Ghwuam9ibGV0LkdldEpvYlN0YXR1c1Jlc3BvbnNlEkgKC1VwbG9hZEZpbGVzEhouam9ibGV0LlVwbG9hZEZpbGVzUmVxdWVzdBobLmpvYmxldC5VcGxvYWRGaWxlc1Jlc3BvbnNlKAESSQoMTGlzdEpvYkZpbGVzEhsuam9ibGV0Lkxpc3RKb2JGaWxlc1JlcXVlc3QaHC5qb2JsZXQuTGlzdEpvYkZpbGVzUmVzcG9uc2USQQoLR2V0Sm9iRmlsZXMSGi5qb2JsZXQuR2V0Sm9iRmlsZXNSZXF1ZXN0GhQuam9ibGV0LkpvYkZpbGVzUGFydDABEkgKC1B1dEpvYkZpbGVzEhouam9ibGV0LlB1dEpvYkZpbGVzUmVxdWVzdBobLmpvYmxldC5QdXRKb2JGaWxlc1Jlc3BvbnNlKAFiBnByb3RvMw", [file_joblet_common, file_joblet_metrics, file_joblet_telematics, file_joblet_workflows]);
 
 /**
  * A list of jobs.
@@ -480,6 +480,13 @@ export type RunJobRequest = Message<"joblet.RunJobRequest"> & {
    * @generated from field: int64 bandwidth_bytes_per_second = 200;
    */
   bandwidthBytesPerSecond: bigint;
+
+  /**
+   * How long its work directory is kept when it has ended, in milliseconds; 0 takes the default, -1 is not at all.
+   *
+   * @generated from field: int64 keep_work_ms = 220;
+   */
+  keepWorkMs: bigint;
 };
 
 /**
@@ -1292,6 +1299,13 @@ export type GetJobStatusResponse = Message<"joblet.GetJobStatusResponse"> & {
    * @generated from field: int64 bandwidth_bytes_per_second = 201;
    */
   bandwidthBytesPerSecond: bigint;
+
+  /**
+   * How long its work directory is kept when it has ended, in milliseconds.
+   *
+   * @generated from field: int64 keep_work_ms = 220;
+   */
+  keepWorkMs: bigint;
 };
 
 /**
@@ -1930,6 +1944,321 @@ export const UploadFilesResponseSchema: GenMessage<UploadFilesResponse> = /*@__P
   messageDesc(file_joblet_jobs, 27);
 
 /**
+ * Which folder of which job.
+ *
+ * @generated from message joblet.ListJobFilesRequest
+ */
+export type ListJobFilesRequest = Message<"joblet.ListJobFilesRequest"> & {
+  /**
+   * The job, by id or the beginning of one.
+   *
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * A path in the job, absolute or relative to `/work`; empty is `/work`.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+};
+
+/**
+ * Describes the message joblet.ListJobFilesRequest.
+ * Use `create(ListJobFilesRequestSchema)` to create a new message.
+ */
+export const ListJobFilesRequestSchema: GenMessage<ListJobFilesRequest> = /*@__PURE__*/
+  messageDesc(file_joblet_jobs, 28);
+
+/**
+ * What is in a folder.
+ *
+ * @generated from message joblet.ListJobFilesResponse
+ */
+export type ListJobFilesResponse = Message<"joblet.ListJobFilesResponse"> & {
+  /**
+   * In the order of their names. Of a file, the file itself.
+   *
+   * @generated from field: repeated joblet.JobFile files = 1;
+   */
+  files: JobFile[];
+};
+
+/**
+ * Describes the message joblet.ListJobFilesResponse.
+ * Use `create(ListJobFilesResponseSchema)` to create a new message.
+ */
+export const ListJobFilesResponseSchema: GenMessage<ListJobFilesResponse> = /*@__PURE__*/
+  messageDesc(file_joblet_jobs, 29);
+
+/**
+ * Which file or folder of which job.
+ *
+ * @generated from message joblet.GetJobFilesRequest
+ */
+export type GetJobFilesRequest = Message<"joblet.GetJobFilesRequest"> & {
+  /**
+   * The job, by id or the beginning of one.
+   *
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * A path in the job, absolute or relative to `/work`; empty is `/work`.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+};
+
+/**
+ * Describes the message joblet.GetJobFilesRequest.
+ * Use `create(GetJobFilesRequestSchema)` to create a new message.
+ */
+export const GetJobFilesRequestSchema: GenMessage<GetJobFilesRequest> = /*@__PURE__*/
+  messageDesc(file_joblet_jobs, 30);
+
+/**
+ * A file, a folder or something else in a job.
+ *
+ * @generated from message joblet.JobFile
+ */
+export type JobFile = Message<"joblet.JobFile"> & {
+  /**
+   * Relative to what was asked for; a file that was asked for has its name. Any bytes but NUL.
+   *
+   * @generated from field: bytes path = 1;
+   */
+  path: Uint8Array;
+
+  /**
+   * `file`, `folder`, `link` or `other`.
+   *
+   * @generated from field: string type = 2;
+   */
+  type: string;
+
+  /**
+   * Unix permission bits.
+   *
+   * @generated from field: uint32 mode = 3;
+   */
+  mode: number;
+
+  /**
+   * In bytes.
+   *
+   * @generated from field: int64 size = 4;
+   */
+  size: bigint;
+
+  /**
+   * When its content changed last, in nanoseconds since 1970.
+   *
+   * @generated from field: int64 mtime_ns = 5;
+   */
+  mtimeNs: bigint;
+
+  /**
+   * Where a link leads.
+   *
+   * @generated from field: bytes link = 6;
+   */
+  link: Uint8Array;
+};
+
+/**
+ * Describes the message joblet.JobFile.
+ * Use `create(JobFileSchema)` to create a new message.
+ */
+export const JobFileSchema: GenMessage<JobFile> = /*@__PURE__*/
+  messageDesc(file_joblet_jobs, 31);
+
+/**
+ * Something that could not be read.
+ *
+ * @generated from message joblet.SkippedFile
+ */
+export type SkippedFile = Message<"joblet.SkippedFile"> & {
+  /**
+   * As in JobFile.
+   *
+   * @generated from field: bytes path = 1;
+   */
+  path: Uint8Array;
+
+  /**
+   * Why, as a word.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message joblet.SkippedFile.
+ * Use `create(SkippedFileSchema)` to create a new message.
+ */
+export const SkippedFileSchema: GenMessage<SkippedFile> = /*@__PURE__*/
+  messageDesc(file_joblet_jobs, 32);
+
+/**
+ * A part of what was asked for.
+ *
+ * @generated from message joblet.JobFilesPart
+ */
+export type JobFilesPart = Message<"joblet.JobFilesPart"> & {
+  /**
+   * One of them.
+   *
+   * @generated from oneof joblet.JobFilesPart.part
+   */
+  part: {
+    /**
+     * Begins a file or folder; links and others have no content.
+     *
+     * @generated from field: joblet.JobFile entry = 1;
+     */
+    value: JobFile;
+    case: "entry";
+  } | {
+    /**
+     * The next bytes of the file.
+     *
+     * @generated from field: bytes data = 2;
+     */
+    value: Uint8Array;
+    case: "data";
+  } | {
+    /**
+     * So many bytes of the file are zeros and take no room.
+     *
+     * @generated from field: int64 hole = 3;
+     */
+    value: bigint;
+    case: "hole";
+  } | {
+    /**
+     * Something was left out.
+     *
+     * @generated from field: joblet.SkippedFile skipped = 4;
+     */
+    value: SkippedFile;
+    case: "skipped";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message joblet.JobFilesPart.
+ * Use `create(JobFilesPartSchema)` to create a new message.
+ */
+export const JobFilesPartSchema: GenMessage<JobFilesPart> = /*@__PURE__*/
+  messageDesc(file_joblet_jobs, 33);
+
+/**
+ * Where files are put.
+ *
+ * @generated from message joblet.PutTarget
+ */
+export type PutTarget = Message<"joblet.PutTarget"> & {
+  /**
+   * The job, by id or the beginning of one.
+   *
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * A path in the job, absolute or relative to `/work`: an existing folder, or what the file or folder is to be called.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+};
+
+/**
+ * Describes the message joblet.PutTarget.
+ * Use `create(PutTargetSchema)` to create a new message.
+ */
+export const PutTargetSchema: GenMessage<PutTarget> = /*@__PURE__*/
+  messageDesc(file_joblet_jobs, 34);
+
+/**
+ * A part of what is put into a job.
+ *
+ * @generated from message joblet.PutJobFilesRequest
+ */
+export type PutJobFilesRequest = Message<"joblet.PutJobFilesRequest"> & {
+  /**
+   * One of them.
+   *
+   * @generated from oneof joblet.PutJobFilesRequest.part
+   */
+  part: {
+    /**
+     * The first.
+     *
+     * @generated from field: joblet.PutTarget target = 1;
+     */
+    value: PutTarget;
+    case: "target";
+  } | {
+    /**
+     * Begins a file or folder; the rules of FileUpload.path hold.
+     *
+     * @generated from field: joblet.FileHeader header = 2;
+     */
+    value: FileHeader;
+    case: "header";
+  } | {
+    /**
+     * The next bytes of the file.
+     *
+     * @generated from field: bytes data = 3;
+     */
+    value: Uint8Array;
+    case: "data";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message joblet.PutJobFilesRequest.
+ * Use `create(PutJobFilesRequestSchema)` to create a new message.
+ */
+export const PutJobFilesRequestSchema: GenMessage<PutJobFilesRequest> = /*@__PURE__*/
+  messageDesc(file_joblet_jobs, 35);
+
+/**
+ * What was put there.
+ *
+ * @generated from message joblet.PutJobFilesResponse
+ */
+export type PutJobFilesResponse = Message<"joblet.PutJobFilesResponse"> & {
+  /**
+   * Files and folders.
+   *
+   * @generated from field: int32 files = 1;
+   */
+  files: number;
+
+  /**
+   * Bytes of their content.
+   *
+   * @generated from field: int64 bytes = 2;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message joblet.PutJobFilesResponse.
+ * Use `create(PutJobFilesResponseSchema)` to create a new message.
+ */
+export const PutJobFilesResponseSchema: GenMessage<PutJobFilesResponse> = /*@__PURE__*/
+  messageDesc(file_joblet_jobs, 36);
+
+/**
  * Runs jobs and workflows, and answers what became of them.
  *
  * @generated from service joblet.JobService
@@ -2204,6 +2533,36 @@ export const JobService: GenService<{
     methodKind: "client_streaming";
     input: typeof UploadFilesRequestSchema;
     output: typeof UploadFilesResponseSchema;
+  },
+  /**
+   * What is in a folder of a job that runs, or that has ended and whose work directory is kept.
+   *
+   * @generated from rpc joblet.JobService.ListJobFiles
+   */
+  listJobFiles: {
+    methodKind: "unary";
+    input: typeof ListJobFilesRequestSchema;
+    output: typeof ListJobFilesResponseSchema;
+  },
+  /**
+   * A file of such a job, or a folder with all that is in it.
+   *
+   * @generated from rpc joblet.JobService.GetJobFiles
+   */
+  getJobFiles: {
+    methodKind: "server_streaming";
+    input: typeof GetJobFilesRequestSchema;
+    output: typeof JobFilesPartSchema;
+  },
+  /**
+   * Puts files into such a job. The first message says where, and then come files, each as a header and data.
+   *
+   * @generated from rpc joblet.JobService.PutJobFiles
+   */
+  putJobFiles: {
+    methodKind: "client_streaming";
+    input: typeof PutJobFilesRequestSchema;
+    output: typeof PutJobFilesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_joblet_jobs, 0);

@@ -31,6 +31,7 @@ const policy: JobPolicy = {
   maxTotalMemoryBytes: 0,
   jobTimeoutMs: 3_600_000,
   graceMs: 100,
+  keepWorkMs: 0,
   validateCommands: false,
   defaultNetwork: 'isolated',
   networks: {
