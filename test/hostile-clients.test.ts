@@ -54,8 +54,7 @@ afterEach(
     if (skip !== false) return;
     await assertUnharmed();
     await shrunkTo(daemon, memoryBefore + MEMORY_SLACK_BYTES);
-    const held = descriptors();
-    assert.ok(held <= descriptorsBefore, `${held} descriptors, ${descriptorsBefore} before`);
+    await forgotten();
   },
   { timeout: GIVING_BACK_MS },
 );

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { Job, type JobSummary } from '../client/messages.ts';
 import { decode } from '../client/wire.ts';
-import { jobJson, jobLines, jobTable } from './job-list.ts';
+import { jobJson, jobLines, jobList, jobTable } from './job-list.ts';
 import { fakeOutput } from './output-fake.ts';
+import type { Session } from './session.ts';
 
 before(() => {
   process.env['TZ'] = 'UTC';
@@ -113,4 +114,29 @@ test('a job cannot write control characters into the list', () => {
     assert.doesNotMatch(text, /[^\P{Cc}\n]/u);
     assert.match(text, /a\\nb\\r\\x1b\]0;t\\x07/);
   }
+});
+
+/** What a list prints of so many jobs, which a daemon has that answers a thousand at once. */
+async function listed(count: number, json: boolean, limit: number | undefined) {
+  const [out, err] = [fakeOutput({}), fakeOutput({})];
+  const unary = async (_: unknown, { limit: most, pageToken }: Record<string, string | number>) => {
+    const from = Number(pageToken);
+    const to = Math.min(from + Number(most), count);
+    const page = Array.from({ length: to - from }, (_, at) => job({ uuid: `job-${from + at}` }));
+    return { jobs: page, nextPageToken: to < count ? String(to) : '' };
+  };
+  const connect = async () => ({ unary });
+  const session = { json, out, err, connect, deadlineMs: () => undefined } as unknown as Session;
+  const values = { status: [], limit, name: undefined, workflow: false };
+  await jobList.run(values as never, [], session);
+  return { jobs: out.text().match(/job-\d+/g)?.length ?? 0, said: err.text() };
+}
+
+test('people are shown the newest thousand and told that there are more, programs get all', async () => {
+  const told = 'These are the newest 1000; there are more: --limit=N shows N, --limit=0 all\n';
+  assert.deepEqual(await listed(2500, false, undefined), { jobs: 1000, said: told });
+  assert.deepEqual(await listed(1000, false, undefined), { jobs: 1000, said: '' });
+  assert.deepEqual(await listed(2500, true, undefined), { jobs: 2500, said: '' });
+  assert.deepEqual(await listed(2500, false, 0), { jobs: 2500, said: '' });
+  assert.deepEqual(await listed(2500, true, 1200), { jobs: 1200, said: '' });
 });

@@ -12,7 +12,7 @@ import type { Session } from './session.ts';
 
 const DEADLINE_MS = 10_000;
 
-/** Jobs asked for at once. */
+/** Jobs asked for at once, and shown to people who do not say how many. */
 const PAGE_JOBS = 1000;
 
 /** Below this a table with whole ids does not fit. */
@@ -29,7 +29,11 @@ const flags = {
     choices: jobStatuses,
     help: 'only jobs in it; several by commas',
   },
-  limit: { kind: 'integer', value: 'N', help: 'the newest N only' },
+  limit: {
+    kind: 'integer',
+    value: 'N',
+    help: `the newest N (${PAGE_JOBS}; all with --json); 0 is all`,
+  },
   name: { kind: 'text', value: 'NAME', help: 'only jobs of that name' },
   workflow: { kind: 'switch', help: 'workflows instead of jobs' },
 } as const;
@@ -77,11 +81,20 @@ export const list = command({
   },
 });
 
-async function findJobs(wanted: Wanted, session: Session): Promise<JobSummary[]> {
+async function findJobs(wanted: Wanted, session: Session): Promise<readonly JobSummary[]> {
   const statuses = wanted.status.flatMap((text) => text.split(',')).map(parseStatus);
   const connection = await session.connect();
-  const most = wanted.limit ?? Number.POSITIVE_INFINITY;
-  return pages(connection, { statuses, name: wanted.name }, most, session.deadlineMs(DEADLINE_MS));
+  // A program counts on what it gets; a person would not read further.
+  const limit = wanted.limit ?? (session.json ? 0 : PAGE_JOBS);
+  const most = limit === 0 ? Number.POSITIVE_INFINITY : limit;
+  const query = { statuses, name: wanted.name };
+  const { jobs, more } = await pages(connection, query, most, session.deadlineMs(DEADLINE_MS));
+  if (more && wanted.limit === undefined) {
+    await session.err.write(
+      `These are the newest ${jobs.length}; there are more: --limit=N shows N, --limit=0 all\n`,
+    );
+  }
+  return jobs;
 }
 
 function parseStatus(text: string): JobStatus {
@@ -98,17 +111,16 @@ async function pages(
   query: { readonly statuses: readonly string[]; readonly name: string | undefined },
   most: number,
   deadlineMs: number | undefined,
-): Promise<JobSummary[]> {
+): Promise<{ readonly jobs: readonly JobSummary[]; readonly more: boolean }> {
   const jobs: JobSummary[] = [];
   let pageToken = '';
-  while (jobs.length < most) {
+  do {
     const limit = Math.min(PAGE_JOBS, most - jobs.length);
     const page = await connection.unary(queryJobs, { ...query, limit, pageToken }, { deadlineMs });
     jobs.push(...page.jobs);
     pageToken = page.nextPageToken;
-    if (pageToken === '') break;
-  }
-  return jobs;
+  } while (pageToken !== '' && jobs.length < most);
+  return { jobs, more: pageToken !== '' };
 }
 
 /** The table of `rnx job list`. */
