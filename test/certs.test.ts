@@ -199,6 +199,7 @@ async function startApi(log: Log) {
     files: none,
     builds: none,
     workflows: none,
+    schedules: none,
     catalogue: none,
     trees: none,
     installs: none,

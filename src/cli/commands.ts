@@ -162,6 +162,30 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./network.ts')).networkInspect,
   },
   'network remove': { summary: 'remove a network that no job uses', load: removeNetwork },
+  'schedule create': {
+    summary: 'run a job or a workflow again and again',
+    load: async () => (await import('./recurring.ts')).scheduleCreate,
+  },
+  'schedule list': {
+    summary: 'list schedules with their next ticks',
+    load: async () => (await import('./recurring.ts')).scheduleList,
+  },
+  'schedule show': {
+    summary: 'show a schedule, and what became of its ticks',
+    load: async () => (await import('./recurring.ts')).scheduleShow,
+  },
+  'schedule pause': {
+    summary: 'let a schedule start nothing more',
+    load: async () => (await import('./recurring.ts')).schedulePause,
+  },
+  'schedule resume': {
+    summary: 'let a schedule go on',
+    load: async () => (await import('./recurring.ts')).scheduleResume,
+  },
+  'schedule delete': {
+    summary: 'delete a schedule',
+    load: async () => (await import('./recurring.ts')).scheduleDelete,
+  },
   audit: {
     summary: 'show who did what on the daemon, and check that record',
     load: async () => (await import('./audit.ts')).audit,
@@ -203,6 +227,7 @@ export const groups: Readonly<Record<string, string>> = {
   monitor: 'See how the node does.',
   network: 'Networks that jobs are attached to.',
   volume: 'Keep files that outlive jobs.',
+  schedule: 'Run jobs and workflows again and again.',
   workflow: 'Run jobs that depend on each other, from one file.',
 };
 

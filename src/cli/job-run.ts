@@ -25,7 +25,7 @@ import {
 const DEADLINE_MS = 30_000;
 const MB = 2 ** 20;
 
-const flags = {
+export const flags = {
   wait: { kind: 'switch', help: 'show its output, end with its exit code' },
   follow: { kind: 'switch', short: 'f', help: 'the same, with its id; Ctrl-C leaves it running' },
   interactive: { kind: 'switch', short: 'i', help: 'pass standard input on; implies --wait' },
@@ -65,10 +65,10 @@ const flags = {
   raw: { kind: 'switch', help: 'on a terminal too, its output byte for byte' },
   gpu: { kind: 'integer', value: 'N' },
   'gpu-memory': { kind: 'text', value: 'SIZE' },
-  workflow: { kind: 'text', value: 'FILE[:NAME]', help: 'a workflow, or one job of its file' },
+  workflow: { kind: 'text', value: 'FILE[:NAME]' },
 } as const;
 
-type RunValues = Values<typeof flags>;
+export type RunValues = Values<typeof flags>;
 
 export const jobRun = command({
   usage: 'rnx job run [flags] COMMAND [ARG...]',
@@ -183,7 +183,7 @@ async function greet(
 }
 
 /** Files inside the request, or the id under which they have been sent ahead. */
-async function sendUploads(
+export async function sendUploads(
   files: readonly LocalFile[],
   connection: Connection,
   values: RunValues,

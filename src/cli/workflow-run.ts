@@ -116,7 +116,7 @@ export function workflowRequest(
 }
 
 /** A workflow, checked here, as a request, and its files. */
-function prepare(
+export function prepare(
   source: WorkflowSource,
   params: Readonly<Record<string, string>>,
   uploads: readonly string[],
@@ -158,7 +158,7 @@ function collectFiles(
 }
 
 /** Files inside the request, or the id under which they have been sent ahead. */
-async function sendFiles(
+export async function sendFiles(
   connection: Connection,
   files: readonly LocalFile[],
   waits: boolean,

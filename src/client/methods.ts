@@ -3,6 +3,7 @@
 import * as b from './build-messages.ts';
 import * as m from './messages.ts';
 import * as r from './runtime-messages.ts';
+import * as s from './schedule-messages.ts';
 import * as t from './tree-messages.ts';
 import { decode, encode, type Input, type Message, type Shape } from './wire.ts';
 import * as w from './workflow-messages.ts';
@@ -99,6 +100,20 @@ export const removeNetwork = method(
   'NetworkService/RemoveNetwork',
   m.RemoveNetworkRequest,
   m.RemoveNetworkResponse,
+);
+export const createSchedule = method(
+  'ScheduleService/CreateSchedule',
+  s.CreateScheduleRequest,
+  s.Schedule,
+);
+export const listSchedules = method('ScheduleService/ListSchedules', m.EmptyRequest, s.Schedules);
+export const getSchedule = method('ScheduleService/GetSchedule', s.ScheduleName, s.Schedule);
+export const pauseSchedule = method('ScheduleService/PauseSchedule', s.ScheduleName, s.Schedule);
+export const resumeSchedule = method('ScheduleService/ResumeSchedule', s.ScheduleName, s.Schedule);
+export const deleteSchedule = method(
+  'ScheduleService/DeleteSchedule',
+  s.ScheduleName,
+  s.ScheduleName,
 );
 export const queryAudit = method(
   'AuditService/QueryAudit',

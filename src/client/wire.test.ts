@@ -15,12 +15,14 @@ import * as jobs from '../gen/joblet/jobs_pb.ts';
 import * as monitoring from '../gen/joblet/monitoring_pb.ts';
 import * as networks from '../gen/joblet/networks_pb.ts';
 import * as runtimes from '../gen/joblet/runtimes_pb.ts';
+import * as scheduled from '../gen/joblet/schedules_pb.ts';
 import * as volumes from '../gen/joblet/volumes_pb.ts';
 import * as workflows from '../gen/joblet/workflows_pb.ts';
 import { JobletError } from '../shared/errors.ts';
 import * as builds from './build-messages.ts';
 import * as messages from './messages.ts';
 import * as present from './runtime-messages.ts';
+import * as recurring from './schedule-messages.ts';
 import * as trees from './tree-messages.ts';
 import { decode, encode, type Field, type Shape } from './wire.ts';
 import * as flows from './workflow-messages.ts';
@@ -32,6 +34,7 @@ const generated: Readonly<Record<string, unknown>> = {
   ...monitoring,
   ...networks,
   ...runtimes,
+  ...scheduled,
   ...volumes,
   ...workflows,
 };
@@ -40,10 +43,14 @@ function descriptorOf(name: string): DescMessage {
   return generated[`${name}Schema`] as DescMessage;
 }
 
-const shapes = Object.entries({ ...messages, ...builds, ...present, ...trees, ...flows }) as [
-  string,
-  Shape,
-][];
+const shapes = Object.entries({
+  ...messages,
+  ...builds,
+  ...present,
+  ...trees,
+  ...flows,
+  ...recurring,
+}) as [string, Shape][];
 
 const scalarNames: Readonly<Record<number, string>> = {
   [ScalarType.STRING]: 'string',

@@ -56,6 +56,7 @@ import { version } from './version.ts';
 import { VolumeStore } from './volumes/store.ts';
 import { Volumes } from './volumes/volumes.ts';
 import { WorkflowFiles } from './workflows/files.ts';
+import { Schedules } from './workflows/schedules.ts';
 import { Workflows } from './workflows/workflows.ts';
 
 /** Room in a work directory beside the uploaded files. */
@@ -246,15 +247,27 @@ async function start(
     clock: systemClock,
     log,
   });
+  const workflowFiles = new WorkflowFiles(
+    uploads,
+    path.join(config.uploads.directory, 'workflows'),
+  );
   const workflows = new Workflows({
     db,
     audit,
     jobs,
-    files: new WorkflowFiles(uploads, path.join(config.uploads.directory, 'workflows')),
+    files: workflowFiles,
     clock: systemClock,
     log,
   });
   store.tell(workflows);
+  const schedules = new Schedules({
+    db,
+    audit,
+    workflows,
+    files: workflowFiles,
+    clock: systemClock,
+    log,
+  });
   await launcher.start();
   stops.push(() => launcher.stop());
   // Not before the launcher has its turn: until then keepers of an earlier one may be making theirs.
@@ -284,8 +297,10 @@ async function start(
     bounds: config.uploads,
     clock: systemClock,
   });
-  await workflows.recover();
+  await workflows.recover(schedules.ids());
   stops.push(() => workflows.stopWatching());
+  schedules.recover();
+  stops.push(() => schedules.stop());
   void trees.recover().catch((error) => {
     log.warn('what is left of unfinished runtimes stays', { why: messageOf(error) });
   });
@@ -343,6 +358,7 @@ async function start(
     files,
     builds,
     workflows,
+    schedules,
     networks,
     disks,
     memory,

@@ -119,6 +119,14 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
     QueryMetrics: ['viewer', 'query_metrics'],
     DeleteJob: ['admin', 'delete_job'],
   }),
+  ...rows('joblet.ScheduleService', {
+    CreateSchedule: ['developer', 'run_job'],
+    PauseSchedule: ['developer', 'stop_job'],
+    ResumeSchedule: ['developer', 'run_job'],
+    DeleteSchedule: ['developer', 'delete_job'],
+    ListSchedules: ['viewer', 'list_jobs'],
+    GetSchedule: ['viewer', 'get_job'],
+  }),
   ...rows('joblet.AuditService', {
     QueryAudit: ['admin', 'read_audit'],
     FollowAudit: ['admin', 'read_audit'],

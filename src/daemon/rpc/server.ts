@@ -11,6 +11,7 @@ import { MonitoringService } from '../../gen/joblet/monitoring_pb.ts';
 import { NetworkService } from '../../gen/joblet/networks_pb.ts';
 import { PersistService } from '../../gen/joblet/persist/persist_pb.ts';
 import { RuntimeService } from '../../gen/joblet/runtimes_pb.ts';
+import { ScheduleService } from '../../gen/joblet/schedules_pb.ts';
 import { VolumeService } from '../../gen/joblet/volumes_pb.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Audit } from '../audit/audit.ts';
@@ -46,6 +47,7 @@ import { networkHandlers } from './networks.ts';
 import { persistHandlers } from './persist.ts';
 import { refusedBeforehand, refusedInside } from './refused-calls.ts';
 import { runtimeHandlers } from './runtimes.ts';
+import { type ScheduleParts, scheduleHandlers } from './schedules.ts';
 import { treeHandlers } from './trees.ts';
 import { volumeHandlers } from './volumes.ts';
 import { type WorkflowParts, workflowHandlers } from './workflows.ts';
@@ -57,7 +59,8 @@ export interface RpcParts extends Pick<JobParts, 'logs' | 'postures' | 'samples'
   readonly installs: Installs;
   readonly uses: Uses;
   readonly runtimes: Runtimes;
-  readonly workflows: WorkflowParts['workflows'] & Pick<Workflows, 'dependenciesOf'>;
+  readonly workflows: WorkflowParts['workflows'] & Pick<Workflows, 'dependenciesOf' | 'find'>;
+  readonly schedules: ScheduleParts['schedules'];
   readonly audit: Pick<Audit, 'record' | 'recordSoon' | 'query' | 'read' | 'verify'>;
   readonly jobs: JobParts['jobs'] & MonitoringParts['jobs'] & Pick<Jobs, 'nameOf'>;
   readonly networks: Networks;
@@ -106,6 +109,7 @@ export function createRpc(all: RpcParts): Rpc {
     volumes,
     files,
     workflows,
+    schedules,
     disks,
     memory,
     config,
@@ -148,11 +152,13 @@ export function createRpc(all: RpcParts): Rpc {
     policy: policyOf(config, networks),
     nodeId: config.server.nodeId,
   };
+  const toRun = { uploads, names, jobParts: parts };
   server.add(JobService, {
     ...jobHandlers(parts),
     ...jobFileHandlers(files),
-    ...workflowHandlers({ workflows, uploads, names, jobParts: parts }),
+    ...workflowHandlers({ workflows, ...toRun }),
   });
+  server.add(ScheduleService, scheduleHandlers({ schedules, workflows, ...toRun }));
   server.add(JobletService, legacyHandlers(parts));
   server.add(MonitoringService, monitoringHandlers({ ...monitoring, jobs }));
   server.add(AuditService, auditHandlers(audit));

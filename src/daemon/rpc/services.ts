@@ -8,6 +8,7 @@ import { MonitoringService } from '../../gen/joblet/monitoring_pb.ts';
 import { NetworkService } from '../../gen/joblet/networks_pb.ts';
 import { PersistService } from '../../gen/joblet/persist/persist_pb.ts';
 import { RuntimeService } from '../../gen/joblet/runtimes_pb.ts';
+import { ScheduleService } from '../../gen/joblet/schedules_pb.ts';
 import { VolumeService } from '../../gen/joblet/volumes_pb.ts';
 
 export const services: readonly DescService[] = [
@@ -19,4 +20,5 @@ export const services: readonly DescService[] = [
   RuntimeService,
   PersistService,
   AuditService,
+  ScheduleService,
 ];

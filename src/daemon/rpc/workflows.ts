@@ -84,8 +84,16 @@ export function workflowHandlers(parts: WorkflowParts): WorkflowHandlers {
   };
 }
 
-async function runWorkflow(
-  { workflows, uploads, names, jobParts }: WorkflowParts,
+async function runWorkflow(parts: WorkflowParts, request: RunWorkflowRequest, call: Call) {
+  const { plan, files, warnings } = await planOf(parts, request, call);
+  if (request.validateOnly) return { workflowUuid: '', status: '', warnings };
+  const { id, status } = await parts.workflows.run(plan, files, call.identity);
+  return { workflowUuid: id, status, warnings };
+}
+
+/** What a request asks for, and the files it brings along or has sent ahead. */
+export async function planOf(
+  { uploads, names, jobParts }: Omit<WorkflowParts, 'workflows'>,
   request: RunWorkflowRequest,
   call: Call,
 ) {
@@ -98,9 +106,7 @@ async function runWorkflow(
     toSpec: (job) => toSpec(jobParts, job, call),
   });
   const said = warnings.map(({ field, message }) => `${field}: ${message}`);
-  if (request.validateOnly) return { workflowUuid: '', status: '', warnings: said };
-  const { id, status } = await workflows.run(plan, { uploads: files, uploadId }, call.identity);
-  return { workflowUuid: id, status, warnings: said };
+  return { plan, files: { uploads: files, uploadId }, warnings: said };
 }
 
 const PERMISSIONS = 0o777;

@@ -61,10 +61,10 @@ export class Workflows {
     for (const workflow of this.#store.unfinished()) this.#read(workflow);
   }
 
-  /** Goes on with what an earlier daemon left. */
-  async recover(): Promise<void> {
+  /** Goes on with what an earlier daemon left. Files that others keep are named by their ids. */
+  async recover(withFiles: readonly string[]): Promise<void> {
     const { clock, db, files } = this.#parts;
-    await files.sweep(new Set(this.#store.ids()));
+    await files.sweep(new Set([...this.#store.ids(), ...withFiles]));
     await db.write(() => {
       for (const run of this.#runs.values()) this.#write(run, run.begin(clock.now()));
     });
@@ -93,6 +93,18 @@ export class Workflows {
     this.#checkRoom();
     await this.#parts.files.keep(id, files.uploads, files.uploadId, who);
     return this.#begin(id, plan, who, clock.now());
+  }
+
+  /** The same under an id of the caller's choice, with files that are kept under it already. */
+  runAs(id: string, plan: WorkflowPlan, who: Identity): Promise<Workflow> {
+    this.#checkRoom();
+    return this.#begin(id, plan, who, this.#parts.clock.now());
+  }
+
+  /** The workflow of an id, if it is known. */
+  find(id: string): Workflow | undefined {
+    this.#parts.db.flush();
+    return this.#store.find(id);
   }
 
   /** The workflow of an id or of a unique beginning of one. */
