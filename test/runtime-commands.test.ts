@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
@@ -240,6 +240,14 @@ Parsed Information:
       );
     }
     assert.ok(existsSync(path.join(daemon.directory, 'state')));
+    makeRuntime(path.join(runtimes, 'blue'), { name: 'green', version: '1' });
+    symlinkSync('blue', path.join(runtimes, 'green'));
+    assert.match(
+      (await rnx('runtime', 'remove', 'green')).err,
+      /green@1 is a link to \S+\/blue; remove/,
+    );
+    assert.equal((await rnx('runtime', 'remove', 'blue')).code, 0);
+    assert.ok(!existsSync(path.join(runtimes, 'green')));
   });
 
   test('lets each role do what the table says', async () => {

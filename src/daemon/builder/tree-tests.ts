@@ -43,6 +43,7 @@ export async function* testTree(
     file,
     id: `${dev}:${ino}`,
     isCurrent: false,
+    link: '',
     problem: '',
     warnings: [],
   };

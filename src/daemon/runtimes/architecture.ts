@@ -1,9 +1,9 @@
 // The words for the architecture of this host, as distributions and people spell it.
 
-const words: Readonly<Record<string, readonly [string, ...string[]]>> = {
-  x64: ['x86_64', 'amd64', 'x64'],
-  arm64: ['aarch64', 'arm64'],
-};
+import { platformOf } from '../../shared/platform.ts';
+
+const platform = platformOf(process.arch);
 
 /** The first is what `uname` says. */
-export const architectureWords: readonly string[] = words[process.arch] ?? [process.arch];
+export const architectureWords: readonly string[] =
+  platform === undefined ? [process.arch] : [platform.machine, platform.debian, process.arch];

@@ -19,6 +19,8 @@ import { Layout, type Place } from './layout.ts';
 export interface Runtime extends NamedRuntime {
   /** Holds runtime.yml; no link. */
   readonly directory: string;
+  /** The link that gives it this name; empty without one. */
+  readonly link: string;
   /** Of that directory, also when it is renamed: device and inode. */
   readonly id: string;
   /** Undefined when it cannot be read; `problem` says why. */
@@ -113,9 +115,9 @@ export function unfit(runtime: Runtime, why: string): JobletError {
   return new JobletError('wrong-state', message, { about: 'runtime' });
 }
 
-function toRuntime({ parts, directory, id, isCurrent, content }: Place): Runtime {
+function toRuntime({ parts, directory, id, isCurrent, link, content }: Place): Runtime {
   const [last = '', holder] = parts.toReversed();
-  const common = { directory, id, isCurrent };
+  const common = { directory, id, isCurrent, link };
   if ('error' in content) {
     const isVersion = holder !== undefined && /^\d/.test(last);
     const problem = messageOf(content.error);

@@ -32,6 +32,8 @@ export interface Place {
   readonly directory: string;
   readonly id: string;
   readonly isCurrent: boolean;
+  /** The path that the parts make; a link leads from there to the directory. Empty without one. */
+  readonly link: string;
   readonly content: Content;
 }
 
@@ -90,7 +92,9 @@ export class Layout {
       const folder = folderWithin(look.root, path.join(directory, entry.name));
       if (folder === undefined) continue;
       const inside = [...parts, entry.name];
-      const isRuntime = this.#lookAt(look, folder, inside, folder === current);
+      const called = path.join(look.root, ...inside);
+      const link = called === folder ? '' : called;
+      const isRuntime = this.#lookAt(look, folder, inside, folder === current, link);
       // Right below a runtime there may be versions of it, and nothing else is a runtime there.
       const below = isRuntime ? Math.min(levels - 1, 1) : levels - 1;
       if (below > 0) this.#lookInto(look, folder, inside, below);
@@ -98,7 +102,13 @@ export class Layout {
   }
 
   /** Whether there is a runtime in a folder, which is then taken. */
-  #lookAt(look: Look, folder: string, parts: readonly string[], isCurrent: boolean): boolean {
+  #lookAt(
+    look: Look,
+    folder: string,
+    parts: readonly string[],
+    isCurrent: boolean,
+    link: string,
+  ): boolean {
     const about = look.seen.note(folder);
     const file = path.join(folder, RUNTIME_FILE);
     const found = look.seen.note(file);
@@ -111,6 +121,7 @@ export class Layout {
       directory: folder,
       id: `${about.dev}:${about.ino}`,
       isCurrent,
+      link,
       content,
     });
     return true;

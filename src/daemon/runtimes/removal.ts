@@ -40,7 +40,10 @@ export async function removeRuntime(
   const all = catalogue.list();
   const isOne = splitRuntimeName(name).version !== '';
   const going = isOne ? [meant] : all.filter((one) => one.name === meant.name);
-  for (const runtime of going) requireUnused(runtime, uses.usersOf(runtime));
+  for (const runtime of going) {
+    requireOwn(runtime);
+    requireUnused(runtime, uses.usersOf(runtime));
+  }
   requireAlone(going, all);
   let freedBytes = 0;
   // What lies in the folder of another one goes first.
@@ -51,6 +54,16 @@ export async function removeRuntime(
     await audit.record({ atMs: nowMs, action: 'runtime.removed', who, result: 'ok', detail });
   }
   return { refs: going.map(refOf), freedBytes };
+}
+
+/** Whoever removes a name does not mean what stands there under another one. */
+function requireOwn(runtime: Runtime): void {
+  if (runtime.link === '') return;
+  throw new JobletError(
+    'wrong-state',
+    `${refOf(runtime)} is a link to ${runtime.directory}; remove the link (${runtime.link}), or the runtime by its own name`,
+    { about: 'runtime' },
+  );
 }
 
 function requireUnused(runtime: Runtime, jobs: readonly string[]): void {
