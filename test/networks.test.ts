@@ -7,7 +7,9 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { after, before, describe, type TestContext, test } from 'node:test';
+import type { JobRequest } from '../src/client/messages.ts';
 import {
+  changeJobEgress,
   createNetwork,
   getJobStatus,
   getNetwork,
@@ -356,6 +358,114 @@ print(connection.recv(100).decode(), flush=True)
     const { stdout } = await ended(api(), talker);
     assert.match(stdout, /still there/);
     await outputOf(uuid);
+  });
+
+  test('sends only what its rules allow, by address, port, protocol and name, in both families', async () => {
+    const everywhere = [
+      ...[`tcp:${OUTSIDE.v4}:80`, `tcp:${OUTSIDE.v4}:443`, `udp:${OUTSIDE.v4}:5000`],
+      ...[`tcp:[${OUTSIDE.v6}]:80`, `tcp:[${OUTSIDE.v6}]:443`, `udp:[${OUTSIDE.v6}]:5000`],
+      ...['tcp:www.example:80', 'tcp:six.example:80'],
+    ];
+    const open = async (network: string, closed: boolean, allow: string[], deny: string[] = []) => {
+      const seen = await reach(api(), network, everywhere, { egress: { closed, allow, deny } });
+      return everywhere.filter((target) => seen[target]?.startsWith('open'));
+    };
+    await world.arrived();
+    assert.deepEqual(await open('isolated', true, []), []);
+    assert.deepEqual(await open('test-env', true, []), []);
+    assert.deepEqual(await world.arrived(), []);
+    assert.deepEqual(await open('isolated', true, [`tcp:${OUTSIDE.v4}:443`]), [everywhere[1]]);
+    assert.deepEqual(await world.arrived(), [`tcp 443 ${HOST.v4}`]);
+    assert.deepEqual(await open('isolated', false, ['2001:db8:1::/64', 'udp:*']), [
+      ...everywhere.slice(2, 6),
+    ]);
+    // Once a name has been asked for, what it stands for is open by its address as well.
+    assert.deepEqual(await open('bridge', false, ['tcp:*.example:80']), everywhere.slice(6));
+    assert.deepEqual(await open('isolated', false, ['www.example']), [everywhere[6]]);
+    assert.deepEqual(await open('isolated', false, [], ['udp:*', '*:443', 'six.example']), [
+      ...[everywhere[0], everywhere[3], everywhere[6]],
+    ]);
+    assert.deepEqual(await open('isolated', false, [`${OUTSIDE.v4}`], ['tcp:*:80']), [
+      ...[everywhere[1], everywhere[2]],
+    ]);
+  });
+
+  test('sends no more than its network allows, whatever its own rules say', async () => {
+    const egress = { closed: true, allow: [`tcp:${OUTSIDE.v4}:80`, 'www.example:80'], deny: [] };
+    const wish = { name: 'agent-net', cidr: '10.30.0.0/24', egress };
+    await daemon.as('operator').unary(createNetwork, wish);
+    const targets = [
+      `tcp:${OUTSIDE.v4}:80`,
+      `tcp:${OUTSIDE.v4}:443`,
+      'tcp:www.example:80',
+      'name:six.example',
+    ];
+    const seen = async (more: JobRequest = {}) =>
+      Object.values(await reach(api(), 'agent-net', targets, more)).map((each) =>
+        each.startsWith('open'),
+      );
+    assert.deepEqual(await seen(), [true, false, true, false]);
+    assert.deepEqual(await seen({ egress: { closed: true, allow: ['*'] } }), [
+      true,
+      false,
+      false,
+      false,
+    ]);
+    assert.deepEqual(await seen({ egress: { deny: ['*:80'] } }), [false, false, false, false]);
+    const server = await listen('agent-net');
+    // Who is asked may answer.
+    const ask = await reach(api(), 'agent-net', server.targets);
+    assert.deepEqual(
+      Object.values(ask).map((each) => each.startsWith('open')),
+      [false, false],
+    );
+    await outputOf(server.uuid);
+    const { networks } = await daemon.as('viewer').unary(listNetworks, {});
+    assert.deepEqual(networks.find(({ name }) => name === 'agent-net')?.egress, egress);
+    await daemon.as('admin').unary(removeNetwork, { name: 'agent-net' });
+  });
+
+  test('comes under other rules while it runs, with its open connections', async () => {
+    const client = `
+import socket
+connection = socket.create_connection(('${OUTSIDE.v4}', 8080))
+connection.recv(100)
+print('connected', flush=True)
+while True:
+    word = input()
+    try:
+        connection.settimeout(1)
+        connection.sendall(word.encode())
+        print(word, connection.recv(100).decode(), flush=True)
+    except OSError as error:
+        print(word, 'failed', flush=True)
+`;
+    const uuid = await start(api(), python(client, { network: 'isolated', stdin: true }));
+    await printed(api(), uuid, 'connected');
+    const say = async (word: string, then: string) => {
+      await api().clientStream(sendJobInput, [{ uuid, data: Buffer.from(`${word}\n`) }]);
+      await printed(api(), uuid, `${word} ${then}`);
+    };
+    await say('one', 'one');
+    const only = await api().unary(changeJobEgress, { uuid, allow: [`tcp:${OUTSIDE.v4}:8080`] });
+    assert.deepEqual(only, { closed: true, allow: [`tcp:${OUTSIDE.v4}:8080`], deny: [] });
+    await say('two', 'two');
+    await daemon.kill();
+    await daemon.restart();
+    await say('three', 'three');
+    await api().unary(changeJobEgress, { uuid, deny: [`${OUTSIDE.v4}`] });
+    await say('four', 'failed');
+    const { egress } = await statusOf(api(), uuid);
+    assert.deepEqual(egress?.deny, [OUTSIDE.v4]);
+    await assert.rejects(
+      api().unary(changeJobEgress, { uuid, allow: ['a b'], deny: ['x:0'] }),
+      /allow\[0\].*is no rule.*deny\[0\]/s,
+    );
+    await assert.rejects(
+      daemon.as('viewer').unary(changeJobEgress, { uuid, reset: true }),
+      /viewer/,
+    );
+    await api().unary(stopJob, { uuid, force: true });
   });
 
   test('sends and receives no faster than it may, and no slower (S2-8)', async () => {

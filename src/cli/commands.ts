@@ -45,6 +45,10 @@ export const commands: Readonly<Record<string, Entry>> = {
   'job stop': { summary: 'end a running job', load: stop },
   'job extend': { summary: 'move the timeout of a running job', load: extend },
   'job cancel': { summary: 'take a job off the schedule', load: cancel },
+  'job network': {
+    summary: 'show or change what a running job may send',
+    load: async () => (await import('./egress.ts')).jobNetwork,
+  },
   'job delete': { summary: 'delete the record and the output of a job', load: remove },
   'job delete-all': { summary: 'delete all jobs that have ended', load: removeAll },
   'job metrics': { summary: 'show what a job uses', load: metrics },

@@ -6,7 +6,7 @@ import { commandHelp, groupHelp, rootHelp } from './help.ts';
 const COLUMNS = 80;
 const LINES = 30;
 /** Running a job has more flags than a small screen has lines. */
-const LINES_OF_RUN = 44;
+const LINES_OF_RUN = 48;
 
 /** Every help text by the words that ask for it. */
 async function helpTexts(): Promise<ReadonlyMap<string, string>> {

@@ -7,6 +7,7 @@ import { JobletError } from '../shared/errors.ts';
 import { parseBytes } from '../shared/units.ts';
 import { attend } from './attend.ts';
 import { command, type Values } from './command.ts';
+import { egressFlags, toEgress } from './egress.ts';
 import { NO_JOB_EXIT_CODE } from './exit-code.ts';
 import { jsonLine, jsonText, visible } from './print.ts';
 import { showProgress } from './progress.ts';
@@ -49,6 +50,7 @@ export const flags = {
   'idempotency-key': { kind: 'text', value: 'KEY', help: 'asked for again, it is the same job' },
   runtime: { kind: 'text', value: 'NAME', help: 'environment to run in, such as python-3.11' },
   network: { kind: 'text', value: 'NAME', help: 'network to attach to' },
+  ...egressFlags,
   volume: { kind: 'list', value: 'NAME[:/PATH][:ro]', help: 'volume to use' },
   bandwidth: {
     kind: 'bandwidth',
@@ -234,6 +236,7 @@ export function toRequest(values: RunValues, words: readonly string[], nowMs: nu
     runtime: values.runtime,
     network: values.network,
     bandwidthBytesPerSecond: BigInt(values.bandwidth ?? 0),
+    egress: toEgress(values),
     volumes: values.volume,
     noInit: values['no-init'],
     allow: values.allow.flatMap((doors) => doors.split(',')),

@@ -114,6 +114,7 @@ export function statusJson(job: JobDetail): object {
     network: job.network,
     networkNote: job.networkNote,
     addresses: job.addresses,
+    egress: job.egress,
     bandwidthBytesPerSecond: Number(job.bandwidthBytesPerSecond),
     volumes: job.volumes,
     runtime: job.runtime,

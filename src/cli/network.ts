@@ -5,6 +5,7 @@ import { createNetwork, getNetwork, listNetworks, removeNetwork } from '../clien
 import { JobletError } from '../shared/errors.ts';
 import { formatBandwidth } from '../shared/units.ts';
 import { command } from './command.ts';
+import { egressFlags, egressLines, toEgress } from './egress.ts';
 import { jsonText, localTime, table, visible } from './print.ts';
 
 const DEADLINE_MS = 10_000;
@@ -23,10 +24,11 @@ export const networkCreate = command({
   flags: {
     cidr: { kind: 'text', value: 'RANGE', help: 'its addresses, such as 10.10.0.0/24' },
     bandwidth: { kind: 'bandwidth', value: 'SPEED', help: 'what each job may send, and receive' },
+    ...egressFlags,
   },
   words: [1, 1],
   missing: 'what is it to be called? Say rnx network create NAME --cidr=10.10.0.0/24',
-  run: async ({ cidr, bandwidth }, [name = ''], session) => {
+  run: async ({ cidr, bandwidth, ...rules }, [name = ''], session) => {
     if (cidr === undefined) {
       throw new JobletError(
         'invalid',
@@ -36,7 +38,7 @@ export const networkCreate = command({
     const connection = await session.connect();
     const made = await connection.unary(
       createNetwork,
-      { name, cidr, bandwidthBytesPerSecond: BigInt(bandwidth ?? 0) },
+      { name, cidr, bandwidthBytesPerSecond: BigInt(bandwidth ?? 0), egress: toEgress(rules) },
       { deadlineMs: session.deadlineMs(DEADLINE_MS) },
     );
     await session.out.write(
@@ -128,6 +130,7 @@ function jsonOf(network: NetworkDetail) {
     ...{ name, cidr, cidr6, bridge, builtin, peers, gateway },
     job_count: network.jobCount,
     bandwidth_bytes_per_second: Number(network.bandwidthBytesPerSecond),
+    egress: network.egress,
     created_time: network.createdTime,
   };
 }
@@ -157,6 +160,7 @@ function textOf(network: NetworkDetail): string {
     `Gateway: ${visible(network.gateway) || '-'}`,
     `Bridge: ${visible(network.bridge) || '-'}`,
     `Jobs reach each other: ${network.peers ? 'yes' : 'no'}`,
+    ...egressLines(network.egress),
     `Bandwidth of a job: ${speed === 0 ? 'no limit' : `${formatBandwidth(speed)} each way`}`,
     ...(network.createdTime === '' ? [] : [`Created: ${localTime(network.createdTime)}`]),
     `Jobs: ${network.jobCount}`,

@@ -3,6 +3,7 @@
 import type { JobDetail } from '../client/messages.ts';
 import { isFinal, type JobStatus } from '../shared/job-state.ts';
 import { formatBandwidth, formatBytes, formatDuration } from '../shared/units.ts';
+import { egressLines } from './egress.ts';
 import type { Output } from './output.ts';
 import { postureLines } from './posture-text.ts';
 import { commandLine, localTime, roughSize, roughTime, statusWord, visible } from './print.ts';
@@ -159,12 +160,13 @@ function actions({ uuid, status }: JobDetail): string[] {
   return isFinal(status as JobStatus) ? [log, `rnx job delete ${id}`] : [log, `rnx job stop ${id}`];
 }
 
-function networking({ network, networkNote, addresses, bandwidthBytesPerSecond }: JobDetail) {
-  const speed = Number(bandwidthBytesPerSecond);
-  return labeled({
-    Network: network,
-    Note: networkNote,
-    Addresses: addresses.join(', '),
+function networking(job: JobDetail) {
+  const speed = Number(job.bandwidthBytesPerSecond);
+  const told = labeled({
+    Network: job.network,
+    Note: job.networkNote,
+    Addresses: job.addresses.join(', '),
     Bandwidth: speed === 0 ? '' : `${formatBandwidth(speed)} each way`,
   });
+  return [...told, ...egressLines(job.egress)];
 }

@@ -12,6 +12,19 @@ export const FileUpload = {
   isDirectory: [4, 'bool'],
 } as const satisfies Shape;
 
+export const EgressPolicy = {
+  closed: [1, 'bool'],
+  allow: [2, 'string', 'list'],
+  deny: [3, 'string', 'list'],
+} as const satisfies Shape;
+
+export const ChangeJobEgressRequest = {
+  uuid: [1, 'string'],
+  allow: [2, 'string', 'list'],
+  deny: [3, 'string', 'list'],
+  reset: [4, 'bool'],
+} as const satisfies Shape;
+
 // Fields that only the server may set are left out.
 export const RunJobRequest = {
   name: [1, 'string'],
@@ -43,6 +56,7 @@ export const RunJobRequest = {
   priority: [130, 'int32'],
   idempotencyKey: [131, 'string'],
   bandwidthBytesPerSecond: [200, 'int64'],
+  egress: [201, EgressPolicy],
 } as const satisfies Shape;
 
 export const RunJobResponse = {
@@ -161,6 +175,7 @@ export const GetJobStatusResponse = {
   keepWorkMs: [220, 'int64'],
   addresses: [200, 'string', 'list'],
   bandwidthBytesPerSecond: [201, 'int64'],
+  egress: [202, EgressPolicy],
 } as const satisfies Shape;
 
 export const StopJobRequest = {
@@ -440,6 +455,7 @@ export const CreateNetworkRequest = {
   name: [1, 'string'],
   cidr: [2, 'string'],
   bandwidthBytesPerSecond: [200, 'int64'],
+  egress: [201, EgressPolicy],
 } as const satisfies Shape;
 
 export const CreateNetworkResponse = {
@@ -476,6 +492,7 @@ export const Network = {
   gateway: [204, 'string'],
   createdTime: [205, 'string'],
   jobs: [206, NetworkJob, 'list'],
+  egress: [207, EgressPolicy],
 } as const satisfies Shape;
 
 export const Networks = { networks: [1, Network, 'list'] } as const satisfies Shape;
@@ -515,6 +532,7 @@ export const VerifyAuditResponse = {
   damageCount: [5, 'int64'],
 } as const satisfies Shape;
 
+export type EgressDetail = Message<typeof EgressPolicy>;
 export type NetworkDetail = Message<typeof Network>;
 export type JobRequest = Input<typeof RunJobRequest>;
 export type JobStarted = Message<typeof RunJobResponse>;

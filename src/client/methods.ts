@@ -89,6 +89,11 @@ export const removeVolume = method(
   m.RemoveVolumeRequest,
   m.RemoveVolumeResponse,
 );
+export const changeJobEgress = method(
+  'JobService/ChangeJobEgress',
+  m.ChangeJobEgressRequest,
+  m.EgressPolicy,
+);
 export const createNetwork = method(
   'NetworkService/CreateNetwork',
   m.CreateNetworkRequest,

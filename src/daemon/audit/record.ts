@@ -30,6 +30,7 @@ export const actions = [
   'schedule.paused',
   'schedule.resumed',
   'schedule.deleted',
+  'job.network',
   'network.created',
   'network.removed',
   'call.refused',

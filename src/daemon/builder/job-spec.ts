@@ -18,6 +18,7 @@ export function jobSpecOf(name: string, [command = '', ...args]: readonly string
     priority: 0,
     network: 'none',
     bandwidthBytesPerSecond: 0,
+    egress: { closed: false, allow: [], deny: [] },
     volumes: [],
     runtime: '',
     workDir: '/work',

@@ -71,6 +71,7 @@ function specOf({ disks, core }: SelfCheckWanted): StoredSpec {
     priority: 0,
     network: 'none',
     bandwidthBytesPerSecond: 0,
+    egress: { closed: false, allow: [], deny: [] },
     volumes: [],
     runtime: '',
     workDir: '/work',

@@ -1,6 +1,7 @@
 // A job: what was asked for (JobSpec) and what became of it (Job).
 // RunJobRequest -> JobSpec happens in rpc, JobSpec -> launch plan in plan.ts.
 
+import type { Egress } from '../../shared/egress.ts';
 import type { JobStatus, Outcome } from '../../shared/job-state.ts';
 import type { VolumeMount } from '../../shared/volume-mount.ts';
 import type { CgroupLimits } from '../linux/cgroup.ts';
@@ -68,6 +69,8 @@ export interface JobSpec {
   readonly volumes: readonly VolumeMount[];
   /** What it may send, and receive, each; 0 is what its network has. */
   readonly bandwidthBytesPerSecond: number;
+  /** What it may send over its network, besides what the network says. */
+  readonly egress: Egress;
   readonly runtime: string;
   /** Absolute path inside the sandbox where the command starts. */
   readonly workDir: string;

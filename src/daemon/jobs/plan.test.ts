@@ -16,6 +16,7 @@ const spec: StoredSpec = {
   priority: 0,
   network: 'isolated',
   bandwidthBytesPerSecond: 0,
+  egress: { closed: false, allow: [], deny: [] },
   volumes: [],
   runtime: '',
   workDir: '/work',

@@ -2,6 +2,7 @@
 // id and can be released twice, so that a failed start, an end, a deletion and the recovery after a
 // crash all clear up by the same walk.
 
+import { OPEN } from '../../shared/egress.ts';
 import type { VolumeMount } from '../../shared/volume-mount.ts';
 import type { CgroupSlots } from '../linux/cgroup-slots.ts';
 import type { End } from '../linux/end-record.ts';
@@ -143,7 +144,12 @@ export class Resources {
 
   /** Attaches the job to its network; undefined when that is none. */
   takeNetwork(id: string, spec: StoredSpec): Promise<JobNetwork | undefined> {
-    return this.#networks.take(id, spec.network, spec.bandwidthBytesPerSecond ?? 0);
+    return this.#networks.take(id, {
+      name: spec.network,
+      // Jobs of earlier versions know nothing of these.
+      bytesPerSecond: spec.bandwidthBytesPerSecond ?? 0,
+      egress: spec.egress ?? OPEN,
+    });
   }
 
   /** Gives back what jobs had of networks that an earlier daemon started and that are not known. */

@@ -1,6 +1,7 @@
 // A network: a range of addresses, and who reaches whom in it.
 
 import type { Cidr } from '../../shared/cidr.ts';
+import type { Egress } from '../../shared/egress.ts';
 
 /** `none` is no network: a job on it has its loopback and nothing else. */
 export const NO_NETWORK = 'none';
@@ -20,6 +21,8 @@ export interface Network {
   readonly isBuiltin: boolean;
   /** What each job may send and receive, in each direction; 0 is no limit. */
   readonly bytesPerSecond: number;
+  /** What its jobs may send beyond that. */
+  readonly egress: Egress;
   readonly createdAtMs: number;
 }
 
@@ -31,4 +34,6 @@ export interface Attachment {
   readonly address: number;
   /** The host's end. */
   readonly interface: string;
+  /** What it may send, besides what its network says. */
+  readonly egress: Egress;
 }

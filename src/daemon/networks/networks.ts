@@ -2,6 +2,7 @@
 // have of them. The host's part is made when the first job needs it and goes when no job does.
 
 import { createHash } from 'node:crypto';
+import { SocketAddress } from 'node:net';
 import {
   address6,
   type Cidr,
@@ -15,15 +16,17 @@ import {
   parseCidr,
   sizeOf,
 } from '../../shared/cidr.ts';
+import { type Egress, OPEN } from '../../shared/egress.ts';
 import { JobletError, messageOf } from '../../shared/errors.ts';
 import { checkName } from '../../shared/names.ts';
 import type { Actor } from '../audit/record.ts';
 import type { HostNetwork } from '../linux/host-network.ts';
 import type { AttachPort } from '../linux/launcher.ts';
 import type { Log } from '../log.ts';
+import { EgressRules } from './egress.ts';
 import { type Attachment, type Network, NO_NETWORK } from './network.ts';
-import type { Resolver } from './resolver.ts';
-import { formatRules, gatewaysOf, interfacesOf, replacing } from './rules.ts';
+import type { Found, Resolver } from './resolver.ts';
+import { formatLearned, formatRules, gatewaysOf, interfacesOf, replacing } from './rules.ts';
 import { type Slot, Slots, Unattached } from './slots.ts';
 import type { NetworkStore } from './store.ts';
 
@@ -53,6 +56,7 @@ export interface NetworkWish {
   readonly name: string;
   readonly cidr: string;
   readonly bytesPerSecond: number;
+  readonly egress: Egress;
 }
 
 /** A network as it is shown. */
@@ -67,7 +71,16 @@ export interface NetworkView {
   readonly peers: boolean;
   readonly jobCount: number;
   readonly bytesPerSecond: number;
+  readonly egress: Egress;
   readonly createdAtMs: number;
+}
+
+/** What a job wants of its network. */
+export interface TakeWish {
+  readonly name: string;
+  /** 0 is what the network has. */
+  readonly bytesPerSecond: number;
+  readonly egress: Egress;
 }
 
 /** What a launch plan says of a job's network. */
@@ -100,7 +113,7 @@ interface Held {
 
 /** What this launcher has given to a job. */
 interface Lent {
-  readonly slot: Slot;
+  slot: Slot;
   readonly slots: Slots;
   readonly jobId: string;
   /** The job did not end in order: nothing of it is used again. */
@@ -114,21 +127,25 @@ export class Networks {
   readonly #slots = new Map<string, Slots>();
   readonly #held = new Map<string, Held>();
   readonly #lent = new Map<string, Lent>();
+  readonly #egress = new EgressRules();
   #interface = Math.floor(Math.random() * INTERFACES);
   #prepared: Promise<void> | undefined;
+  #refreshed: Promise<void> | undefined;
+  readonly #namePorts = new Map<string, number>();
   /** Changes of the host, one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: NetworksParts) {
     this.#parts = parts;
     this.#id = idOf(parts.config.instance);
-    for (const network of parts.store.networks()) this.#networks.set(network.name, network);
+    for (const network of parts.store.networks()) this.#know(network);
     for (const attachment of parts.store.attachments()) {
       const network = this.#networks.get(attachment.network);
       if (network === undefined) continue;
       const slots = this.#slotsOf(network);
       slots.retake(attachment.address);
       this.#held.set(attachment.jobId, { attachment, slots });
+      this.#egress.setJob(attachment.interface, network.name, attachment.egress);
     }
   }
 
@@ -201,10 +218,11 @@ export class Networks {
         peers: true,
         isBuiltin: false,
         bytesPerSecond: wish.bytesPerSecond,
+        egress: wish.egress,
         createdAtMs: Date.now(),
       };
       await this.#parts.store.add(network, who);
-      this.#networks.set(network.name, network);
+      this.#know(network);
       // The host's part of it is made with the first job, or now where there are others.
       if (this.#prepared !== undefined) await this.#apply();
       this.#parts.log.info('network created', { network: network.name, cidr: formatCidr(cidr) });
@@ -230,6 +248,7 @@ export class Networks {
       }
       await store.remove(name, Date.now(), who);
       this.#networks.delete(name);
+      this.#egress.forgetNetwork(name);
       this.#slots.get(name)?.close();
       this.#slots.delete(name);
       this.#parts.resolver.close(name);
@@ -242,7 +261,10 @@ export class Networks {
   }
 
   /** Attaches a job. Undefined for a job on no network. Throws what is in the way. */
-  async take(jobId: string, name: string, bytesPerSecond: number): Promise<JobNetwork | undefined> {
+  async take(
+    jobId: string,
+    { name, bytesPerSecond, egress }: TakeWish,
+  ): Promise<JobNetwork | undefined> {
     if (name === NO_NETWORK) return undefined;
     await this.#prepare().catch((cause: unknown) => {
       throw new Unattached(messageOf(cause), 'ENETDOWN');
@@ -251,12 +273,15 @@ export class Networks {
     if (network === undefined) throw notFound(name, this.names());
     const slots = this.#slotsOf(network);
     const slot = await slots.take(bytesPerSecond);
-    const attachment = { jobId, network: name, address: slot.address, interface: slot.key };
+    const { key, address } = slot;
+    const attachment = { jobId, network: name, address, interface: key, egress };
     this.#held.set(jobId, { attachment, slots });
-    this.#lent.set(slot.key, { slot, slots, jobId, doomed: false });
+    this.#lent.set(key, { slot, slots, jobId, doomed: false });
     this.#parts.store.attach(attachment);
+    this.#egress.setJob(key, name, egress);
+    if (this.#egress.isWatched(key)) await this.#refresh();
     return {
-      key: slot.key,
+      key,
       name,
       addresses: this.#addressesOf(network, slot.address),
       nameServers: gatewaysOf(this.#prefix6, network).map(([, address]) => address),
@@ -274,6 +299,10 @@ export class Networks {
     this.#parts.store.detach(jobId);
     const { interface: key, address } = held.attachment;
     const lent = this.#lent.get(key);
+    // The next job is not to come under its rules.
+    if (lent !== undefined && this.#egress.isWatched(key))
+      lent.slot = { ...lent.slot, isOwn: true };
+    this.#egress.forgetJob(key);
     // What an earlier launcher gave is gone with the job; what this one gave it says itself.
     if (lent === undefined) held.slots.rest(address);
     else if (!inOrder) {
@@ -292,6 +321,36 @@ export class Networks {
     const attachment = this.#held.get(jobId)?.attachment;
     const network = attachment && this.#networks.get(attachment.network);
     return network === undefined ? [] : this.#addressesOf(network, attachment?.address ?? 0);
+  }
+
+  /** The rules of a job that is attached. */
+  findEgress(jobId: string): Egress | undefined {
+    return this.#held.get(jobId)?.attachment.egress;
+  }
+
+  /**
+   * Gives a running job other rules. When it resolves they are in force, for connections that stand too,
+   * and would survive a power cut.
+   */
+  async changeEgress(jobId: string, change: (now: Egress) => Egress, who: Actor): Promise<Egress> {
+    const { attachment, slots } = this.#getHeld(jobId);
+    const egress = change(attachment.egress);
+    const changed = { ...attachment, egress };
+    this.#held.set(jobId, { attachment: changed, slots });
+    this.#egress.setJob(attachment.interface, attachment.network, egress);
+    await this.#refresh();
+    const allowed = egress.closed ? `only ${egress.allow.join(' ')}` : 'all';
+    const words = `${allowed}; not ${egress.deny.join(' ')}`;
+    await this.#parts.store.change(changed, words, Date.now(), who);
+    return egress;
+  }
+
+  #getHeld(jobId: string): Held {
+    const held = this.#held.get(jobId);
+    if (held !== undefined) return held;
+    throw new JobletError('wrong-state', `job is not attached to a network: ${jobId}`, {
+      about: 'uuid',
+    });
   }
 
   /** The jobs that are attached to a network. */
@@ -369,11 +428,20 @@ export class Networks {
         gateway: '',
         bridge: '',
         bytesPerSecond: 0,
+        egress: OPEN,
         createdAtMs: 0,
       };
       return { name, ...none, isBuiltin: true, peers: name === 'bridge', jobCount };
     }
-    const { number, cidr, peers, isBuiltin: builtin, bytesPerSecond, createdAtMs } = network;
+    const {
+      number,
+      cidr,
+      peers,
+      isBuiltin: builtin,
+      bytesPerSecond,
+      egress,
+      createdAtMs,
+    } = network;
     return {
       name,
       cidr: formatCidr(cidr),
@@ -384,6 +452,7 @@ export class Networks {
       peers,
       jobCount,
       bytesPerSecond,
+      egress,
       createdAtMs,
     };
   }
@@ -487,11 +556,17 @@ export class Networks {
         peers,
         isBuiltin: true,
         bytesPerSecond: 0,
+        egress: OPEN,
         createdAtMs: Date.now(),
       };
       await this.#parts.store.add(network);
-      this.#networks.set(name, network);
+      this.#know(network);
     }
+  }
+
+  #know(network: Network): void {
+    this.#networks.set(network.name, network);
+    this.#egress.setNetwork(network.name, network.number, network.egress);
   }
 
   #prepare(): Promise<void> {
@@ -519,22 +594,38 @@ export class Networks {
     ];
     // No job has an interface by now, or the rules of the daemon before are in force.
     if (changes.length > 0) await host.changeLinks(changes);
-    const namePorts = new Map<string, number>();
-    for (const network of this.#all())
-      namePorts.set(network.name, await this.#answerNames(network));
+    for (const network of this.#all()) {
+      this.#namePorts.set(network.name, await this.#answerNames(network));
+    }
+    await this.#changeRules();
+    const inForce = await host.readRules(this.#table);
+    if (!inForce.includes('jump from_job') || !inForce.includes('goto refuse')) {
+      throw new JobletError('unavailable', 'the kernel does not have the rules that it was given');
+    }
+  }
+
+  /** Puts the rules as they are now in force. Whoever asks while others wait for it shares theirs. */
+  #refresh(): Promise<void> {
+    this.#refreshed ??= this.#inTurn(() => {
+      this.#refreshed = undefined;
+      return this.#changeRules();
+    });
+    return this.#refreshed;
+  }
+
+  async #changeRules(): Promise<void> {
+    const { host } = this.#parts;
     const rules = formatRules({
       table: this.#table,
       interfaces: this.#id,
       prefix6: this.#prefix6,
       networks: this.#all(),
-      namePorts,
+      namePorts: this.#namePorts,
+      watched: this.#egress.watched(),
+      nowMs: Date.now(),
       forwardsForUs: host.forwardsForUs,
     });
     await host.changeRules(rules);
-    const inForce = await host.readRules(this.#table);
-    if (!inForce.includes('jump from_job') || !inForce.includes('goto refuse')) {
-      throw new JobletError('unavailable', 'the kernel does not have the rules that it was given');
-    }
   }
 
   #answerNames(network: Network): Promise<number> {
@@ -542,9 +633,34 @@ export class Networks {
     return this.#parts.resolver.listen(gateways, {
       domain: network.name,
       addressesOf: (name) => (network.peers ? this.#addressesOfName(network, name) : []),
-      mayAsk: () => true,
-      learned: async () => {},
+      mayAsk: (client, name) => {
+        const key = this.#interfaceOf(client);
+        return key !== undefined && this.#egress.mayAsk(key, name);
+      },
+      learned: (client, name, found) => this.#learn(client, name, found),
     });
+  }
+
+  async #learn(client: string, name: string, found: readonly Found[]): Promise<void> {
+    const key = this.#interfaceOf(client);
+    const news = key === undefined ? [] : this.#egress.learn(key, name, found, Date.now());
+    if (news.length === 0) return;
+    const { host, log } = this.#parts;
+    const opened = this.#inTurn(() => host.changeRules(formatLearned(this.#table, news)));
+    await opened.catch((error: unknown) =>
+      log.warn('what a name stands for could not be opened', { name, why: messageOf(error) }),
+    );
+  }
+
+  /** Of the job that has an address. */
+  #interfaceOf(client: string): string | undefined {
+    const asker = comparable(client);
+    for (const { attachment } of this.#held.values()) {
+      if (this.addressesOf(attachment.jobId).some((own) => comparable(own) === asker)) {
+        return attachment.interface;
+      }
+    }
+    return undefined;
   }
 
   /** The addresses of the jobs of a network that are called so; case does not count. */
@@ -610,6 +726,11 @@ function rangeOf(text: string): Cidr | undefined {
   const address = match.slice(1, 5).reduce((sum, part) => sum * 256 + Number(part), 0);
   const prefix = Number(match[5]);
   return { first: address - (address % sizeOf({ first: 0, prefix })), prefix };
+}
+
+/** An address in the one spelling that it is compared by. */
+function comparable(address: string): string {
+  return new SocketAddress({ address, family: address.includes(':') ? 'ipv6' : 'ipv4' }).address;
 }
 
 function compare(a: string, b: string): number {

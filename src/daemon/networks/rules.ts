@@ -5,6 +5,8 @@
 // packet by packet, also of connections that stand, so that a rule which is taken away ends them.
 
 import { formatAddress, formatCidr, network6 } from '../../shared/cidr.ts';
+import type { EgressRule } from '../../shared/egress.ts';
+import { type Policy, setOf, type Watched } from './egress.ts';
 import type { Network } from './network.ts';
 
 /** Never reached, whatever a network allows: not for hosts, or there to say what only the host may know. */
@@ -37,6 +39,9 @@ export interface Facts {
   readonly networks: readonly Network[];
   /** Where names are answered, at the gateway of each network, by the network's name. */
   readonly namePorts: ReadonlyMap<string, number>;
+  /** Jobs that rules of their own or of their network hold for. */
+  readonly watched: readonly Watched[];
+  readonly nowMs: number;
   /** The kernel forwards packets only because we asked it to: then only ours are. */
   readonly forwardsForUs: boolean;
 }
@@ -91,11 +96,12 @@ export function formatRules(facts: Facts): string {
         .filter(({ peers }) => peers)
         .map((network) => {
           const own = `"${interfacesOf(interfaces, network)}*"`;
-          return `iifname ${own} oifname ${own} accept`;
+          return `iifname ${own} oifname ${own} jump watched_then_accept`;
         }),
       `oifname ${ours} goto refuse`,
-      'accept',
+      'goto watched_then_accept',
     ],
+    watched_then_accept: [...watchedIn(facts), 'accept'],
     to_job: [
       `iifname ${ours} return`,
       'ct state established,related accept',
@@ -115,12 +121,13 @@ export function formatRules(facts: Facts): string {
       ]),
     ],
   };
-  const text = Object.entries(chains)
+  const sets = policiesIn(facts).flatMap((policy) => setsOf(policy, facts.nowMs));
+  const text = Object.entries({ ...chains, ...egressChains(facts) })
     .map(
       ([name, lines]) => `  chain ${name} {\n${lines.map((line) => `    ${line}\n`).join('')}  }\n`,
     )
     .join('');
-  return `${replacing(table)}table inet ${table} {\n${text}}\n`;
+  return `${replacing(table)}table inet ${table} {\n${sets.join('')}${text}}\n`;
 }
 
 /** What puts nothing in the place of a table, whether or not there is one. */
@@ -135,6 +142,99 @@ export function gatewaysOf(
 ): readonly (readonly [family: 'ip' | 'ip6', address: string])[] {
   const v4 = ['ip', formatAddress(cidr.first + 1)] as const;
   return prefix6 === '' ? [v4] : [v4, ['ip6', `${network6(prefix6, number)}::1`]];
+}
+
+/** Sends each watched job to its rules. */
+function watchedIn({ watched }: Facts): string[] {
+  if (watched.length === 0) return [];
+  // What answers somebody who was let in is nothing that the job began.
+  const jumps = watched.map(({ key }) => `"${key}" : jump egress_${key}`);
+  return ['ct direction reply accept', `iifname vmap { ${jumps.join(', ')} }`];
+}
+
+function policiesIn({ watched }: Facts): Policy[] {
+  const policies = watched.flatMap((job) => job.policies);
+  return [...new Map(policies.map((policy) => [policy.id, policy])).values()];
+}
+
+/** The chain of each watched job, and of each policy what it allows. */
+function egressChains(facts: Facts): Record<string, string[]> {
+  const jobs = facts.watched.map(({ key, mark, policies }) => [
+    `egress_${key}`,
+    [
+      // Allowed before, by these very rules: also when a name is not known any more.
+      `ct mark ${mark} accept`,
+      ...policies.flatMap(({ deny }) =>
+        deny.flatMap((rule) => matchesOf(rule, []).map((match) => `${match} goto refuse`)),
+      ),
+      ...policies.filter(({ closed }) => closed).map(({ id }) => `jump allowed_${id}`),
+      `ct mark set ${mark} accept`,
+    ],
+  ]);
+  const allowed = policiesIn(facts)
+    .filter(({ closed }) => closed)
+    .map((policy) => [
+      `allowed_${policy.id}`,
+      [
+        ...policy.allow.flatMap(({ rule }, at) =>
+          matchesOf(rule, [setOf(policy, at, false), setOf(policy, at, true)]).map(
+            (match) => `${match} return`,
+          ),
+        ),
+        'goto refuse',
+      ],
+    ]);
+  return Object.fromEntries([...jobs, ...allowed]) as Record<string, string[]>;
+}
+
+/** What packets a rule speaks of: none or more expressions. A name without sets is the resolver's business. */
+function matchesOf(rule: EgressRule, sets: readonly string[]): string[] {
+  const { protocol, range, domain, ports } = rule;
+  const what = [
+    ...(protocol === 'icmp' ? ['meta l4proto { icmp, ipv6-icmp }'] : []),
+    ...(protocol === 'tcp' || protocol === 'udp' ? [`meta l4proto ${protocol}`] : []),
+    ...(ports === undefined ? [] : [portsMatch(protocol, ports)]),
+  ].join(' ');
+  if (domain !== undefined) {
+    return sets.map((set) => `${set.endsWith('4') ? 'ip' : 'ip6'} daddr @${set} ${what}`);
+  }
+  if (range === undefined) return [what];
+  return [`${range.includes(':') ? 'ip6' : 'ip'} daddr ${range} ${what}`];
+}
+
+function portsMatch(
+  protocol: EgressRule['protocol'],
+  [first, last]: readonly [number, number],
+): string {
+  const both = protocol === '' ? 'meta l4proto { tcp, udp } ' : '';
+  return `${both}th dport ${first === last ? first : `${first}-${last}`}`;
+}
+
+function setsOf(policy: Policy, nowMs: number): string[] {
+  return policy.allow.flatMap(({ rule, addresses }, at) => {
+    if (rule.domain === undefined) return [];
+    return [false, true].map((is6) => {
+      const elements = [...addresses]
+        .filter(([address, untilMs]) => address.includes(':') === is6 && untilMs > nowMs)
+        .map(([address, untilMs]) => `${address} timeout ${Math.ceil((untilMs - nowMs) / 1000)}s`);
+      const known = elements.length === 0 ? '' : ` elements = { ${elements.join(', ')} };`;
+      return `  set ${setOf(policy, at, is6)} { type ${is6 ? 'ipv6_addr' : 'ipv4_addr'}; flags timeout;${known} }\n`;
+    });
+  });
+}
+
+/** Puts addresses into sets, each for so long from now, also where it is there already. */
+export function formatLearned(
+  table: string,
+  news: readonly (readonly [set: string, address: string, ttlSeconds: number])[],
+): string {
+  return news
+    .map(([set, address, seconds]) => {
+      const element = (verb: string, more = '') =>
+        `${verb} element inet ${table} ${set} { ${address}${more} }\n`;
+      return element('add') + element('delete') + element('add', ` timeout ${seconds}s`);
+    })
+    .join('');
 }
 
 /** Port 53 of a gateway may be somebody else's on this host: ours is another. */

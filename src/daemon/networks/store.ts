@@ -1,6 +1,7 @@
 // The rows of networks, and of the addresses that jobs have.
 
 import { formatCidr, parseCidr } from '../../shared/cidr.ts';
+import { type Egress, OPEN } from '../../shared/egress.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { Actor } from '../audit/record.ts';
 import type { Db } from '../store/db.ts';
@@ -20,10 +21,10 @@ export class NetworkStore {
     this.#db = db;
     this.#audit = audit;
     this.#all = db.prepare('SELECT * FROM networks ORDER BY name');
-    this.#insert = db.prepare('INSERT INTO networks VALUES (?, ?, ?, ?, ?, ?, ?)');
+    this.#insert = db.prepare('INSERT INTO networks VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
     this.#delete = db.prepare('DELETE FROM networks WHERE name = ?');
     this.#attachments = db.prepare('SELECT * FROM network_attachments');
-    this.#attach = db.prepare('INSERT OR REPLACE INTO network_attachments VALUES (?, ?, ?, ?)');
+    this.#attach = db.prepare('INSERT OR REPLACE INTO network_attachments VALUES (?, ?, ?, ?, ?)');
     this.#detach = db.prepare('DELETE FROM network_attachments WHERE job_id = ?');
   }
 
@@ -38,6 +39,7 @@ export class NetworkStore {
         peers: row['peers'] === 1,
         isBuiltin: row['builtin'] === 1,
         bytesPerSecond: Number(row['bytes_per_second']),
+        egress: egressOf(row['egress']),
         createdAtMs: Number(row['created_at_ms']),
       };
     });
@@ -45,14 +47,14 @@ export class NetworkStore {
 
   /** Resolves when it would survive a power cut. */
   async add(network: Network, who?: Actor): Promise<void> {
-    const { name, number, cidr, peers, isBuiltin, bytesPerSecond, createdAtMs } = network;
+    const { name, number, cidr, peers, isBuiltin, bytesPerSecond, egress, createdAtMs } = network;
     const detail = `${name} ${formatCidr(cidr)}`;
     await this.#db.write(() => {
       const atMs = createdAtMs;
       this.#audit.append({ atMs, action: 'network.created', who, result: 'ok', detail });
       this.#insert.run(
         ...[name, number, formatCidr(cidr), Number(peers), Number(isBuiltin)],
-        ...[bytesPerSecond, createdAtMs],
+        ...[bytesPerSecond, createdAtMs, jsonOf(egress)],
       );
     });
     await this.#db.durable();
@@ -72,15 +74,38 @@ export class NetworkStore {
       network: String(row['network']),
       address: Number(row['address']),
       interface: String(row['interface']),
+      egress: egressOf(row['egress']),
     }));
   }
 
   /** A daemon that does not find it all the same takes no address twice: the kernel has its route. */
-  attach({ jobId, network, address, interface: end }: Attachment): void {
-    this.#db.writeSoon(() => this.#attach.run(jobId, network, address, end));
+  attach(attachment: Attachment): void {
+    this.#db.writeSoon(() => this.#put(attachment));
+  }
+
+  /** Records other rules of a job. Resolves when they would survive a power cut. */
+  async change(attachment: Attachment, detail: string, atMs: number, who: Actor): Promise<void> {
+    const { jobId } = attachment;
+    await this.#db.write(() => {
+      this.#audit.append({ atMs, action: 'job.network', jobId, who, result: 'ok', detail });
+      this.#put(attachment);
+    });
+    await this.#db.durable();
   }
 
   detach(jobId: string): void {
     this.#db.writeSoon(() => this.#detach.run(jobId));
   }
+
+  #put({ jobId, network, address, interface: end, egress }: Attachment): void {
+    this.#attach.run(jobId, network, address, end, jsonOf(egress));
+  }
+}
+
+function egressOf(json: unknown): Egress {
+  return typeof json === 'string' ? (JSON.parse(json) as Egress) : OPEN;
+}
+
+function jsonOf(egress: Egress): string | null {
+  return egress === OPEN ? null : JSON.stringify(egress);
 }

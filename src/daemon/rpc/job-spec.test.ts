@@ -73,6 +73,7 @@ test('S4-24, S4-62: a command alone takes every default', () => {
     priority: 0,
     network: 'isolated',
     bandwidthBytesPerSecond: 0,
+    egress: { closed: false, allow: [], deny: [] },
     volumes: [],
     runtime: '',
     workDir: '/work',

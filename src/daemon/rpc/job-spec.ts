@@ -17,6 +17,7 @@ import {
 import { type JobSpec, type Limits, type Opening, openings, type Upload } from '../jobs/job.ts';
 import { PRIORITY_LIMIT } from '../jobs/queue.ts';
 import { MAX_BANDWIDTH, MIN_BANDWIDTH, NO_NETWORK } from '../networks/network.ts';
+import { readEgress } from './egress.ts';
 
 /** What a request may carry; a message that came over the wire is more than that. */
 export type JobRequest = Omit<RunJobRequest, '$typeName' | '$unknown'>;
@@ -113,6 +114,7 @@ export function toJobSpec(
     priority: readPriority(request.priority, report),
     network: readNetwork(request.network || policy.defaultNetwork, policy.networks, report),
     bandwidthBytesPerSecond: readBandwidth(request, policy, report),
+    egress: readEgress(request.egress, report),
     runtime: readRuntime(request.runtime, report),
     volumes: readVolumes(request, report),
     workDir: readWorkDir(request.workDir, report),

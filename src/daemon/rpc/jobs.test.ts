@@ -45,6 +45,7 @@ const job: Job = {
     priority: 0,
     network: 'isolated',
     bandwidthBytesPerSecond: 0,
+    egress: { closed: false, allow: [], deny: [] },
     volumes: [],
     runtime: '',
     workDir: '/work',

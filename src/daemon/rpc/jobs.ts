@@ -11,6 +11,7 @@ import {
   type SendJobInputRequest,
   type UploadFilesRequest,
 } from '../../gen/joblet/jobs_pb.ts';
+import { type Egress, OPEN } from '../../shared/egress.ts';
 import { invalid, JobletError, type Problem } from '../../shared/errors.ts';
 import { type JobStatus, jobStatuses } from '../../shared/job-state.ts';
 import type { StreamName } from '../../shared/log-record.ts';
@@ -28,6 +29,7 @@ import type { LogQuery, Logs } from '../jobs/logs.ts';
 import type { Held, Postures } from '../jobs/postures.ts';
 import type { UploadPart, Uploads } from '../jobs/uploads.ts';
 import type { Networks } from '../networks/networks.ts';
+import { changed, readRules, toEgress } from './egress.ts';
 import type { Call, Handlers } from './handlers.ts';
 import { encodeJobs, takePage } from './job-pages.ts';
 import { inRuntime, type JobRuntimeParts } from './job-runtime.ts';
@@ -66,7 +68,7 @@ export interface JobParts {
   readonly volumes: JobRuntimeParts['volumes'];
   /** The jobs of its workflow that a job waited for, by their names. */
   readonly dependenciesOf: (job: Job) => readonly string[];
-  readonly networks: Pick<Networks, 'addressesOf'>;
+  readonly networks: Pick<Networks, 'addressesOf' | 'findEgress' | 'changeEgress'>;
   readonly host: Host;
   readonly policy: JobPolicy;
   readonly nodeId: string;
@@ -92,6 +94,7 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
       ...answer,
       dependencies: [...parts.dependenciesOf(job)],
       addresses: [...networks.addressesOf(job.id)],
+      egress: toEgress(networks.findEgress(job.id) ?? job.spec.egress ?? OPEN),
     };
   };
   return {
@@ -140,6 +143,22 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
     },
 
     extendJob: async (request, call) => status(await extendJob(parts, request, call)),
+
+    changeJobEgress: async (request, { identity }) => {
+      const problems: Problem[] = [];
+      const report = (field: string, message: string) => problems.push({ field, message });
+      readRules('allow', request.allow, report);
+      readRules('deny', request.deny, report);
+      if (problems.length > 0) throw invalid(problems);
+      const { id } = jobs.get(request.uuid);
+      const change = (now: Egress) => {
+        const egress = changed(now, request);
+        for (const field of ['allow', 'deny'] as const) readRules(field, egress[field], report);
+        if (problems.length > 0) throw invalid(problems);
+        return egress;
+      };
+      return toEgress(await networks.changeEgress(id, change, identity));
+    },
 
     deleteJob: async ({ uuid }, { identity }) => {
       const { id } = await jobs.delete(uuid, identity);

@@ -2,10 +2,11 @@
 
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { NetworkSchema, NetworkService } from '../../gen/joblet/networks_pb.ts';
-import { invalid } from '../../shared/errors.ts';
+import { invalid, type Problem } from '../../shared/errors.ts';
 import { formatBytes } from '../../shared/units.ts';
 import { MAX_BANDWIDTH, MIN_BANDWIDTH } from '../networks/network.ts';
 import type { Networks, NetworkView } from '../networks/networks.ts';
+import { readEgress, toEgress } from './egress.ts';
 import type { Handlers } from './handlers.ts';
 import { rfc3339 } from './rfc3339.ts';
 
@@ -20,16 +21,20 @@ export function networkHandlers({
   nameOf,
 }: NetworkParts): Handlers<typeof NetworkService> {
   return {
-    createNetwork: async ({ name, cidr, bandwidthBytesPerSecond }, { identity }) => {
+    createNetwork: async ({ name, cidr, bandwidthBytesPerSecond, ...rest }, { identity }) => {
+      const problems: Problem[] = [];
+      const report = (field: string, message: string) => problems.push({ field, message });
+      const egress = readEgress(rest.egress, report);
       const bytesPerSecond = Number(bandwidthBytesPerSecond);
       if (
         bytesPerSecond !== 0 &&
         !(bytesPerSecond >= MIN_BANDWIDTH && bytesPerSecond <= MAX_BANDWIDTH)
       ) {
         const message = `is from ${formatBytes(MIN_BANDWIDTH)} to ${formatBytes(MAX_BANDWIDTH)} a second; 0 is no limit`;
-        throw invalid([{ field: 'bandwidth_bytes_per_second', message }]);
+        report('bandwidth_bytes_per_second', message);
       }
-      const made = await networks.create({ name, cidr, bytesPerSecond }, identity);
+      if (problems.length > 0) throw invalid(problems);
+      const made = await networks.create({ name, cidr, bytesPerSecond, egress }, identity);
       return { name: made.name, cidr: made.cidr, bridge: made.bridge, cidr6: made.cidr6 };
     },
 
@@ -57,6 +62,7 @@ function toNetwork(view: NetworkView) {
     ...{ name, cidr, cidr6, bridge, gateway, peers, jobCount },
     builtin: view.isBuiltin,
     bandwidthBytesPerSecond: BigInt(view.bytesPerSecond),
+    egress: toEgress(view.egress),
     createdTime: view.isBuiltin ? '' : rfc3339(view.createdAtMs),
   } satisfies MessageInitShape<typeof NetworkSchema>;
 }

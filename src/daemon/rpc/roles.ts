@@ -51,6 +51,7 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
     StopJob: ['developer', 'stop_job'],
     CancelJob: ['developer', 'stop_job'],
     ExtendJob: ['developer', 'extend_job'],
+    ChangeJobEgress: ['developer', 'run_job'],
     DeleteJob: ['developer', 'delete_job'],
     DeleteAllJobs: ['developer', 'delete_job'],
     GetJobStatus: ['viewer', 'get_job'],

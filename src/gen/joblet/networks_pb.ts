@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file joblet/networks.proto.
  */
 export const file_joblet_networks: GenFile = /*@__PURE__*/
-  fileDesc("ChVqb2JsZXQvbmV0d29ya3MucHJvdG8SBmpvYmxldCJXChRDcmVhdGVOZXR3b3JrUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBGNpZHIYAiABKAkSIwoaYmFuZHdpZHRoX2J5dGVzX3Blcl9zZWNvbmQYyAEgASgDIiEKEUdldE5ldHdvcmtSZXF1ZXN0EgwKBG5hbWUYASABKAkiUwoVQ3JlYXRlTmV0d29ya1Jlc3BvbnNlEgwKBG5hbWUYASABKAkSDAoEY2lkchgCIAEoCRIOCgZicmlkZ2UYAyABKAkSDgoFY2lkcjYYyAEgASgJIiQKFFJlbW92ZU5ldHdvcmtSZXF1ZXN0EgwKBG5hbWUYASABKAkiOQoVUmVtb3ZlTmV0d29ya1Jlc3BvbnNlEg8KB3N1Y2Nlc3MYASABKAgSDwoHbWVzc2FnZRgCIAEoCSLrAQoHTmV0d29yaxIMCgRuYW1lGAEgASgJEgwKBGNpZHIYAiABKAkSDgoGYnJpZGdlGAMgASgJEhEKCWpvYl9jb3VudBgEIAEoBRIQCgdidWlsdGluGMgBIAEoCBIOCgVwZWVycxjJASABKAgSIwoaYmFuZHdpZHRoX2J5dGVzX3Blcl9zZWNvbmQYygEgASgDEg4KBWNpZHI2GMsBIAEoCRIQCgdnYXRld2F5GMwBIAEoCRIVCgxjcmVhdGVkX3RpbWUYzQEgASgJEiEKBGpvYnMYzgEgAygLMhIuam9ibGV0Lk5ldHdvcmtKb2IiOwoKTmV0d29ya0pvYhIMCgR1dWlkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJIi0KCE5ldHdvcmtzEiEKCG5ldHdvcmtzGAEgAygLMg8uam9ibGV0Lk5ldHdvcmsyngIKDk5ldHdvcmtTZXJ2aWNlEkwKDUNyZWF0ZU5ldHdvcmsSHC5qb2JsZXQuQ3JlYXRlTmV0d29ya1JlcXVlc3QaHS5qb2JsZXQuQ3JlYXRlTmV0d29ya1Jlc3BvbnNlEjYKDExpc3ROZXR3b3JrcxIULmpvYmxldC5FbXB0eVJlcXVlc3QaEC5qb2JsZXQuTmV0d29ya3MSOAoKR2V0TmV0d29yaxIZLmpvYmxldC5HZXROZXR3b3JrUmVxdWVzdBoPLmpvYmxldC5OZXR3b3JrEkwKDVJlbW92ZU5ldHdvcmsSHC5qb2JsZXQuUmVtb3ZlTmV0d29ya1JlcXVlc3QaHS5qb2JsZXQuUmVtb3ZlTmV0d29ya1Jlc3BvbnNlYgZwcm90bzM", [file_joblet_common]);
+  fileDesc("ChVqb2JsZXQvbmV0d29ya3MucHJvdG8SBmpvYmxldCJ+ChRDcmVhdGVOZXR3b3JrUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBGNpZHIYAiABKAkSIwoaYmFuZHdpZHRoX2J5dGVzX3Blcl9zZWNvbmQYyAEgASgDEiUKBmVncmVzcxjJASABKAsyFC5qb2JsZXQuRWdyZXNzUG9saWN5IjsKDEVncmVzc1BvbGljeRIOCgZjbG9zZWQYASABKAgSDQoFYWxsb3cYAiADKAkSDAoEZGVueRgDIAMoCSIhChFHZXROZXR3b3JrUmVxdWVzdBIMCgRuYW1lGAEgASgJIlMKFUNyZWF0ZU5ldHdvcmtSZXNwb25zZRIMCgRuYW1lGAEgASgJEgwKBGNpZHIYAiABKAkSDgoGYnJpZGdlGAMgASgJEg4KBWNpZHI2GMgBIAEoCSIkChRSZW1vdmVOZXR3b3JrUmVxdWVzdBIMCgRuYW1lGAEgASgJIjkKFVJlbW92ZU5ldHdvcmtSZXNwb25zZRIPCgdzdWNjZXNzGAEgASgIEg8KB21lc3NhZ2UYAiABKAkikgIKB05ldHdvcmsSDAoEbmFtZRgBIAEoCRIMCgRjaWRyGAIgASgJEg4KBmJyaWRnZRgDIAEoCRIRCglqb2JfY291bnQYBCABKAUSEAoHYnVpbHRpbhjIASABKAgSDgoFcGVlcnMYyQEgASgIEiMKGmJhbmR3aWR0aF9ieXRlc19wZXJfc2Vjb25kGMoBIAEoAxIOCgVjaWRyNhjLASABKAkSEAoHZ2F0ZXdheRjMASABKAkSFQoMY3JlYXRlZF90aW1lGM0BIAEoCRIhCgRqb2JzGM4BIAMoCzISLmpvYmxldC5OZXR3b3JrSm9iEiUKBmVncmVzcxjPASABKAsyFC5qb2JsZXQuRWdyZXNzUG9saWN5IjsKCk5ldHdvcmtKb2ISDAoEdXVpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCWFkZHJlc3NlcxgDIAMoCSItCghOZXR3b3JrcxIhCghuZXR3b3JrcxgBIAMoCzIPLmpvYmxldC5OZXR3b3JrMp4CCg5OZXR3b3JrU2VydmljZRJMCg1DcmVhdGVOZXR3b3JrEhwuam9ibGV0LkNyZWF0ZU5ldHdvcmtSZXF1ZXN0Gh0uam9ibGV0LkNyZWF0ZU5ldHdvcmtSZXNwb25zZRI2CgxMaXN0TmV0d29ya3MSFC5qb2JsZXQuRW1wdHlSZXF1ZXN0GhAuam9ibGV0Lk5ldHdvcmtzEjgKCkdldE5ldHdvcmsSGS5qb2JsZXQuR2V0TmV0d29ya1JlcXVlc3QaDy5qb2JsZXQuTmV0d29yaxJMCg1SZW1vdmVOZXR3b3JrEhwuam9ibGV0LlJlbW92ZU5ldHdvcmtSZXF1ZXN0Gh0uam9ibGV0LlJlbW92ZU5ldHdvcmtSZXNwb25zZWIGcHJvdG8z", [file_joblet_common]);
 
 /**
  * A network to make.
@@ -42,6 +42,13 @@ export type CreateNetworkRequest = Message<"joblet.CreateNetworkRequest"> & {
    * @generated from field: int64 bandwidth_bytes_per_second = 200;
    */
   bandwidthBytesPerSecond: bigint;
+
+  /**
+   * What its jobs may send. Unset is everything.
+   *
+   * @generated from field: joblet.EgressPolicy egress = 201;
+   */
+  egress?: EgressPolicy | undefined;
 };
 
 /**
@@ -50,6 +57,42 @@ export type CreateNetworkRequest = Message<"joblet.CreateNetworkRequest"> & {
  */
 export const CreateNetworkRequestSchema: GenMessage<CreateNetworkRequest> = /*@__PURE__*/
   messageDesc(file_joblet_networks, 0);
+
+/**
+ * What may be sent. A rule is `[PROTOCOL:]WHERE[:PORTS]`: a protocol (tcp, udp, icmp); an address, a range,
+ * a name, `*.` and a name, or `*`; a port or a range of them.
+ *
+ * @generated from message joblet.EgressPolicy
+ */
+export type EgressPolicy = Message<"joblet.EgressPolicy"> & {
+  /**
+   * Only what `allow` says may be sent; with an empty list that is nothing.
+   *
+   * @generated from field: bool closed = 1;
+   */
+  closed: boolean;
+
+  /**
+   * What may be sent, where it is closed.
+   *
+   * @generated from field: repeated string allow = 2;
+   */
+  allow: string[];
+
+  /**
+   * What may not be sent; it goes before what is allowed.
+   *
+   * @generated from field: repeated string deny = 3;
+   */
+  deny: string[];
+};
+
+/**
+ * Describes the message joblet.EgressPolicy.
+ * Use `create(EgressPolicySchema)` to create a new message.
+ */
+export const EgressPolicySchema: GenMessage<EgressPolicy> = /*@__PURE__*/
+  messageDesc(file_joblet_networks, 1);
 
 /**
  * Which network to show.
@@ -70,7 +113,7 @@ export type GetNetworkRequest = Message<"joblet.GetNetworkRequest"> & {
  * Use `create(GetNetworkRequestSchema)` to create a new message.
  */
 export const GetNetworkRequestSchema: GenMessage<GetNetworkRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_networks, 1);
+  messageDesc(file_joblet_networks, 2);
 
 /**
  * A network that was made.
@@ -112,7 +155,7 @@ export type CreateNetworkResponse = Message<"joblet.CreateNetworkResponse"> & {
  * Use `create(CreateNetworkResponseSchema)` to create a new message.
  */
 export const CreateNetworkResponseSchema: GenMessage<CreateNetworkResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_networks, 2);
+  messageDesc(file_joblet_networks, 3);
 
 /**
  * Which network to remove.
@@ -133,7 +176,7 @@ export type RemoveNetworkRequest = Message<"joblet.RemoveNetworkRequest"> & {
  * Use `create(RemoveNetworkRequestSchema)` to create a new message.
  */
 export const RemoveNetworkRequestSchema: GenMessage<RemoveNetworkRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_networks, 3);
+  messageDesc(file_joblet_networks, 4);
 
 /**
  * A network that was removed.
@@ -161,7 +204,7 @@ export type RemoveNetworkResponse = Message<"joblet.RemoveNetworkResponse"> & {
  * Use `create(RemoveNetworkResponseSchema)` to create a new message.
  */
 export const RemoveNetworkResponseSchema: GenMessage<RemoveNetworkResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_networks, 4);
+  messageDesc(file_joblet_networks, 5);
 
 /**
  * A network.
@@ -245,6 +288,13 @@ export type Network = Message<"joblet.Network"> & {
    * @generated from field: repeated joblet.NetworkJob jobs = 206;
    */
   jobs: NetworkJob[];
+
+  /**
+   * What its jobs may send.
+   *
+   * @generated from field: joblet.EgressPolicy egress = 207;
+   */
+  egress?: EgressPolicy | undefined;
 };
 
 /**
@@ -252,7 +302,7 @@ export type Network = Message<"joblet.Network"> & {
  * Use `create(NetworkSchema)` to create a new message.
  */
 export const NetworkSchema: GenMessage<Network> = /*@__PURE__*/
-  messageDesc(file_joblet_networks, 5);
+  messageDesc(file_joblet_networks, 6);
 
 /**
  * A job that is attached to a network.
@@ -287,7 +337,7 @@ export type NetworkJob = Message<"joblet.NetworkJob"> & {
  * Use `create(NetworkJobSchema)` to create a new message.
  */
 export const NetworkJobSchema: GenMessage<NetworkJob> = /*@__PURE__*/
-  messageDesc(file_joblet_networks, 6);
+  messageDesc(file_joblet_networks, 7);
 
 /**
  * A list of networks.
@@ -308,7 +358,7 @@ export type Networks = Message<"joblet.Networks"> & {
  * Use `create(NetworksSchema)` to create a new message.
  */
 export const NetworksSchema: GenMessage<Networks> = /*@__PURE__*/
-  messageDesc(file_joblet_networks, 7);
+  messageDesc(file_joblet_networks, 8);
 
 /**
  * Makes, lists and removes networks.
