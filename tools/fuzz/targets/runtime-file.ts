@@ -11,6 +11,7 @@ import {
   type ReadRuntimeFile,
 } from '../../../src/shared/runtime-file.ts';
 import {
+  compareVersions,
   matchRuntime,
   nearestRuntime,
   runtimeSpecProblem,
@@ -23,7 +24,10 @@ const FOLDER = '/runtimes';
 
 const installed = [
   { name: 'python-3.11-ml', version: '1.10.0', aliases: ['python:3.11-ml'], isCurrent: false },
+  { name: 'python-3.11-ml', version: '1.9.0', aliases: [], isCurrent: false },
   { name: 'openjdk-21', version: '21.0', aliases: [], isCurrent: true },
+  { name: 'go', version: '1.22.3', aliases: [], isCurrent: false },
+  { name: 'go', version: '1.22.10', aliases: [], isCurrent: false },
 ];
 
 export default target({
@@ -35,6 +39,8 @@ export default target({
     'mounts: [{source: ../x, target: /proc, selective: [..]}]\n',
     'python:3.11-ml@1.10.0',
     'java:21@latest',
+    'go:1.22',
+    '1.0.0-rc1\n1.0.0',
     'name@../x',
   ],
   words: [
@@ -90,6 +96,11 @@ export default target({
 
 function readName(text: string): void {
   wordsOfRuntime(text);
+  const [one = '', other = ''] = text.split('\n');
+  assert.equal(Math.sign(compareVersions(one, other)) + Math.sign(compareVersions(other, one)), 0);
+  assert.equal(compareVersions(one, other) === 0, one === other);
+  const found = matchRuntime(text, installed);
+  assert.ok(found === undefined || installed.includes(found));
   const guess = nearestRuntime(text, installed);
   assert.ok(guess === undefined || matchRuntime(guess, installed) !== undefined);
   if (runtimeSpecProblem(text) !== undefined) return;
