@@ -100,7 +100,7 @@ function readConfiguration(
 }
 
 async function examine(config: Config): Promise<Line[]> {
-  const { joblet, filesystem, state, logs, uploads } = config;
+  const { joblet, filesystem, state, logs, uploads, runtimes } = config;
   const idCount = joblet.idRanges * IDS_PER_RANGE;
   const base = path.join(CGROUP_ROOT, `joblet-doctor-${process.pid}`);
   const { layout, problem } = open(base);
@@ -110,7 +110,12 @@ async function examine(config: Config): Promise<Line[]> {
     mounts: filesystem.allowedMounts,
   };
   try {
-    const places = { state: state.path, logs: logs.directory, work: uploads.directory };
+    const places = {
+      state: state.path,
+      logs: logs.directory,
+      work: uploads.directory,
+      runtimes: runtimes.directory,
+    };
     const facts: Facts = {
       ...(await readHostFacts({ ...asked, places, cgroups: { layout, problem } })),
       wishes: {

@@ -271,11 +271,11 @@ const isolation: readonly Check[] = [
   },
   {
     group: 'Isolation',
-    name: 'id-mapped directories of joblet',
+    name: 'id-mapped runtimes',
     needed: { feature: 'runtimes' },
-    means: 'The file system of the state cannot map ids, so a job could not be given a part of it.',
-    remedy: 'Have the directories of joblet on ext4, xfs or btrfs.',
-    look: (facts) => tried(`idmap ${facts.places.state.directory}`)(facts),
+    means: 'The file system that runtimes lie on cannot map ids, so no job can run in one.',
+    remedy: 'Have runtime.base_path on ext4, xfs or btrfs.',
+    look: (facts) => tried(`idmap ${facts.places.runtimes.directory}`)(facts),
   },
   {
     group: 'Isolation',

@@ -87,7 +87,7 @@ export interface HostFacts {
   readonly nvidia: readonly string[];
 }
 
-export type PlaceName = 'state' | 'logs' | 'work';
+export type PlaceName = 'state' | 'logs' | 'work' | 'runtimes';
 
 export interface FactsWanted {
   /** Where the daemon's directories are or will be. */
@@ -141,10 +141,11 @@ export async function readHostFacts(wanted: FactsWanted): Promise<HostFacts> {
     state: readPlace(wanted.places.state, table),
     logs: readPlace(wanted.places.logs, table),
     work: readPlace(wanted.places.work, table),
+    runtimes: readPlace(wanted.places.runtimes, table),
   };
   const status = read('/proc/self/status');
   const cgroups = readCgroups(wanted.cgroups);
-  const mapped = new Set([...mounts, places.state.directory, SOME_TMPFS]);
+  const mapped = new Set([...mounts, places.runtimes.directory, SOME_TMPFS]);
   const { probes, problem } = await probe(wanted.firstId, cgroups, [...mapped]);
   return {
     isRoot: process.getuid?.() === 0,
