@@ -1,7 +1,7 @@
 // Builds that do not come to their end: taken back, killed, too big, refused. Nothing of them is left.
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
@@ -23,7 +23,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
+import { getJobStatus, queryJobs } from '../src/client/methods.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 
 const MAIN = path.join(import.meta.dirname, '../src/cli/main.ts');
@@ -50,11 +51,21 @@ after(async () => {
   await daemon.stop();
 });
 
+const running = new Set<ChildProcess>();
+
+// What a failed test left would keep the others from building.
+afterEach(async () => {
+  for (const child of running) child.kill('SIGKILL');
+  if (!skip) await emptied(path.join(runtimes(), '.builds'));
+});
+
 function start(...args: readonly string[]) {
   const child = spawn(process.execPath, [MAIN, 'runtime', 'build', ...args], {
     cwd: files,
     env: { PATH: process.env['PATH'] ?? '', HOME: files, RNX_CONFIG: daemon.nodesFile('admin') },
   });
+  running.add(child);
+  child.once('close', () => running.delete(child));
   const ended = Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]).then(
     ([out, err, [code]]) => ({ out, err, code: code as number | null }),
   );
@@ -101,6 +112,19 @@ function assertNothingLeft(name: string): void {
   assert.ok(!existsSync(path.join(runtimes(), name)));
   assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(daemon.directory));
 }
+
+test('a build is held as it says, and has the host’s network alone', { skip }, async () => {
+  const { child, ended } = await startWaiting('held');
+  const api = daemon.as('viewer');
+  const { jobs } = await api.unary(queryJobs, { name: 'build-held', limit: 1 });
+  const { posture } = await api.unary(getJobStatus, { uuid: jobs[0]?.uuid ?? '', posture: true });
+  assert.deepEqual(posture?.kernel?.deviations, []);
+  assert.ok(!posture?.namespaces.includes('network'));
+  assert.equal(posture?.namespaces.length, 6);
+  assert.ok(!posture?.capabilities.includes('CAP_SYS_ADMIN'));
+  child.kill('SIGINT');
+  await ended;
+});
 
 test('Ctrl-C ends a build, and nothing of it is left', { skip }, async () => {
   const { child, ended } = await startWaiting('interrupted');

@@ -84,7 +84,9 @@ type Look = (posture: Posture, process: JobProcess) => string | undefined;
 const FILTER_MODE = 2;
 
 /** Mounts that are not read-only and hold nothing of the job's: devpts, and proc with its sys covered. */
-const KERNEL_MOUNTS = ['/proc', '/dev/pts', '/build/root/proc', '/build/root/dev/pts'];
+const KERNEL_MOUNTS = ['/proc', '/dev/pts'];
+/** The same and the job's own /dev/shm once more, in the root of a tree that is being built. */
+const BUILD_MOUNTS = ['/proc', '/dev/pts', '/dev/shm'].map((target) => `/build/root${target}`);
 
 const looks: Readonly<Record<string, Look>> = {
   'user and group ids': ({ firstId, idCount }, { uidMap, gidMap }) => {
@@ -111,7 +113,7 @@ const looks: Readonly<Record<string, Look>> = {
       ? undefined
       : 'its root can be written',
   'writable places': ({ writable }, { mounts }) => {
-    const known = [...writable.map(({ path }) => path), ...KERNEL_MOUNTS];
+    const known = [...writable.map(({ path }) => path), ...KERNEL_MOUNTS, ...BUILD_MOUNTS];
     const others = mounts.filter((mount) => isWritable(mount) && !known.includes(mount.target));
     return some(targets(others), 'it can write elsewhere');
   },

@@ -11,7 +11,8 @@ import {
   runtimeSpecProblem,
   splitRuntimeName,
 } from '../../shared/runtime-names.ts';
-import type { BuildEvent, BuildOrder, Builds } from '../builder/builds.ts';
+import type { BuildEvent, BuildOrder } from '../builder/build.ts';
+import type { Builds } from '../builder/builds.ts';
 import type { Installs } from '../runtimes/installs.ts';
 import type { Call } from './handlers.ts';
 import {

@@ -114,7 +114,6 @@ export function createRpc(all: RpcParts): Rpc {
     memory,
     config,
     log,
-    builds,
   } = all;
   const names = async () => ({
     networks: networks.names(),
@@ -164,7 +163,7 @@ export function createRpc(all: RpcParts): Rpc {
   server.add(AuditService, auditHandlers(audit));
   server.add(RuntimeService, {
     ...runtimeHandlers({ ...parts, ...all }),
-    ...buildHandlers(builds),
+    ...buildHandlers(all),
     ...treeHandlers(all),
     ...installHandlers(all),
   });
