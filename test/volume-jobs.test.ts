@@ -4,11 +4,13 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { JobRequest } from '../src/client/messages.ts';
 import {
+  createNetwork,
   createVolume,
   getJobStatus,
   inspectVolume,
   listVolumes,
   queryJobs,
+  removeNetwork,
   removeVolume,
   resizeVolume,
   runJob,
@@ -231,6 +233,25 @@ test('what a job writes into a memory volume counts as its own memory while it r
   );
   assert.equal(reader.stdout, `${32 * MB}\n`);
   await remove('shared');
+});
+
+test('a limit of I/O holds in a volume too, and a network of its own is no hindrance', {
+  skip,
+}, async () => {
+  const admin = daemon.as('admin');
+  await create('slow', '32MB');
+  await admin.unary(createNetwork, { name: 'prod', cidr: '10.213.7.0/24' });
+  const write = shell('dd if=/dev/zero of=/volumes/slow/f bs=64k count=96 2>&1 | tail -1', {
+    volumes: ['slow'],
+    network: 'prod',
+    maxIoBps: 2 * MB,
+  });
+  const { job, stdout } = await run(write);
+  const ms = Date.parse(job.endTime) - Date.parse(job.startTime);
+  // 6 MB at 2 MB a second, the first burst apart.
+  assert.ok(ms > 1800, `it took ${ms} ms: ${stdout}`);
+  await remove('slow');
+  await admin.unary(removeNetwork, { name: 'prod' });
 });
 
 test('the volumes of a job are in its status and in its posture', { skip }, async () => {

@@ -9,6 +9,7 @@ import {
   listWorkImages,
   mountWorkImage,
   removeWorkImage,
+  unmountLeft,
 } from '../linux/work-image.ts';
 import type { Log } from '../log.ts';
 import { type Clock, Due } from './due.ts';
@@ -44,7 +45,10 @@ export class KeptWork {
     for (const id of await listWorkImages(this.#directory)) {
       const job = find(id);
       if (job === undefined) await this.remove(id);
-      else if (job.endedAtMs > 0) this.#note(job);
+      else if (job.endedAtMs > 0) {
+        await unmountLeft(this.#directory, id);
+        this.#note(job);
+      }
     }
     await this.#makeRoom();
   }

@@ -6,7 +6,7 @@
 //   <directory>/mount/files   what jobs see; it is there only while the volume is mounted, so that a job
 //                             never writes to the host's own disk instead
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, open, readFile, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
@@ -128,6 +128,8 @@ export async function remakeImage(directory: string, bytes: number): Promise<voi
 /** Removes what a change that was cut short has left beside a volume. */
 export async function sweepVolume(directory: string): Promise<void> {
   const anew = path.join(directory, ANEW);
+  // Looked at for each volume at the daemon's start, and hardly ever there.
+  if (!existsSync(anew)) return;
   await unmount(mountPoint(anew));
   await rm(anew, { recursive: true, force: true });
 }
@@ -148,7 +150,7 @@ export async function setSynchronous(directory: string, isSynchronous: boolean):
 
 /** Writes everything and unmounts; does no harm when nothing is mounted. */
 export async function unmountVolume(directory: string): Promise<void> {
-  await unmount(mountPoint(directory));
+  if ((await mountOf(directory)) !== undefined) await unmount(mountPoint(directory));
 }
 
 /** Removes a volume that no job uses, with all that is in it. */

@@ -2,6 +2,7 @@
 // are too big to lie in memory, and for what is to be kept when the job has ended; it costs about 15 ms,
 // which only such jobs pay.
 
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { JobletError, messageOf } from '../../shared/errors.ts';
@@ -71,6 +72,11 @@ export async function leaveWorkImage(directory: string, id: string): Promise<voi
   await rmdir(target).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });
+}
+
+/** Unmounts a kept image that a killed daemon was reading. */
+export async function unmountLeft(directory: string, id: string): Promise<void> {
+  if (existsSync(path.join(directory, id))) await leaveWorkImage(directory, id);
 }
 
 /** Mounts a work image that was kept; answers where. */

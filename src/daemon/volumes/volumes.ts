@@ -48,6 +48,9 @@ interface Entry {
   turn: Promise<unknown>;
 }
 
+/** Volumes that are mounted at once for a list of them. */
+const LOOKED_AT_ONCE = 8;
+
 export class Volumes {
   readonly #base: string;
   readonly #bounds: VolumeBounds;
@@ -112,19 +115,23 @@ export class Volumes {
 
   /** In the order of their names. */
   async list(): Promise<VolumeView[]> {
-    const names = [...this.#entries.keys()].toSorted();
+    const entries = [...this.#entries.values()].toSorted((a, b) =>
+      a.volume.name < b.volume.name ? -1 : 1,
+    );
     const views: VolumeView[] = [];
-    for (const name of names) {
-      const entry = this.#entries.get(name);
-      if (entry?.isWhole) views.push(await this.#inTurn(entry, () => this.#view(entry)));
+    for (let at = 0; at < entries.length; at += LOOKED_AT_ONCE) {
+      const some = entries.slice(at, at + LOOKED_AT_ONCE);
+      const seen = await Promise.all(some.map((entry) => this.#look(entry)));
+      views.push(...seen.filter((view) => view !== undefined));
     }
     return views;
   }
 
   /** @throws JobletError not-found */
   async inspect(name: string): Promise<VolumeView> {
-    const entry = this.#get(name);
-    return this.#inTurn(entry, () => this.#view(entry));
+    const view = await this.#look(this.#get(name));
+    if (view === undefined) throw notFound(name, undefined);
+    return view;
   }
 
   /**
@@ -371,6 +378,11 @@ export class Volumes {
     } catch (error) {
       throw unavailable(volume.name, 'cannot be resized', error);
     }
+  }
+
+  /** Undefined when it has gone by the time that it can be looked at. */
+  #look(entry: Entry): Promise<VolumeView | undefined> {
+    return this.#inTurn(entry, async () => (entry.isWhole ? this.#view(entry) : undefined));
   }
 
   async #view(entry: Entry): Promise<VolumeView> {
