@@ -6,8 +6,8 @@
 //   <directory>/mount/files   what jobs see; it is there only while the volume is mounted, so that a job
 //                             never writes to the host's own disk instead
 
-import { existsSync, readFileSync } from 'node:fs';
-import { chmod, mkdir, open, readFile, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { chmod, mkdir, open, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
 import {
@@ -21,7 +21,7 @@ import {
   TOLERANCE,
   wholeBlocks,
 } from './image.ts';
-import { namesOf, parseMounts, statusField } from './job-process.ts';
+import { type JobMount, namesOf, parseMounts, statusField } from './job-process.ts';
 import { lastWords, run, runWhileAlive, unmount } from './programs.ts';
 import { deviceName } from './work-image.ts';
 
@@ -72,7 +72,8 @@ export async function mountMemory(directory: string, bytes: number): Promise<Mou
 
 /** What is mounted of a volume, or undefined. */
 export async function findMounted(directory: string): Promise<MountedVolume | undefined> {
-  return (await mountOf(directory)) === undefined ? undefined : describe(directory);
+  if (mountOf(directory) === undefined) return undefined;
+  return find(directory) ?? describe(directory);
 }
 
 /** Gives a mounted memory file system another size. */
@@ -150,7 +151,7 @@ export async function setSynchronous(directory: string, isSynchronous: boolean):
 
 /** Writes everything and unmounts; does no harm when nothing is mounted. */
 export async function unmountVolume(directory: string): Promise<void> {
-  if ((await mountOf(directory)) !== undefined) await unmount(mountPoint(directory));
+  if (mountOf(directory) !== undefined) await unmount(mountPoint(directory));
 }
 
 /** Removes a volume that no job uses, with all that is in it. */
@@ -182,18 +183,26 @@ async function describe(directory: string): Promise<MountedVolume> {
   const made = await mkdir(filesOf(directory), { recursive: true });
   // Whatever the umask of this daemon is, and only once: its mode is the users' own.
   if (made !== undefined) await chmod(made, 0o755);
-  const [files, mount] = await Promise.all([stat(filesOf(directory)), mountOf(directory)]);
+  return find(directory) ?? { directory: filesOf(directory), device: undefined, isBroken: true };
+}
+
+/** In two system calls, since every start of a job that uses it asks. */
+function find(directory: string): MountedVolume | undefined {
+  const mount = mountOf(directory);
+  const files = statSync(filesOf(directory), { throwIfNoEntry: false });
+  if (mount === undefined || files === undefined) return undefined;
   return {
     directory: filesOf(directory),
-    device: mount?.type === 'tmpfs' ? undefined : deviceName(files.dev),
-    isBroken: mount?.fileSystemOptions.some((option) => READ_ONLY.includes(option)) ?? true,
+    device: mount.type === 'tmpfs' ? undefined : deviceName(files.dev),
+    isBroken: mount.fileSystemOptions.some((option) => READ_ONLY.includes(option)),
   };
 }
 
-async function mountOf(directory: string) {
+function mountOf(directory: string): JobMount | undefined {
   const target = mountPoint(directory).replaceAll(/[\\ \t\n]/g, escaped);
-  const mounts = parseMounts(await readFile('/proc/self/mountinfo', 'utf8'));
-  return mounts.findLast((mount) => mount.target === target);
+  return parseMounts(readFileSync('/proc/self/mountinfo', 'utf8')).findLast(
+    (mount) => mount.target === target,
+  );
 }
 
 /** As the kernel writes characters that would part the words of a line. */
