@@ -1,6 +1,6 @@
 // Parts of the product are killed at random moments, again and again, under ten jobs a second of
-// every kind. Whatever was acknowledged is there afterwards and ended as it had to, once, with every
-// byte of its output; and nothing is left on the host.
+// every kind. Whatever was asked for is acknowledged at last, is there afterwards and ended as it had
+// to, once, with every byte of its output; and nothing is left on the host.
 //
 // JOBLET_CRASH_ROUNDS says how often each part is killed, JOBLET_CRASH_SEED repeats the moments of an
 // earlier run.
@@ -166,13 +166,16 @@ for (const [number, [what, round]] of Object.entries(campaigns).entries()) {
     try {
       for (let each = 0; each < ROUNDS; each += 1) {
         keepers += await round(daemon, random);
+        load.askAgain();
         await load.checkRunning(hasKeeper);
       }
     } finally {
       await load.end();
     }
     const lost = await load.check(keepers);
-    t.diagnostic(`${load.acknowledgedCount} jobs acknowledged, ${lost} lost with their keepers`);
+    t.diagnostic(
+      `${load.acknowledgedCount} jobs acknowledged, ${lost} lost with ${keepers} keepers that were killed`,
+    );
     await daemon.as('admin').unary(deleteAllJobs, {});
     assert.deepEqual(leftOf(daemon), before);
   });

@@ -1,5 +1,5 @@
-// Jobs of every kind, ten a second, for tests that kill parts of the product meanwhile: it remembers
-// what was acknowledged, and checks afterwards that each job is what it has to be. Every job prints a
+// Jobs of every kind, ten a second, for tests that kill parts of the product meanwhile: it asks again
+// for what was not acknowledged, and checks afterwards that each job is what it has to be. Every job prints a
 // token that no other has, and the ids that it was given, so that one which ran twice, or beside
 // another with the same ids, gives itself away.
 
@@ -92,6 +92,13 @@ function upload(text: string) {
   return { path: 'value', mode: 0, content: Buffer.from(text) };
 }
 
+/** A job that is asked for until it is acknowledged: with one key, so that it is one job. */
+interface Wish {
+  readonly name: string;
+  readonly kind: KindName;
+  readonly request: JobRequest;
+}
+
 interface Acknowledged {
   readonly uuid: string;
   readonly name: string;
@@ -111,6 +118,8 @@ export class CrashLoad {
   readonly #daemon: Daemon;
   readonly #random: Random;
   readonly #acknowledged = new Map<string, Acknowledged>();
+  /** What the daemon, or the way to it, died under. */
+  readonly #unanswered = new Set<Wish>();
   readonly #calls = new Set<Promise<void>>();
   readonly #spans: Span[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -126,28 +135,50 @@ export class CrashLoad {
   }
 
   begin(): void {
-    this.#timer = setInterval(() => {
-      const call = this.#one().catch(() => {
-        // The daemon died under it: what was not acknowledged may or may not have been done.
-      });
-      this.#calls.add(call);
-      void call.then(() => this.#calls.delete(call));
-    }, EVERY_MS);
+    this.#timer = setInterval(() => this.#submit(this.#wish()), EVERY_MS);
   }
 
+  /** Asks again for what was not acknowledged. */
+  askAgain(): void {
+    for (const wish of this.#unanswered) {
+      this.#unanswered.delete(wish);
+      this.#submit(wish);
+    }
+  }
+
+  /** Resolves when everything that was ever asked for is acknowledged. */
   async end(): Promise<void> {
     clearInterval(this.#timer);
     await Promise.all(this.#calls);
+    this.askAgain();
+    await Promise.all(this.#calls);
+    assert.equal(this.#unanswered.size, 0, 'a daemon that nobody kills answers');
   }
 
-  async #one(): Promise<void> {
-    const api = this.#daemon.as('admin');
+  #wish(): Wish {
     const kind = this.#pick();
     this.#count += 1;
     const name = `${kind}-${this.#count}`;
-    const { script, more, next }: Kind = kinds[kind];
+    const { script, more }: Kind = kinds[kind];
     const whole = `read -r inside first count </proc/self/uid_map; echo ${name} $first; ${script}`;
-    const request = shell(whole, { name, ...more?.(name, this.#random) });
+    const given = { name, idempotencyKey: name, ...more?.(name, this.#random) };
+    return { name, kind, request: shell(whole, given) };
+  }
+
+  #submit(wish: Wish): void {
+    const call = this.#one(wish).catch(() => {
+      // What is due at a time that is over by then is no valid wish any more.
+      if (!this.#acknowledged.has(wish.name) && wish.kind !== 'scheduled') {
+        this.#unanswered.add(wish);
+      }
+    });
+    this.#calls.add(call);
+    void call.then(() => this.#calls.delete(call));
+  }
+
+  async #one({ name, kind, request }: Wish): Promise<void> {
+    const api = this.#daemon.as('admin');
+    const { next }: Kind = kinds[kind];
     const { jobUuid: uuid } = await api.unary(runJob, request);
     const job = { uuid, name, deleted: false };
     this.#acknowledged.set(name, job);
