@@ -48,7 +48,8 @@ export async function auditCommand(argv: string[]): Promise<number> {
   const anchor = readAnchor(directory);
   if (anchor !== undefined) known.push({ anchor, by: 'audit.anchor' });
   if (values.expect !== undefined) known.push({ anchor: toAnchor(values.expect), by: 'who asks' });
-  const db = new Db(directory);
+  // Whoever checks changes nothing, and an older or a newer log is checked as well.
+  const db = new Db(directory, {}, 'as it is');
   try {
     const verdict = await verify(new AuditTable(db), known, new AbortController().signal);
     process.stdout.write(describe(verdict, anchor !== undefined));

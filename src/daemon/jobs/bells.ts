@@ -13,6 +13,8 @@ interface Bell {
   /** The keeper has been asked for a bell and has not rung yet. */
   asked: boolean;
   readonly waiting: Set<() => void>;
+  /** Whoever reads, also while it does not wait; each signal is aborted when its reader leaves. */
+  readonly readers: Set<AbortSignal>;
 }
 
 export class Bells {
@@ -29,8 +31,10 @@ export class Bells {
    * the signal is aborted. The caller looks again, whichever it was.
    */
   async wait(id: string, position: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
     const bell = this.#bells.get(id) ?? this.#open(id);
-    if (bell.over || bell.position > position || signal.aborted) return;
+    this.#join(id, bell, signal);
+    if (bell.over || bell.position > position) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = () => resolve();
     bell.waiting.add(wake);
@@ -39,7 +43,6 @@ export class Bells {
     await promise;
     signal.removeEventListener('abort', wake);
     bell.waiting.delete(wake);
-    if (bell.waiting.size === 0 && signal.aborted) this.#close(id, bell);
   }
 
   /** The job has started: those who followed it before it had a keeper can be rung for now. */
@@ -60,11 +63,23 @@ export class Bells {
       over: false,
       asked: false,
       waiting: new Set(),
+      readers: new Set(),
     };
     this.#bells.set(id, bell);
     // Without a keeper there is nothing to hear yet, or any more: start or end will be called.
     bell.link.then((link) => link?.ended.then(() => this.#close(id, bell)));
     return bell;
+  }
+
+  /** Whoever leaves as the last takes the connection along, whether or not it waits just then. */
+  #join(id: string, bell: Bell, signal: AbortSignal): void {
+    if (bell.readers.has(signal)) return;
+    bell.readers.add(signal);
+    const leave = () => {
+      bell.readers.delete(signal);
+      if (bell.readers.size === 0) this.#close(id, bell);
+    };
+    signal.addEventListener('abort', leave, { once: true });
   }
 
   /** One question at a time, and none while nobody waits: a slow reader is not rung for. */

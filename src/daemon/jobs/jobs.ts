@@ -325,7 +325,9 @@ export class Jobs {
 
   /** The limits of a job as sentences, with what keeps them. */
   limitsInForce(job: Job): string[] {
-    return describeLimits(this.#parts.cgroups, job.spec.limits);
+    // It may have run on another host, or before this one was set up anew.
+    const layout = this.#parts.store.sandboxOf(job.id)?.cgroups ?? this.#parts.cgroups;
+    return describeLimits(layout, job.spec.limits);
   }
 
   /** Where a PENDING job stands; undefined when it does not wait for its turn. */

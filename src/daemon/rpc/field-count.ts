@@ -5,7 +5,7 @@
 import type { DescField, DescMessage } from '@bufbuild/protobuf';
 
 /** Fields of one request, those of its parts included: files by the ten thousand have fewer. */
-export const MAX_FIELDS = 500_000;
+export const MAX_FIELDS = 200_000;
 
 /** A tag and a value have two bytes at least. */
 const LEAST_FIELD_BYTES = 2;
