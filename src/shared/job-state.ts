@@ -83,6 +83,7 @@ const hostSteps: ReadonlySet<string> = new Set([
   'seccomp',
   'sys',
   'tmpfs',
+  'tree',
 ]);
 
 const lostBecause = {
