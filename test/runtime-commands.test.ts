@@ -107,6 +107,10 @@ Usage:
   rnx job run --runtime=python-3.11-ml <command>
 `,
     );
+    const yaml = 'schema_version: "1.0"\n';
+    writeFileSync(path.join(runtimes, 'python/python-3.11-ml/specification.yaml'), yaml);
+    const told = JSON.parse((await rnx('runtime', 'info', 'python-3.11-ml', '--json')).out);
+    assert.deepEqual([told.id, told.original_yaml], ['python-3.11-ml@3.11', yaml]);
     const unknown = await rnx('runtime', 'info', 'pyton-3.11-ml');
     assert.equal(unknown.code, 1);
     assert.match(

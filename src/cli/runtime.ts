@@ -212,6 +212,7 @@ function runtimeJson(runtime: RuntimeDetail): object {
     aliases: runtime.aliases,
     tests: runtime.tests,
     warnings: runtime.warnings,
+    original_yaml: runtime.originalYaml,
     ...(build && {
       build_info: {
         built_at: build.builtAt,

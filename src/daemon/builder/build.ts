@@ -17,6 +17,7 @@ import type { Uploads } from '../jobs/uploads.ts';
 import type { Log } from '../log.ts';
 import type { Catalogue } from '../runtimes/catalogue.ts';
 import { RUNTIME_FILE, TREE_FOLDER } from '../runtimes/layout.ts';
+import { SPECIFICATION_FILE } from '../runtimes/specification.ts';
 import type { Trees } from '../runtimes/trees.ts';
 import { BuildArea } from './build-area.ts';
 import { buildRoot } from './build-root.ts';
@@ -97,7 +98,6 @@ export interface BuildResult {
 }
 
 const LOCK_FILE = 'build.lock';
-const SPECIFICATION_FILE = 'specification.yaml';
 
 /** What was not installed. */
 export const nothing = { directory: '', bytes: 0, lock: '' };

@@ -16,6 +16,7 @@ import {
 import { type Catalogue, type Runtime, refOf } from '../runtimes/catalogue.ts';
 import type { Sizes } from '../runtimes/measure-trees.ts';
 import { type RemovalParts, removeRuntime } from '../runtimes/removal.ts';
+import { readSpecification } from '../runtimes/specification.ts';
 import type { Trees } from '../runtimes/trees.ts';
 import type { Handlers } from './handlers.ts';
 import { type RuntimeTestParts, testRuntime } from './runtime-tests.ts';
@@ -50,7 +51,8 @@ export function runtimeHandlers(parts: RuntimeParts): RuntimeHandlers {
       const runtime = catalogue.find(name);
       if (runtime === undefined) return { found: false, message: whyNot(name, catalogue) };
       const sizes = await trees.sizes(catalogue.list());
-      return { found: true, runtime: toInfo(runtime, sizes) };
+      const originalYaml = await readSpecification(runtime.directory);
+      return { found: true, runtime: { ...toInfo(runtime, sizes), originalYaml } };
     },
 
     testRuntime: ({ runtime }, call) => testRuntime(parts, runtime, call),
