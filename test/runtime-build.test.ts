@@ -146,6 +146,27 @@ test('a dry run says that it can be built, and builds nothing', { skip }, async 
   assertNothingLeft();
 });
 
+test('S0-31 a name is looked for in a checkout, or at the node', { skip }, async () => {
+  specification('checkout/sub/named', 'base: {none: true}');
+  const file = path.join(files, 'checkout/sub/named/runtime.yaml');
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replace('name: checkout/sub/named', 'name: named'),
+  );
+  const where = ['--repository=checkout', '--path=sub'];
+  const found = await rnx('runtime', 'build', '--dry-run', ...where, 'named');
+  assert.deepEqual([found.code, found.out], [0, '✓ named 1.0.0 can be built\n']);
+  const elsewhere = await rnx('runtime', 'build', '--repository=checkout', 'named');
+  assert.match(elsewhere.err, /--repository: there is no checkout\/named\/runtime\.yaml/);
+  const misspelt = await rnx('runtime', 'build', 'python-3.11-mk');
+  assert.match(
+    misspelt.err,
+    /specification not found: python-3\.11-mk \(did you mean python-3\.11-ml\?\)/,
+  );
+  const branch = await rnx('runtime', 'build', '--branch=main', 'named');
+  assert.match(branch.err, /--branch: rnx fetches no repositories/);
+});
+
 test('a specification that names what does not lie beside it is not sent', { skip }, async () => {
   specification('lone', 'base: {none: true}', 'files: [{target: /a, source: no/such}]');
   const { code, err } = await rnx('runtime', 'build', 'lone');

@@ -61,6 +61,7 @@ export async function settle(): Promise<void> {
     if (!meant.some((glob) => glob.test(target))) continue;
     await rm(path.join(places.tree, target), { recursive: true, force: true });
   }
+  await chmod(places.tree, 0o755);
   for (const [folder, mode] of folders) {
     const place = path.join(places.tree, folder);
     if (!existsSync(place)) await mkdir(place, { recursive: true });

@@ -2,7 +2,7 @@
 // It goes as a whole, whatever was left in it.
 
 import { constants } from 'node:fs';
-import { cp, mkdir, open, readdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, open, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import {
   archivesFolder,
@@ -15,7 +15,7 @@ import {
 } from '../../shared/build-task.ts';
 import { JobletError } from '../../shared/errors.ts';
 import { formatBytes } from '../../shared/units.ts';
-import { runWhileAlive } from '../linux/programs.ts';
+import { lastWords, runWhileAlive } from '../linux/programs.ts';
 import { makeWorkImage, removeWorkImage } from '../linux/work-image.ts';
 import { MAX_OUTCOME_BYTES, parseOutcome } from './outcome.ts';
 
@@ -61,7 +61,9 @@ export class BuildArea {
       await runWhileAlive('mount', '-o', 'remount,barrier=0,nodiscard,noatime', area.#root);
       const inTree = ['dev', 'proc', 'sys', archivesFolder].map((name) => path.join('tree', name));
       for (const name of [...folders, ...inTree, path.join('out', debsFolder)]) {
-        await mkdir(path.join(area.#root, name), { recursive: true, mode: 0o755 });
+        await mkdir(path.join(area.#root, name), { recursive: true });
+        // Whoever works in the tree has to come in, whatever this daemon's umask is.
+        await chmod(path.join(area.#root, name), 0o755);
       }
     } catch (error) {
       await area.remove();
@@ -142,7 +144,12 @@ export class BuildArea {
 
   /** Copies the tree to where it is to be installed from. */
   async copyTree(target: string): Promise<void> {
-    await runWhileAlive('cp', '-a', '--no-target-directory', this.folder('tree'), target);
+    try {
+      await runWhileAlive('cp', '-a', '--no-target-directory', this.folder('tree'), target);
+    } catch (error) {
+      const message = `the tree cannot be copied to where it is installed from: ${lastWords(error)}`;
+      throw new JobletError('exhausted', message, { cause: error });
+    }
   }
 
   async remove(): Promise<void> {

@@ -1,7 +1,7 @@
 // Packages of earlier builds, by their digests, so that the next build need not fetch them. What lies
 // there came out of a sandbox: a name is the digest that its bytes have, and the builder looks again.
 
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
@@ -42,7 +42,8 @@ export class DebCache {
   }
 
   async #copy(source: string, digest: string): Promise<void> {
-    const partial = path.join(this.directory, `${digest}.part`);
+    // Two builds may have fetched the same.
+    const partial = path.join(this.directory, `${randomUUID()}.part`);
     const from = await open(
       source,
       constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
