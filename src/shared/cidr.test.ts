@@ -68,4 +68,5 @@ test('an IPv6 address says which IPv4 address it stands beside', () => {
   assert.match(prefix, /^fd[0-9a-f]{2}:[0-9a-f]{4}:[0-9a-f]{4}$/);
   assert.equal(address6('fd00:1:2', 3, 0x0a0a0005), 'fd00:1:2:3::a0a:5');
   assert.equal(formatAddress(0x0a0a0005), '10.10.0.5');
+  assert.equal(address6('fd00:0a:0', 3, 5), 'fd00:a:0:3::5');
 });

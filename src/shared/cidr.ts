@@ -1,6 +1,7 @@
 // Ranges of private IPv4 addresses, and the IPv6 addresses that go with them. Pure.
 
 import { createHash } from 'node:crypto';
+import { SocketAddress } from 'node:net';
 
 /** A range of addresses, as numbers. */
 export interface Cidr {
@@ -89,8 +90,13 @@ export function network6(prefix: string, number: number): string {
   return `${prefix}:${number.toString(16)}`;
 }
 
+/** An IPv6 address in the spelling that everybody else writes it in (RFC 5952). */
+export function canonical6(address: string): string {
+  return new SocketAddress({ address, family: 'ipv6' }).address;
+}
+
 /** The IPv6 address beside an IPv4 address of a network. */
 export function address6(prefix: string, number: number, address: number): string {
   const [high, low] = [address >>> 16, address & 0xffff].map((part) => part.toString(16));
-  return `${network6(prefix, number)}::${high}:${low}`;
+  return canonical6(`${network6(prefix, number)}::${high}:${low}`);
 }

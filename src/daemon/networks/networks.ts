@@ -7,6 +7,7 @@ import {
   address6,
   type Cidr,
   candidates,
+  canonical6,
   findFree,
   formatAddress,
   formatCidr,
@@ -445,7 +446,7 @@ export class Networks {
     return {
       name,
       cidr: formatCidr(cidr),
-      cidr6: this.#prefix6 === '' ? '' : `${network6(this.#prefix6, number)}::/64`,
+      cidr6: this.#prefix6 === '' ? '' : `${canonical6(`${network6(this.#prefix6, number)}::`)}/64`,
       gateway: formatAddress(cidr.first + 1),
       bridge: this.#bridgeOf(network),
       isBuiltin: builtin,

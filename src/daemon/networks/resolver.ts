@@ -5,6 +5,7 @@ import { randomInt } from 'node:crypto';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { connect, createServer, isIPv6, type Server, type Socket } from 'node:net';
+import { messageOf } from '../../shared/errors.ts';
 import type { Log } from '../log.ts';
 import {
   formatAnswer,
@@ -65,7 +66,14 @@ export class Resolver {
     const known = this.#listeners.get(names.domain);
     if (known !== undefined) return known.port;
     for (let tries = 1; ; tries += 1) {
-      const listener = new Listener((query) => this.#answer(query, names));
+      const listener = new Listener((query) =>
+        this.#answer(query, names).catch((error: unknown) => {
+          this.#log.error('a question about a name could not be answered', {
+            why: messageOf(error),
+          });
+          return undefined;
+        }),
+      );
       try {
         const port = await listener.open(gateways);
         this.#listeners.set(names.domain, listener);
@@ -161,7 +169,10 @@ function askByUdp(server: string, message: Buffer): Promise<Buffer | undefined> 
   socket.on('error', () => resolve(undefined));
   socket.on('message', resolve);
   // Connected: the kernel lets nobody else answer.
-  socket.connect(DNS_PORT, server, () => socket.send(message));
+  socket.connect(DNS_PORT, server, (error?: Error) => {
+    if (error) resolve(undefined);
+    else socket.send(message, () => {});
+  });
   return promise.finally(() => {
     clearTimeout(timer);
     socket.close();
@@ -197,6 +208,7 @@ class Listener {
   readonly #udp: UdpSocket[] = [];
   readonly #tcp: Server[] = [];
   readonly #connections = new Set<Socket>();
+  #isClosed = false;
   port = 0;
 
   constructor(answer: Answerer) {
@@ -212,6 +224,7 @@ class Listener {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const socket of this.#udp) socket.close();
     for (const server of this.#tcp) server.close();
     for (const connection of this.#connections) connection.destroy();
@@ -228,7 +241,7 @@ class Listener {
     this.port = socket.address().port;
     socket.on('message', (message, { address, port }) => {
       void this.#answer({ message, client: address, ask: askByUdp }).then((reply) => {
-        if (reply !== undefined) socket.send(reply, port, address, () => {});
+        if (reply !== undefined && !this.#isClosed) socket.send(reply, port, address, () => {});
       });
     });
   }

@@ -4,7 +4,7 @@
 // A job reaches nothing of the host but the names of its gateway. What it sends elsewhere is looked at
 // packet by packet, also of connections that stand, so that a rule which is taken away ends them.
 
-import { formatAddress, formatCidr, network6 } from '../../shared/cidr.ts';
+import { canonical6, formatAddress, formatCidr, network6 } from '../../shared/cidr.ts';
 import type { EgressRule } from '../../shared/egress.ts';
 import { type Policy, setOf, type Watched } from './egress.ts';
 import type { Network } from './network.ts';
@@ -141,7 +141,7 @@ export function gatewaysOf(
   { cidr, number }: Pick<Network, 'cidr' | 'number'>,
 ): readonly (readonly [family: 'ip' | 'ip6', address: string])[] {
   const v4 = ['ip', formatAddress(cidr.first + 1)] as const;
-  return prefix6 === '' ? [v4] : [v4, ['ip6', `${network6(prefix6, number)}::1`]];
+  return prefix6 === '' ? [v4] : [v4, ['ip6', canonical6(`${network6(prefix6, number)}::1`)]];
 }
 
 /** Sends each watched job to its rules. */
