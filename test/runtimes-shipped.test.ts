@@ -306,6 +306,23 @@ for (const name of shipped.filter((each) => !BY_HAND.includes(each))) {
   });
 }
 
+describe('graalvmjdk-21', { skip: skipOf('graalvmjdk-21') }, () => {
+  test('is built from an archive of the layout of GraalVM’s, and needs that archive (S0-9)', async () => {
+    const there = path.join(folder, 'graalvmjdk-21');
+    cpSync(path.join(ROOT, 'runtimes/graalvmjdk-21'), there, { recursive: true });
+    const lacking = await run(`rnx runtime build ${there}`);
+    assert.equal(lacking.code, 1);
+    assert.match(lacking.err, /graalvm-community-jdk-21\.0\.2_linux-x64_bin\.tar\.gz/);
+    putStandIn(there);
+    await runsWell(`rnx runtime build ${there}`);
+    await guideLine({
+      line: 'rnx job run --runtime=graalvmjdk-21 native-image --version',
+      prints: /21\.0\.2/,
+    });
+    await guideLine({ line: 'rnx job run --runtime=graalvm:21 gu list', prints: /native-image/ });
+  });
+});
+
 test('what runtimes have in common lies on the disk once (S1-9)', { skip }, async (t) => {
   const { out } = await runsWell('rnx runtime list --json');
   const all = JSON.parse(out) as readonly { name: string; version: string; size_bytes: number }[];
@@ -324,23 +341,6 @@ test('what runtimes have in common lies on the disk once (S1-9)', { skip }, asyn
   );
   for (const each of all) t.diagnostic(`${each.name}: ${megabytes(each.size_bytes)}`);
   assert.ok(onDisk < 1.05 * sum);
-});
-
-describe('graalvmjdk-21', { skip: skipOf('graalvmjdk-21') }, () => {
-  test('is built from an archive of the layout of GraalVM’s, and needs that archive (S0-9)', async () => {
-    const there = path.join(folder, 'graalvmjdk-21');
-    cpSync(path.join(ROOT, 'runtimes/graalvmjdk-21'), there, { recursive: true });
-    const lacking = await run(`rnx runtime build ${there}`);
-    assert.equal(lacking.code, 1);
-    assert.match(lacking.err, /graalvm-community-jdk-21\.0\.2_linux-x64_bin\.tar\.gz/);
-    putStandIn(there);
-    await runsWell(`rnx runtime build ${there}`);
-    await guideLine({
-      line: 'rnx job run --runtime=graalvmjdk-21 native-image --version',
-      prints: /21\.0\.2/,
-    });
-    await guideLine({ line: 'rnx job run --runtime=graalvm:21 gu list', prints: /native-image/ });
-  });
 });
 
 /** What the programs of GraalVM print, by the name of the program. */
