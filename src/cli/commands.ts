@@ -166,6 +166,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./network.ts')).networkInspect,
   },
   'network remove': { summary: 'remove a network that no job uses', load: removeNetwork },
+  'workflow schema': {
+    summary: 'print the JSON Schema of workflow files',
+    load: async () => (await import('./workflow-validate.ts')).workflowSchemaCommand,
+  },
   'schedule create': {
     summary: 'run a job or a workflow again and again',
     load: async () => (await import('./recurring.ts')).scheduleCreate,

@@ -2,6 +2,7 @@
 
 import { jobsOf } from '../shared/workflow-expression.ts';
 import type { Workflow } from '../shared/workflow-job.ts';
+import { workflowSchema } from '../shared/workflow-schema.ts';
 import { command } from './command.ts';
 import { jsonText, visible } from './print.ts';
 import {
@@ -55,3 +56,15 @@ function checkedJson({ name, jobs, order, warnings }: Workflow): object {
     warnings,
   };
 }
+
+export const workflowSchemaCommand = command({
+  usage: 'rnx workflow schema',
+  summary: 'Prints the JSON Schema of workflow files, for editors.',
+  examples: ['rnx workflow schema > workflow.schema.json'],
+  flags: {},
+  words: [0, 0],
+  run: async (_values, _words, { out }) => {
+    await out.write(jsonText(workflowSchema()));
+    return 0;
+  },
+});
