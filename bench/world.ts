@@ -3,7 +3,15 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { JobRequest } from '../src/client/messages.ts';
-import { getJobLogs, getServerVersion, runJob, stopJob, waitJob } from '../src/client/methods.ts';
+import {
+  getJobLogs,
+  getServerVersion,
+  runJob,
+  runWorkflow,
+  stopJob,
+  waitJob,
+  watchWorkflow,
+} from '../src/client/methods.ts';
 import { startDaemon } from '../test/harness.ts';
 import { openWorkshop, type Workshop } from './peers.ts';
 
@@ -37,6 +45,8 @@ export interface World {
   /** The first number in a job's output. */
   printed(uuid: string): Promise<number>;
   kill(uuid: string): Promise<void>;
+  /** Runs a workflow to its good end; answers the ids of its jobs, in the order of its text. */
+  workflow(yamlContent: string): Promise<string[]>;
   close(): Promise<void>;
 }
 
@@ -81,6 +91,14 @@ export async function openWorld(): Promise<World> {
     },
     async kill(uuid) {
       await api.unary(stopJob, { uuid, force: true });
+    },
+    async workflow(yamlContent) {
+      const { workflowUuid } = await api.unary(runWorkflow, { yamlContent, workflow: 'bench' });
+      for await (const { workflow, jobs } of api.serverStream(watchWorkflow, { workflowUuid })) {
+        if (workflow?.completedAt === undefined) continue;
+        if (workflow.status === 'COMPLETED') return jobs.map(({ jobUuid }) => jobUuid);
+      }
+      throw new Error(`workflow ${workflowUuid} did not go well`);
     },
     async close() {
       await daemon.stop();

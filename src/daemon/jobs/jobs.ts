@@ -115,8 +115,6 @@ export class Jobs {
       logDroppedBytes: 0,
     };
     const active = await this.#add(job, staged, who, key);
-    // A step of a workflow has been acknowledged with it: none may run and be forgotten.
-    if (spec.workflowUuid !== '') await store.durable().catch(() => {});
     // The row is made safe while the sandbox is being made; the answer waits for both.
     const started = starts ? this.#starts.start(active) : active.job;
     try {
