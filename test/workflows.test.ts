@@ -299,6 +299,35 @@ jobs:
   assert.equal(after, before);
 });
 
+test('a long text is read beside other calls, and its problems have their places', {
+  skip,
+}, async () => {
+  const jobs = Array.from(
+    { length: 5000 },
+    (_, at) =>
+      `  j${at}: {command: "true"${at === 0 ? '' : `, requires: [j${at - 1}: COMPLETED]`}}`,
+  );
+  const yamlContent = `jobs:\n${jobs.join('\n')}\n`;
+  let isDone = false;
+  const checked = api.unary(runWorkflow, { yamlContent, validateOnly: true }).finally(() => {
+    isDone = true;
+  });
+  let calls = 0;
+  for (; !isDone; calls += 1) await api.unary(listWorkflows, {});
+  await checked;
+  // Read here, it would have kept the first of them waiting until it was done.
+  assert.ok(calls > 5, `${calls} calls were answered meanwhile`);
+  const wrong = `${yamlContent}  last: {command: "true", network: none-such}\n`;
+  await assert.rejects(
+    api.unary(runWorkflow, { yamlContent: wrong, workflow: 'long.yaml' }),
+    /long\.yaml:5002:\d+: network validation failed: missing networks: \[none-such\]/,
+  );
+  await assert.rejects(
+    api.unary(runWorkflow, { yamlContent: `${yamlContent}  last: {comand: x}\n` }),
+    /workflow:5002:10: comand is not known here/,
+  );
+});
+
 test('a text can be checked without being run', { skip }, async () => {
   const { workflowUuid } = await api.unary(runWorkflow, {
     yamlContent: 'jobs: {a: {command: "true"}}',

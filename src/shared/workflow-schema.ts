@@ -66,7 +66,7 @@ const others: Readonly<Record<string, Schema>> = {
 };
 
 function objectOf(keys: Keys): Schema {
-  const properties = Object.entries(keys).map(([word, key]) => [word, valueOf(word, key)]);
+  const properties = Object.entries(keys).map(([word, key]) => [word, schemaOf(word, key)]);
   return {
     type: 'object',
     properties: Object.fromEntries(properties),
@@ -74,7 +74,7 @@ function objectOf(keys: Keys): Schema {
   };
 }
 
-function valueOf(word: string, { kind, about }: Key): Schema {
+function schemaOf(word: string, { kind, about }: Key): Schema {
   const schema = kind === 'other' ? (others[word] ?? {}) : kinds[kind];
   return { description: about, ...schema };
 }

@@ -4,14 +4,13 @@
 import { create } from '@bufbuild/protobuf';
 import { RunJobRequestSchema } from '../../gen/joblet/jobs_pb.ts';
 import type { RunWorkflowRequest } from '../../gen/joblet/workflows_pb.ts';
-import { invalid, JobletError, type Problem } from '../../shared/errors.ts';
+import { invalid, JobletError } from '../../shared/errors.ts';
 import { relativeMs } from '../../shared/relative-time.ts';
-import { parseWorkflow } from '../../shared/workflow-file.ts';
 import type { Workflow, WorkflowJob } from '../../shared/workflow-job.ts';
-import { maskSecrets } from '../../shared/workflow-mask.ts';
 import { nameInJob } from '../../shared/workflow-uploads.ts';
 import type { Path } from '../../shared/yaml-text.ts';
 import type { JobSpec } from '../jobs/job.ts';
+import { placesIn, readWorkflowText } from '../workflows/reading.ts';
 import type { StepPlan, WorkflowPlan } from '../workflows/workflow.ts';
 import { type JobRequest, parseRfc3339 } from './job-spec.ts';
 
@@ -51,34 +50,58 @@ const kinds = {
 
 const MAX_PROBLEMS = 100;
 
+/** Jobs that are looked at before the event loop gets its turn. */
+const JOBS_AT_ONCE = 100;
+
 /** Reads a request. Throws `invalid` with everything that is wrong with it. */
-export function toWorkflowPlan(
+export async function toWorkflowPlan(
   request: RunWorkflowRequest,
   parts: PlanParts,
-): { readonly plan: WorkflowPlan; readonly warnings: Workflow['warnings'] } {
+): Promise<{ readonly plan: WorkflowPlan; readonly warnings: Workflow['warnings'] }> {
   const { yamlContent, choice, params, workflow: file } = request;
   if (yamlContent === '') {
     const message = 'is empty: send the text of the workflow; files of the server are not read';
     throw invalid([{ field: 'yaml_content', message }]);
   }
-  const workflow = parseWorkflow(yamlContent, file || 'workflow', { choice, params });
-  const reading = new PlanReading(workflow, parts);
-  const steps = workflow.jobs.map((job) => reading.step(job));
-  reading.finish();
+  const wish = { text: yamlContent, file: file || 'workflow', choice, params };
+  const { workflow, shownText } = await readWorkflowText(wish);
+  const reading = new PlanReading(parts);
+  const steps: (StepPlan | undefined)[] = [];
+  for (const [at, job] of workflow.jobs.entries()) {
+    if (at % JOBS_AT_ONCE === JOBS_AT_ONCE - 1) await nextTurn();
+    steps.push(reading.step(job));
+  }
+  const problems = reading.finish();
+  if (problems.length > 0) {
+    const places = await placesIn(
+      wish,
+      problems.map(({ at }) => at),
+    );
+    throw invalid(problems.map(({ message }, at) => ({ field: places[at] ?? '', message })));
+  }
   const plan = {
     name: workflow.name || choice || file,
     text: yamlContent,
-    shownText: maskSecrets(yamlContent),
+    shownText,
     maxParallel: workflow.maxParallel,
     steps: steps.filter((step) => step !== undefined),
   };
   return { plan, warnings: workflow.warnings };
 }
 
+/** What is wrong, and with which part of the text. */
+interface Wrong {
+  readonly at: Path;
+  readonly message: string;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
+
 class PlanReading {
-  readonly #workflow: Workflow;
   readonly #parts: PlanParts;
-  readonly #problems: Problem[] = [];
+  readonly #problems: Wrong[] = [];
   /** What jobs name and does not exist, with the first place of each kind. */
   readonly #missing = {
     volume: new Map<string, Path>(),
@@ -87,8 +110,7 @@ class PlanReading {
   };
   readonly #files: ReadonlySet<string>;
 
-  constructor(workflow: Workflow, parts: PlanParts) {
-    this.#workflow = workflow;
+  constructor(parts: PlanParts) {
     this.#parts = parts;
     this.#files = new Set(parts.files);
   }
@@ -119,7 +141,8 @@ class PlanReading {
     }
   }
 
-  finish(): void {
+  /** Everything that is wrong. */
+  finish(): readonly Wrong[] {
     const available = { network: this.#parts.names.networks, volume: [], runtime: [] };
     for (const kind of ['volume', 'network', 'runtime'] as const) {
       const missing = this.#missing[kind];
@@ -130,7 +153,7 @@ class PlanReading {
       const names = [...missing.keys()].toSorted().join(' ');
       this.#report(first, `${kind} validation failed: missing ${kind}s: [${names}]${offer}`);
     }
-    if (this.#problems.length > 0) throw invalid(this.#problems);
+    return this.#problems;
   }
 
   /** What is wrong with a job by itself. */
@@ -191,7 +214,7 @@ class PlanReading {
 
   #report(at: Path, message: string): void {
     if (this.#problems.length >= MAX_PROBLEMS) return;
-    this.#problems.push({ field: this.#workflow.placeOf(at, 'value'), message });
+    this.#problems.push({ at, message });
   }
 }
 

@@ -100,7 +100,7 @@ export async function planOf(
   const files = readFiles(request);
   const { uploadId } = request;
   const ahead = uploadId === '' ? [] : uploads.namesOf(uploadId, call.identity);
-  const { plan, warnings } = toWorkflowPlan(request, {
+  const { plan, warnings } = await toWorkflowPlan(request, {
     names: await names(),
     files: [...files.map((file) => file.path), ...ahead],
     toSpec: (job) => toSpec(jobParts, job, call),
