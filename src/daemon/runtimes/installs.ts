@@ -1,7 +1,6 @@
 // How runtimes come to this node: from packs and from folders. Nothing of one is seen before all of it
 // is there, is what was signed, and is no step back.
 
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
 import { compareVersions, splitRuntimeName } from '../../shared/runtime-names.ts';
@@ -52,8 +51,15 @@ export interface Installed extends Placed {
   readonly runtime: string;
 }
 
+/** What is under way at the same time, of each kind: it takes a thread, and room on the disk. */
+const MAX_INSTALLS = 4;
+const MAX_PACKS = 4;
+
 export class Installs {
   readonly #parts: InstallParts;
+  #installs = 0;
+  /** Until whoever asked has them. */
+  #packs = 0;
 
   constructor(parts: InstallParts) {
     this.#parts = parts;
@@ -61,7 +67,7 @@ export class Installs {
 
   /** Installs what is in a pack, signed by a key that is trusted here. The file stays. */
   async fromPack(pack: string, wish: InstallWish, follower: Follower = {}): Promise<Installed> {
-    return this.#fromArchive(pack, this.#parts.trust, wish, follower);
+    return this.#bounded(() => this.#fromArchive(pack, this.#parts.trust, wish, follower));
   }
 
   /**
@@ -73,25 +79,27 @@ export class Installs {
     registry: string,
     follower: Follower = {},
   ): Promise<Installed> {
-    const { registries, trees, catalogue } = this.#parts;
+    const { registries, trees, catalogue, trust } = this.#parts;
     const { signal, report } = follower;
     const offer = await registries.find(wish.spec, registry, signal);
     const runtime = refOf(offer);
     const isThere = catalogue.list().some((one) => refOf(one) === runtime);
     if (isThere && !wish.force) throw alreadyThere(offer.name, offer.version);
     const mayBeOlder = splitRuntimeName(wish.spec).version === offer.version;
-    const folder = await trees.stage();
     const step = { number: 1, message: `Fetching ${runtime}` };
     report?.({ ...step, done: 0, total: offer.size });
     const progress = (done: number, total: number) => report?.({ ...step, done, total });
-    try {
-      const pack = await registries.fetch(offer, folder, progress, signal);
-      const later = (one: Step) => report?.({ ...one, number: one.number + 1 });
-      const exact = { ...wish, spec: runtime, mayBeOlder };
-      return await this.fromPack(pack, exact, { signal, report: later });
-    } finally {
-      await trees.unstage(folder);
-    }
+    return this.#bounded(async () => {
+      const folder = await trees.stage();
+      try {
+        const pack = await registries.fetch(offer, folder, progress, signal);
+        const later = (one: Step) => report?.({ ...one, number: one.number + 1 });
+        const exact = { ...wish, spec: runtime, mayBeOlder };
+        return await this.#fromArchive(pack, trust, exact, { signal, report: later });
+      } finally {
+        await trees.unstage(folder);
+      }
+    });
   }
 
   /** Installs a folder that was put into an archive by whoever asks; it is signed here. */
@@ -101,7 +109,7 @@ export class Installs {
     follower: Follower = {},
   ): Promise<Installed> {
     const trust = { ...this.#parts.trust, requireSignatures: false };
-    return this.#fromArchive(archive, trust, wish, follower);
+    return this.#bounded(() => this.#fromArchive(archive, trust, wish, follower));
   }
 
   /** Installs a copy of a folder of this host; it is signed here. */
@@ -135,6 +143,17 @@ export class Installs {
     return { ...placed, runtime: refOf(names) };
   }
 
+  /** @throws JobletError exhausted when enough is under way */
+  async #bounded<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#installs >= MAX_INSTALLS) throw tooMany(MAX_INSTALLS, 'installed');
+    this.#installs += 1;
+    try {
+      return await work();
+    } finally {
+      this.#installs -= 1;
+    }
+  }
+
   async #fromArchive(
     pack: string,
     trust: Trust,
@@ -165,20 +184,22 @@ export class Installs {
   async pack(spec: string, format: PackFormat, follower: Follower = {}) {
     const { catalogue, trees } = this.#parts;
     const { directory, name, version } = catalogue.get(spec);
+    if (this.#packs >= MAX_PACKS) throw tooMany(MAX_PACKS, 'packed');
+    this.#packs += 1;
     const folder = await trees.stage();
-    const target = path.join(folder, packName(name, version, format));
-    const message = 'Packing';
-    const progress = (done: number, total: number) =>
-      follower.report?.({ number: 1, message, done, total });
+    const remove = async () => {
+      this.#packs -= 1;
+      await trees.unstage(folder);
+    };
+    const file = path.join(folder, packName(name, version, format));
+    const step = { number: 1, message: 'Packing' };
+    const progress = (done: number, total: number) => follower.report?.({ ...step, done, total });
     try {
-      const order = { tree: directory, format, target };
-      const packed = await inThread('pack', order, directory, {
-        signal: follower.signal,
-        progress,
-      });
-      return { ...packed, file: target, remove: () => trees.unstage(folder) };
+      const order = { tree: directory, format, target: file };
+      const following = { signal: follower.signal, progress };
+      return { ...(await inThread('pack', order, directory, following)), file, remove };
     } catch (error) {
-      await rm(folder, { recursive: true, force: true });
+      await remove();
       throw error;
     }
   }
@@ -202,4 +223,9 @@ export class Installs {
     const message = `${name}@${version} is older than ${refOf(newer)}, which is installed; ask for ${name}@${version} by its version, or use --force`;
     throw new JobletError('wrong-state', message, { about: 'runtime_spec' });
   }
+}
+
+function tooMany(most: number, what: string): JobletError {
+  const message = `${most} runtimes are being ${what} already; try again when one of them is done`;
+  return new JobletError('exhausted', message);
 }

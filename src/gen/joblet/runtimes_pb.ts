@@ -457,21 +457,21 @@ export type InstallRuntimeRequest = Message<"joblet.InstallRuntimeRequest"> & {
   runtimeSpec: string;
 
   /**
-   * The repository it comes from, as `owner/name`.
+   * Where it comes from, as `registry_url`; short forms of a site, as `owner/name`, mean nothing here.
    *
    * @generated from field: string repository = 2;
    */
   repository: string;
 
   /**
-   * The branch of the repository.
+   * Not used.
    *
    * @generated from field: string branch = 3;
    */
   branch: string;
 
   /**
-   * The folder within the repository.
+   * The folder of the registry within `repository`.
    *
    * @generated from field: string path = 4;
    */
@@ -485,7 +485,8 @@ export type InstallRuntimeRequest = Message<"joblet.InstallRuntimeRequest"> & {
   forceReinstall: boolean;
 
   /**
-   * The registry it comes from.
+   * The registry it comes from: an absolute path of the node, file:/// or https://. Empty is those of
+   * the configuration, and then what the node can build.
    *
    * @generated from field: string registry_url = 6;
    */
@@ -500,13 +501,13 @@ export const InstallRuntimeRequestSchema: GenMessage<InstallRuntimeRequest> = /*
   messageDesc(file_joblet_runtimes, 9);
 
 /**
- * An installation that was begun.
+ * A runtime that was installed.
  *
  * @generated from message joblet.InstallRuntimeResponse
  */
 export type InstallRuntimeResponse = Message<"joblet.InstallRuntimeResponse"> & {
   /**
-   * The job that does the work.
+   * The job that built it; empty when it came whole.
    *
    * @generated from field: string build_job_uuid = 1;
    */
@@ -520,7 +521,7 @@ export type InstallRuntimeResponse = Message<"joblet.InstallRuntimeResponse"> & 
   runtimeSpec: string;
 
   /**
-   * The job's status.
+   * COMPLETED; a failure is an error status.
    *
    * @generated from field: string status = 3;
    */
@@ -534,14 +535,14 @@ export type InstallRuntimeResponse = Message<"joblet.InstallRuntimeResponse"> & 
   message: string;
 
   /**
-   * The repository it comes from.
+   * The repository that was asked for.
    *
    * @generated from field: string repository = 5;
    */
   repository: string;
 
   /**
-   * The folder that was found.
+   * Where it lies.
    *
    * @generated from field: string resolved_path = 6;
    */
@@ -1698,7 +1699,7 @@ export const RuntimeService: GenService<{
     output: typeof TestRuntimeResponseSchema;
   },
   /**
-   * Installs a runtime from a repository, in the background.
+   * Installs a runtime from a registry, or builds it where none has it. Answers when it is there.
    *
    * @generated from rpc joblet.RuntimeService.InstallRuntimeFromGithub
    */
@@ -1708,7 +1709,7 @@ export const RuntimeService: GenService<{
     output: typeof InstallRuntimeResponseSchema;
   },
   /**
-   * Installs a runtime from files in the request, in the background.
+   * Installs a runtime from files in the request or from an upload. Answers when it is there.
    *
    * @generated from rpc joblet.RuntimeService.InstallRuntimeFromLocal
    */
@@ -1718,7 +1719,7 @@ export const RuntimeService: GenService<{
     output: typeof InstallRuntimeResponseSchema;
   },
   /**
-   * Installs a runtime from a repository and reports as it goes.
+   * Installs a runtime from a registry, or builds it where none has it, and reports as it goes.
    *
    * @generated from rpc joblet.RuntimeService.StreamingInstallRuntimeFromGithub
    */
@@ -1728,7 +1729,7 @@ export const RuntimeService: GenService<{
     output: typeof RuntimeInstallationChunkSchema;
   },
   /**
-   * Installs a runtime from files in the request and reports as it goes.
+   * Installs a runtime from files in the request or from an upload, and reports as it goes.
    *
    * @generated from rpc joblet.RuntimeService.StreamingInstallRuntimeFromLocal
    */
