@@ -100,6 +100,16 @@ const lines: Readonly<Record<string, readonly Line[]>> = {
       prints: /^true: at 3, 4\n$/,
     },
     { line: 'rnx run --runtime=java:21 mvn --version', prints: /Apache Maven 3/ },
+    { line: 'rnx volume create classes --size=10MB', prints: /Name: classes/ },
+    {
+      at: 'java',
+      line: 'rnx job run --runtime=java:21 --volume=classes --upload=HelloWorld.java javac -d /volumes/classes HelloWorld.java',
+      prints: /^$/,
+    },
+    {
+      line: 'rnx job run --runtime=java:21 --volume=classes java -cp /volumes/classes HelloWorld',
+      prints: /^Hello, Joblet!\n$/,
+    },
   ],
   'openjdk-17': [
     {
