@@ -1,4 +1,5 @@
-// Files of a job, fetched or put there: `joblet-launch files VERB ROOT PATH MOST-FILES MOST-BYTES`.
+// Files of a job, fetched or put there:
+// `joblet-launch files VERB ROOT PATH MOST-FILES MOST-BYTES MOST-MEMORY`.
 //
 // ROOT is `job:PID:FIRST-ID`, a running job, or `dir:PATH`, a directory of the host that holds what a
 // job has left. A job's files are reached from within its mount namespace, as its own user, without any
@@ -48,7 +49,7 @@ static const unsigned long made_up[] = {
 };
 
 static char chunk[CHUNK_BYTES + 1];
-static uint64_t files_left, bytes_left;
+static uint64_t files_left, bytes_left, most_memory;
 static uint64_t files_done, bytes_done;
 
 // ---- frames ------------------------------------------------------------------------------------
@@ -410,6 +411,17 @@ static int write_file_anew(int parent, const char *name, mode_t mode) {
   return file;
 }
 
+// What is written into memory from here is not charged to the job: no more of it than the job itself
+// may have.
+static void check_memory(const char *path, int file, size_t length) {
+  enum { TMPFS = 0x01021994 };
+  struct statfs found;
+  if (fstatfs(file, &found) != 0) fail(path, errno);
+  if ((unsigned long)found.f_type != TMPFS) return;
+  uint64_t used = (uint64_t)(found.f_blocks - found.f_bfree) * (uint64_t)found.f_bsize;
+  if (used + length > most_memory) fail(path, ENOSPC);
+}
+
 // Begins what an entry's strings describe; answers the file that content goes to, or -1.
 static int begin_entry(const struct destination *to, size_t length) {
   char *type = chunk;
@@ -438,6 +450,7 @@ static _Noreturn void write_files(int base, char *path) {
       file = begin_entry(&to, length);
     } else if (kind == 'D' && file >= 0) {
       count_bytes(path, length);
+      check_memory(path, file, length);
       for (size_t done = 0; done < length;) {
         ssize_t put = write(file, chunk + done, length - done);
         if (put < 0 && errno == EINTR) continue;
@@ -454,7 +467,10 @@ int files_run(char **argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGPIPE, SIG_IGN);
   umask(0);
-  if (!number_of(argv[3], &files_left) || !number_of(argv[4], &bytes_left)) fail("limit", EINVAL);
+  if (!number_of(argv[3], &files_left) || !number_of(argv[4], &bytes_left) ||
+      !number_of(argv[5], &most_memory)) {
+    fail("limit", EINVAL);
+  }
   int base = open_root(argv[1]);
   // Where credentials change, the kernel forgets it.
   prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -561,7 +561,7 @@ int inspect_run(void);
 
 // ---- files.c -----------------------------------------------------------------------------------
 
-// VERB ROOT PATH MOST-FILES MOST-BYTES; see there.
+// VERB ROOT PATH MOST-FILES MOST-BYTES MOST-MEMORY; see there.
 int files_run(char **argv);
 
 // ---- exchange.c --------------------------------------------------------------------------------

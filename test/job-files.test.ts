@@ -32,6 +32,7 @@ import { ended, finish, printed, python, shell, start, statusOf } from './job-ca
 const skip = cannotRun();
 const MAIN = path.join(import.meta.dirname, '../src/cli/main.ts');
 const MB = 2 ** 20;
+const PIECE_BYTES = 256 * 1024;
 
 let daemon: Daemon;
 let home: string;
@@ -79,7 +80,9 @@ function put(uuid: string, where: string, files: Readonly<Record<string, string>
       yield { target: { uuid, path: where } };
       for (const [name, text] of Object.entries(files)) {
         yield { header: { path: name, size: BigInt(text.length) } };
-        yield { data: Buffer.from(text) };
+        for (let at = 0; at < text.length; at += PIECE_BYTES) {
+          yield { data: Buffer.from(text.slice(at, at + PIECE_BYTES)) };
+        }
       }
     })(),
   );
@@ -290,6 +293,11 @@ print('ready', flush=True); time.sleep(10000)
   // What does not fit is refused, and the job goes on.
   await assert.rejects(put(uuid, '', { huge: 'x'.repeat(70 * MB) }), { kind: 'exhausted' });
   await stop(uuid);
+  // Nor may more be put into its memory than it may have itself, however large its work directory is.
+  const roomy = await waiting(':', { workBytes: BigInt(1024 * MB), maxMemory: 32 });
+  await put(roomy, '', { some: 'x'.repeat(20 * MB) });
+  await assert.rejects(put(roomy, '', { more: 'x'.repeat(20 * MB) }), { kind: 'exhausted' });
+  await stop(roomy);
 });
 
 test('who may reach into jobs', { skip }, async () => {

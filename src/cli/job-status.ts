@@ -117,6 +117,7 @@ export function statusJson(job: JobDetail): object {
     egress: job.egress,
     bandwidthBytesPerSecond: Number(job.bandwidthBytesPerSecond),
     volumes: job.volumes,
+    keepWorkMs: Number(job.keepWorkMs),
     runtime: job.runtime,
     workDir: job.workDir,
     uploads: job.uploads,

@@ -39,7 +39,7 @@ function sections(job: JobDetail, nowMs: number): readonly Section[] {
     ['Runtime Environment', labeled({ Runtime: job.runtime })],
     ['Network Configuration', networking(job)],
     ['Volumes', job.volumes.map(visible)],
-    ['Working Directory', labeled({ Path: job.workDir, Size: size(job.workBytes) })],
+    ['Working Directory', workingDirectory(job)],
     ['Uploaded Files', uploaded(job)],
     [
       'Workflow Information',
@@ -51,6 +51,15 @@ function sections(job: JobDetail, nowMs: number): readonly Section[] {
     ['Result', isFinal(job.status as JobStatus) ? result(job) : []],
     ['Available Actions', actions(job)],
   ];
+}
+
+function workingDirectory({ workDir, workBytes, keepWorkMs }: JobDetail): string[] {
+  const kept = Number(keepWorkMs);
+  return labeled({
+    Path: workDir,
+    Size: size(workBytes),
+    Kept: kept > 0 ? `${formatDuration(kept)} from its end` : '',
+  });
 }
 
 function uploaded({ uploads, uploadCount }: JobDetail): string[] {

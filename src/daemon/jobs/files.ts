@@ -73,10 +73,11 @@ export class JobFiles {
     who: Identity,
   ): Promise<Put> {
     const { store, bounds, clock } = this.#parts;
-    const { id } = this.#parts.get(idOrPrefix);
+    const { id, spec } = this.#parts.get(idOrPrefix);
+    const memory = { maxMemoryBytes: spec.limits.memoryBytes };
     await store.act(id, 'job.put', asked, clock.now(), who);
     const done = this.#at(id, asked, async function* ([root, place]) {
-      yield await writeFiles(root, place, parts, bounds);
+      yield await writeFiles(root, place, parts, { ...bounds, ...memory });
     });
     for await (const put of done) return put;
     throw new JobletError('unavailable', 'nothing was put');

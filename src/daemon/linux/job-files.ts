@@ -13,6 +13,8 @@ export type FilesRoot =
 export interface FilesBounds {
   readonly maxFiles: number;
   readonly maxBytes: number;
+  /** What a memory file system of the job may hold when something is put there; 0 is any. */
+  readonly maxMemoryBytes?: number;
 }
 
 /** Something in a job. Names are bytes, whatever a job calls its files. */
@@ -40,6 +42,9 @@ export interface Put {
   readonly files: number;
   readonly bytes: number;
 }
+
+/** The largest number that the C program reads. */
+const ANY_BYTES = 2 ** 53;
 
 const HEAD_BYTES = 5;
 const FRAME_BYTES = 128 * 1024;
@@ -108,8 +113,9 @@ export async function writeFiles(
 
 function start(verb: string, root: FilesRoot, path: string, bounds: FilesBounds): ChildProcess {
   const where = root.kind === 'job' ? `job:${root.initPid}:${root.firstId}` : `dir:${root.path}`;
-  const { maxFiles, maxBytes } = bounds;
-  return spawn(LAUNCH_BINARY, ['files', verb, where, path, String(maxFiles), String(maxBytes)], {
+  const { maxFiles, maxBytes, maxMemoryBytes } = bounds;
+  const most = [maxFiles, maxBytes, maxMemoryBytes || ANY_BYTES].map(String);
+  return spawn(LAUNCH_BINARY, ['files', verb, where, path, ...most], {
     stdio: [verb === 'write' ? 'pipe' : 'ignore', 'pipe', 'inherit'],
     env: {},
   });
