@@ -15,7 +15,7 @@ import { cancelJob, queryJobs, stopJob } from '../src/client/methods.ts';
 import type { Node } from '../src/client/nodes-file.ts';
 import { issue, type KeyPair, makeAuthority } from '../src/daemon/certs.ts';
 import type { Role } from '../src/daemon/jobs/job.ts';
-import { HEADER_BYTES, parseHeader } from '../src/shared/log-record.ts';
+import { HEADER_BYTES, isSegment, parseHeader } from '../src/shared/log-record.ts';
 import { NODE_FLAGS } from '../tools/steps.ts';
 import { forgetFailuresOf, reportFailuresOf } from './failure-report.ts';
 import { killAll, removeCgroups, type Snapshot, takeSnapshot } from './snapshot.ts';
@@ -323,7 +323,7 @@ async function endJobs(api: Connection): Promise<void> {
 }
 
 function hasEnd(directory: string): boolean {
-  const last = readdirSync(directory).toSorted().at(-1);
+  const last = readdirSync(directory).filter(isSegment).toSorted().at(-1);
   if (last === undefined) return false;
   const bytes = readFileSync(path.join(directory, last));
   for (let at = 0; ; ) {

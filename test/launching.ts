@@ -29,7 +29,7 @@ import {
   parsePairs,
 } from '../src/daemon/linux/frames.ts';
 import { hostRoot } from '../src/daemon/linux/host-root.ts';
-import { HEADER_BYTES, parseHeader, type StreamName } from '../src/shared/log-record.ts';
+import { HEADER_BYTES, isSegment, parseHeader, type StreamName } from '../src/shared/log-record.ts';
 
 /** The program under test; JOBLET_LAUNCH names another build of it. */
 export const launchBinary =
@@ -406,7 +406,7 @@ export interface JobLog {
 
 /** Reads the log of a job. */
 export function readLog(directory: string): JobLog {
-  const segments = readdirSync(directory).sort();
+  const segments = readdirSync(directory).filter(isSegment).sort();
   const records: LogRecord[] = [];
   let torn = 0;
   for (const segment of segments) {

@@ -60,6 +60,11 @@ export function carriesOutput(stream: StreamName): boolean {
   return stream === 'stdout' || stream === 'stderr';
 }
 
+/** Whether a file of a log directory holds records; what the job used may stand beside them. */
+export function isSegment(name: string): boolean {
+  return /^\d{20}\.log$/.test(name);
+}
+
 /** FNV-1a over the first 24 bytes: cheap in C and here, and enough to tell a torn header. */
 function checksum(bytes: Buffer, offset: number): number {
   let hash = 0x811c9dc5;

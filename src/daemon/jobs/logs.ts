@@ -7,6 +7,7 @@ import path from 'node:path';
 import {
   carriesOutput,
   HEADER_BYTES,
+  isSegment,
   parseHeader,
   type RecordHeader,
   type StreamName,
@@ -259,7 +260,7 @@ export class Logs {
       throw error;
     });
     return names
-      .filter((name) => /^\d{20}\.log$/.test(name))
+      .filter(isSegment)
       .sort()
       .map((name) => ({ name, base: Number(name.slice(0, 20)) }));
   }

@@ -2,12 +2,12 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { HEADER_BYTES, parseHeader } from '../../shared/log-record.ts';
+import { HEADER_BYTES, isSegment, parseHeader } from '../../shared/log-record.ts';
 
 /** The text of standard output in a log directory whose job has ended. */
 export function readOutput(directory: string): string {
   const pieces: Buffer[] = [];
-  for (const segment of readdirSync(directory).toSorted()) {
+  for (const segment of readdirSync(directory).filter(isSegment).toSorted()) {
     const bytes = readFileSync(path.join(directory, segment));
     for (let at = 0; ; ) {
       const header = parseHeader(bytes, at);
