@@ -2,6 +2,7 @@
 // attacks of clients. It is done when the burst is over, as calls have to wait meanwhile.
 
 import { performance } from 'node:perf_hooks';
+import { messageOf } from '../shared/errors.ts';
 import type { Clock } from './jobs/due.ts';
 import { giveBackMemory } from './linux/spare-memory.ts';
 import type { Log } from './log.ts';
@@ -61,10 +62,16 @@ export class Memory {
     }
     const before = this.#heap.residentBytes();
     if (before - this.#keptBytes < SPARE_BYTES) return;
-    this.#heap.giveBack();
+    try {
+      this.#heap.giveBack();
+      const after = this.#heap.residentBytes();
+      this.#log.info('memory was given back', { before, after });
+    } catch (error) {
+      // A daemon that holds too much is better than none.
+      this.#log.error('memory is not given back', { why: messageOf(error) });
+    }
     this.#keptBytes = this.#heap.residentBytes();
     this.#restsUntilMs = this.#clock.now() + REST_MS;
-    this.#log.info('memory was given back', { before, after: this.#keptBytes });
   }
 }
 

@@ -37,7 +37,7 @@ function trim(): void {
   } catch (cause) {
     throw new JobletError(
       'unavailable',
-      `memory cannot be given back: ${messageOf(cause)}; build what does it with ./dev`,
+      `what does it cannot be loaded: ${messageOf(cause)}; build it with ./dev`,
       { about: LIBRARY, cause },
     );
   } finally {
