@@ -22,6 +22,7 @@ import {
 import { cannotRun, type Daemon, type Settings, startDaemon } from './harness.ts';
 import { ended, finish, printed, python, shell, start, statusOf } from './job-calls.ts';
 import { ip, openWorld, reach, type World } from './network-world.ts';
+import { runRnx } from './rnx.ts';
 import { processesBelow } from './snapshot.ts';
 
 const OUTSIDE = { name: 'out0', v4: '192.0.2.2', v6: '2001:db8:1::2' };
@@ -571,6 +572,76 @@ describe('a network', { skip: cannotRun() }, () => {
     );
     const { job: other } = await finish(daemon.as('developer'), shell('true', { network: 'none' }));
     assert.equal(other.status, 'COMPLETED');
+  });
+
+  test('is made, listed, inspected and removed by rnx, as the guide says (S2-19, S0-35, S2-26)', async (t) => {
+    await outside(t);
+    const daemon = await daemonOf(t);
+    const rnx = async (...args: string[]) => {
+      const { code, out, err } = await runRnx(daemon, 'admin', ...args);
+      assert.deepEqual([code, err], [0, ''], args.join(' '));
+      return out;
+    };
+    const made = await rnx('network', 'create', 'test-env', '--cidr=10.10.0.0/24');
+    assert.match(
+      made,
+      /^Network created successfully:\nName: test-env\nCIDR: 10\.10\.0\.0\/24\nBridge: jl\w+\nUse it: rnx job run --network=test-env COMMAND\n$/,
+    );
+    const limited = [
+      '--bandwidth=10mbit',
+      '--net-allow=tcp:example.org:443',
+      '--net-deny=10.0.0.0/8',
+    ];
+    await rnx('network', 'create', 'agent-net', '--cidr=10.30.0.0/24', ...limited);
+    const listed = await rnx('network', 'list');
+    assert.match(listed, /^NAME +CIDR +BRIDGE +JOBS\n/);
+    assert.match(listed, /^bridge \(built-in\) +172\.20\.0\.0\/16 +jl\w+ +0$/m);
+    assert.match(listed, /^none \(built-in\) +- +- +0$/m);
+    const { networks } = JSON.parse(await rnx('--json', 'network', 'list'));
+    assert.deepEqual(
+      networks.map((each: { name: string; builtin: boolean }) => [each.name, each.builtin]),
+      [
+        ['bridge', true],
+        ['isolated', true],
+        ['none', true],
+        ['agent-net', false],
+        ['test-env', false],
+      ],
+    );
+    const job = ['--network=test-env', '--name=service-a', '--net-allow=nothing', 'sleep', '60'];
+    const uuid = /^ID: (\S+)$/m.exec(await rnx('job', 'run', ...job))?.[1] ?? '';
+    const inspected = await rnx('network', 'inspect', 'test-env');
+    assert.match(
+      inspected,
+      new RegExp(`^Jobs: 1\n  ${uuid}  10\\.10\\.0\\.\\d+  fd\\S+  service-a$`, 'm'),
+    );
+    const agents = await rnx('network', 'inspect', 'agent-net');
+    assert.match(agents, /^Sends only: tcp:example\.org:443\nNever sends: 10\.0\.0\.0\/8$/m);
+    assert.match(agents, /^Bandwidth of a job: 1250000 B\/s each way$/m);
+    assert.match(
+      await rnx('job', 'status', uuid),
+      /^ {2}Addresses: 10\.10\.0\.\d+, fd\S+\n {2}Sends only: nothing$/m,
+    );
+    assert.equal(await rnx('job', 'network', 'show', uuid), 'Sends only: nothing\n');
+    const allowed = await rnx('job', 'network', 'allow', uuid, 'tcp:example.org:443');
+    assert.equal(allowed, 'Sends only: tcp:example.org:443\n');
+    const denied = await rnx('job', 'network', 'deny', uuid, '192.0.2.0/24');
+    assert.equal(denied, 'Sends only: tcp:example.org:443\nNever sends: 192.0.2.0/24\n');
+    assert.equal(
+      await rnx('job', 'network', 'reset', uuid),
+      'Sends: all that its network reaches\n',
+    );
+    const refused = await runRnx(daemon, 'admin', 'network', 'remove', 'test-env');
+    assert.deepEqual([refused.code, refused.out], [1, '']);
+    assert.match(refused.err, /network test-env is in use by 1 job/);
+    await rnx('job', 'stop', '--force', uuid);
+    assert.equal(
+      await rnx('network', 'remove', 'test-env'),
+      "Network 'test-env' removed successfully\n",
+    );
+    assert.match(await rnx('network', 'delete', 'agent-net'), /removed successfully/);
+    const hello = ['job', 'run', '--wait', '--network=isolated', 'echo', 'out'];
+    assert.equal(await rnx(...hello), 'out\n');
   });
 
   test('is on a range that nobody else uses', async (t) => {
