@@ -1,13 +1,14 @@
 // Every workflow of examples/workflows is run, all of them side by side, and every wrong one refused
 // with the words of its first line.
 
+import './own-host.ts';
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { workflowRequest } from '../src/cli/workflow-run.ts';
 import { readSource } from '../src/cli/workflow-source.ts';
-import { runWorkflow } from '../src/client/methods.ts';
+import { createNetwork, createVolume, runWorkflow } from '../src/client/methods.ts';
 import type { WorkflowDetail } from '../src/client/workflow-messages.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { output } from './job-calls.ts';
@@ -121,6 +122,24 @@ const examples: Readonly<Record<string, (word: string) => Promise<void>>> = {
     assert.equal(await printedBy(detail, 'greet'), 'Hello, world\n');
   },
   'networks.yaml': async (word) => allWell(await runExample(word)),
+  'custom-networks.yaml': async (word) => {
+    const operator = daemon.as('operator');
+    await operator.unary(createNetwork, { name: 'front', cidr: '10.50.0.0/24' });
+    await operator.unary(createNetwork, { name: 'back', cidr: '10.60.0.0/24' });
+    const detail = await runExample(word);
+    allWell(detail);
+    assert.match(await printedBy(detail, 'web'), /10\.50\.0\.\d/);
+    assert.match(await printedBy(detail, 'database'), /10\.60\.0\.\d/);
+  },
+  'shared-volume.yaml': async (word) => {
+    await assert.rejects(runExample(word), /missing volumes: \[pipeline-data\]/);
+    const wish = { name: 'pipeline-data', size: '8MB' };
+    await daemon.as('operator').unary(createVolume, wish);
+    const detail = await runExample(word);
+    allWell(detail);
+    assert.equal(await printedBy(detail, 'report'), '110\n');
+    assert.equal(await printedBy(detail, 'clean-up'), '0\n');
+  },
 };
 
 describe('examples', { skip, concurrency: true }, () => {
