@@ -6,9 +6,10 @@
 //   <directory>/jobs/<job id>/          what a job brings along
 
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { constants, mkdirSync, rmSync } from 'node:fs';
 import {
   chmod,
+  copyFile,
   type FileHandle,
   mkdir,
   open,
@@ -88,7 +89,16 @@ interface Waiting {
   readonly names: readonly string[];
   /** The client that may claim it. */
   readonly who: string;
+  /** Copied here for a job that starts at once; it takes nobody's room. */
+  readonly isAdopted?: true;
   readonly expiry: NodeJS.Timeout;
+}
+
+/** A file or folder on the disk of uploads, and its name in a work directory. */
+export interface KeptFile {
+  readonly name: string;
+  readonly source: string;
+  readonly isDirectory: boolean;
 }
 
 export class Uploads {
@@ -187,6 +197,32 @@ export class Uploads {
     return { directory, bytes: bytes + writer.bytes, names: [...names, ...writer.names] };
   }
 
+  /** Copies files that are kept here as an upload for a job of a client's; answers its id. */
+  async adopt(files: readonly KeptFile[], who: { readonly name: string }): Promise<string> {
+    const id = randomUUID();
+    const root = path.join(this.#received, id);
+    let bytes = 0;
+    try {
+      await mkdir(root, { mode: 0o700 });
+      for (const { name, source, isDirectory } of files) {
+        const target = path.join(root, name);
+        const found = await stat(source);
+        await makeDirectory(isDirectory ? target : path.dirname(target));
+        if (!isDirectory) await copyFile(source, target, constants.COPYFILE_FICLONE);
+        await chmod(target, found.mode & PERMISSIONS);
+        bytes += isDirectory ? 0 : found.size;
+      }
+    } catch (error) {
+      await rm(root, { recursive: true, force: true });
+      throw faultOf(error, this.#received);
+    }
+    const expiry = setTimeout(() => void this.#expire(id), WAITING_MS);
+    expiry.unref();
+    const names = files.map(({ name }) => name);
+    this.#waiting.set(id, { bytes, names, who: who.name, isAdopted: true, expiry });
+    return id;
+  }
+
   /** The paths in a streamed upload of a client's that waits. */
   namesOf(uploadId: string, who: { readonly name: string }): readonly string[] {
     const waiting = this.#waiting.get(uploadId);
@@ -224,7 +260,8 @@ export class Uploads {
 
   /** Refuses one more upload of a client when there are enough. */
   #checkCount(who: string): void {
-    const owners = [...this.#underWay.values(), ...this.#waiting.values().map((each) => each.who)];
+    const waiting = [...this.#waiting.values()].filter((each) => each.isAdopted !== true);
+    const owners = [...this.#underWay.values(), ...waiting.map((each) => each.who)];
     const own = owners.filter((owner) => owner === who).length;
     if (owners.length < MAX_UPLOADS && own < MAX_UPLOADS_OF_CLIENT) return;
     throw new JobletError(

@@ -3,19 +3,17 @@
 //   <directory>/<workflow id>/   by their names below the folder of its file
 
 import { mkdirSync } from 'node:fs';
-import { cp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { cp, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { nameInJob } from '../../shared/workflow-uploads.ts';
 import type { Upload } from '../jobs/job.ts';
-import type { Uploads } from '../jobs/uploads.ts';
-
-const PERMISSIONS = 0o777;
+import type { KeptFile, Uploads } from '../jobs/uploads.ts';
 
 export class WorkflowFiles {
-  readonly #uploads: Pick<Uploads, 'keep'>;
+  readonly #uploads: Pick<Uploads, 'keep' | 'adopt' | 'drop'>;
   readonly #directory: string;
 
-  constructor(uploads: Pick<Uploads, 'keep'>, directory: string) {
+  constructor(uploads: Pick<Uploads, 'keep' | 'adopt' | 'drop'>, directory: string) {
     this.#uploads = uploads;
     this.#directory = directory;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -31,29 +29,32 @@ export class WorkflowFiles {
     await this.#uploads.keep(path.join(this.#directory, id), files, uploadId, who);
   }
 
-  /** What a job takes of them, under the names that it finds them by. */
-  async read(
+  /** What a job takes of them, as an upload of its owner's; empty when that is nothing. */
+  async offer(
     id: string,
     files: readonly string[],
     directories: readonly string[],
-  ): Promise<Upload[]> {
-    const found = new Map<string, Upload>();
-    const take = async (name: string) => {
-      const whole = path.join(this.#directory, id, name);
-      const { mode, isDirectory } = await stat(whole).then((one) => ({
-        mode: one.mode & PERMISSIONS,
-        isDirectory: one.isDirectory(),
-      }));
-      const content = isDirectory ? new Uint8Array() : await readFile(whole);
-      found.set(name, { path: name, mode, isDirectory, content });
+    who: { readonly name: string },
+  ): Promise<string> {
+    const found = new Map<string, KeptFile>();
+    const take = (name: string, isDirectory: boolean) => {
+      found.set(name, { name, source: path.join(this.#directory, id, name), isDirectory });
     };
-    for (const written of files) await take(nameInJob(written));
+    for (const written of files) take(nameInJob(written), false);
     for (const written of directories) {
       const folder = nameInJob(written);
-      const below = await readdir(path.join(this.#directory, id, folder), { recursive: true });
-      for (const name of below.toSorted()) await take(path.posix.join(folder, name));
+      const whole = path.join(this.#directory, id, folder);
+      for (const entry of await readdir(whole, { recursive: true, withFileTypes: true })) {
+        const below = path.relative(whole, path.join(entry.parentPath, entry.name));
+        take(path.posix.join(folder, below), entry.isDirectory());
+      }
     }
-    return [...found.values()];
+    return found.size === 0 ? '' : this.#uploads.adopt([...found.values()], who);
+  }
+
+  /** Drops what was offered and nobody has taken. */
+  async takeBack(uploadId: string, who: { readonly name: string }): Promise<void> {
+    await this.#uploads.drop(uploadId, who);
   }
 
   /** The same files for another workflow. */

@@ -22,7 +22,7 @@ import { isOver, type Step, type Workflow, type WorkflowPlan } from './workflow.
 export interface WorkflowsParts {
   readonly db: Db;
   readonly audit: Pick<Audit, 'append'>;
-  readonly jobs: Pick<Jobs, 'run' | 'stop' | 'delete'>;
+  readonly jobs: Pick<Jobs, 'run' | 'stop' | 'wait' | 'delete'>;
   readonly files: WorkflowFiles;
   readonly clock: Clock;
   readonly log: Log;
@@ -148,8 +148,14 @@ export class Workflows {
   changed(id: string, signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const watchers = this.#watchers.get(id) ?? new Set();
-    this.#watchers.set(id, watchers.add(resolve));
-    signal.addEventListener('abort', () => resolve(), { once: true });
+    const wake = () => {
+      signal.removeEventListener('abort', wake);
+      watchers.delete(wake);
+      if (watchers.size === 0 && this.#watchers.get(id) === watchers) this.#watchers.delete(id);
+      resolve();
+    };
+    this.#watchers.set(id, watchers.add(wake));
+    signal.addEventListener('abort', wake);
     return promise;
   }
 
@@ -201,7 +207,7 @@ export class Workflows {
     const ids = this.#store.shownStepsOf(workflow.id).flatMap(({ jobId }) => jobId || []);
     for (let at = 0; at < ids.length; at += DELETES_AT_ONCE) {
       const some = ids.slice(at, at + DELETES_AT_ONCE);
-      await Promise.all(some.map((id) => jobs.delete(id, who).catch(unlessGone)));
+      await Promise.all(some.map((id) => deleteJob(jobs, id, who).catch(unlessGone)));
     }
     await db.write(() => {
       this.#record(workflow.id, 'workflow.deleted', 'ok', '', who);
@@ -346,8 +352,17 @@ export class Workflows {
       const { status, completed, total } = run.workflow;
       this.#parts.log.info(`workflow ${status}`, { workflow: id, completed, total });
     } else this.#startReady(id);
-    for (const wake of this.#watchers.get(id) ?? []) wake();
+    // What is told is safe from a power cut too.
+    void this.#parts.db
+      .durable()
+      .catch(() => {})
+      .then(() => this.#wake(id));
+  }
+
+  #wake(id: string): void {
+    const watchers = [...(this.#watchers.get(id) ?? [])];
     this.#watchers.delete(id);
+    for (const wake of watchers) wake();
   }
 
   #startReady(id: string): void {
@@ -377,16 +392,19 @@ export class Workflows {
   ): Promise<void> {
     const { jobs, files, db, clock, log } = this.#parts;
     this.#starting.set(id, starting.add(plan.name));
+    let uploadId = '';
     try {
-      const uploads = await files.read(id, plan.files, plan.directories);
+      uploadId = await files.offer(id, plan.files, plan.directories, owner);
       const startAtMs =
         plan.delayMs > 0 && attempts === 0 ? clock.now() + plan.delayMs : plan.spec.startAtMs;
-      const job = await jobs.run({ ...plan.spec, uploads, startAtMs, workflowUuid: id }, owner);
+      const wish = { ...plan.spec, uploads: [], uploadId, startAtMs, workflowUuid: id };
+      const job = await jobs.run(wish, owner);
       // Its end was asked for while it was being started.
       if (this.#find(id)?.workflow.ending === 'stop' && !isFinal(job.status)) {
         await jobs.stop(job.id, {}, owner);
       }
     } catch (error) {
+      await files.takeBack(uploadId, owner);
       const isPassing =
         error instanceof JobletError &&
         (error.kind === 'exhausted' || error.kind === 'unavailable');
@@ -453,6 +471,16 @@ function newsOf(job: Job): JobNews {
     exitCode: view?.exitCode ?? 0,
     message: view?.message ?? '',
   };
+}
+
+/** Deletes a job whose end is recorded, and may be on its way to those who wait for it. */
+async function deleteJob(
+  jobs: Pick<Jobs, 'wait' | 'delete'>,
+  id: string,
+  who: Identity,
+): Promise<void> {
+  await jobs.wait(id, new AbortController().signal);
+  await jobs.delete(id, who);
 }
 
 /** A job that was deleted already is as well deleted. */
