@@ -296,6 +296,8 @@ function ownSettings(
     },
     cgroup: { baseDir: `/sys/fs/cgroup/${cgroupName}` },
     filesystem: { baseDir: path.join(directory, 'jobs') },
+    // A sample is a file, which would come into being whenever the machine is slow.
+    job_metrics: { default_sample_rate: '1h' },
     runtime: { base_path: path.join(directory, 'runtimes') },
     state: { path: path.join(directory, 'state') },
     logs: { directory: path.join(directory, 'logs') },

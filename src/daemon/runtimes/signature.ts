@@ -9,8 +9,10 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { JobletError, messageOf } from '../../shared/errors.ts';
+import { syncDirectory } from './places.ts';
 
 /** Digits of a key's id: enough to find it, and no two keys have the same by chance. */
 const KEY_ID_DIGITS = 32;
@@ -31,16 +33,25 @@ export type Verdict =
 
 /** A signing key, made at first use. The file is its owner's alone. */
 export function openSigningKey(file: string): string {
-  try {
-    const { privateKey } = generateKeyPairSync('ed25519');
-    const pem = privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
-    // Whoever comes second reads what the first has made.
-    writeFileSync(file, pem, { mode: 0o600, flag: 'wx' });
-    return pem;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
+  if (!existsSync(file)) makeSigningKey(file);
   return readKey(file, (pem) => createPrivateKey(pem));
+}
+
+/** It is there whole or not at all, whatever is killed and whenever the power fails. */
+function makeSigningKey(file: string): void {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const pem = privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
+  const begun = `${file}.${process.pid}`;
+  writeFileSync(begun, pem, { mode: 0o600, flush: true });
+  try {
+    linkSync(begun, file);
+    syncDirectory(path.dirname(file));
+  } catch (error) {
+    // Somebody else was quicker, and his counts.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    rmSync(begun);
+  }
 }
 
 /** A public key, from a file that holds it, or the private one that goes with it. */

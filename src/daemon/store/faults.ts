@@ -1,6 +1,6 @@
 // What a disk or SQLite says when it fails, as a sentence with a way out.
 
-import { closeSync, openSync, rmSync } from 'node:fs';
+import { closeSync, openSync, readSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { JobletError, messageOf } from '../../shared/errors.ts';
 import { readOwner } from './owner.ts';
@@ -14,6 +14,9 @@ const FULL = 13;
 const CANTOPEN = 14;
 const NOTADB = 26;
 const IOERR_DATA = IOERR | (32 << 8);
+
+/** Read of a file at once. */
+const READ_BYTES = 1 << 20;
 
 const OTHER_PAGE = 'a page is not what was written (its checksum differs)';
 const WAY_OUT_OF_DAMAGE = 'stop the daemon and put a backup back with `joblet restore FILE`';
@@ -69,7 +72,10 @@ export function diskFault(errno: string, cause: unknown, file: string): JobletEr
 }
 
 function sqliteFault(errcode: number, cause: unknown, file: string): unknown {
-  if (errcode === IOERR_DATA) {
+  // While it reads its schema, SQLite forgets which kind of read error it was. A disk that then can be
+  // read and written after all has not failed.
+  const isForgotten = errcode === IOERR && errnoOf(file) === 'EIO' && canRead(file);
+  if (errcode === IOERR_DATA || isForgotten) {
     return damaged(file, OTHER_PAGE, cause);
   }
   switch (errcode & 0xff) {
@@ -102,6 +108,22 @@ function errnoOf(file: string): string {
     return 'EIO';
   } catch (error) {
     return (error as NodeJS.ErrnoException).code ?? 'EIO';
+  }
+}
+
+/** Whether the disk gives all of a file. */
+function canRead(file: string): boolean {
+  try {
+    const fd = openSync(file, 'r');
+    const piece = Buffer.allocUnsafe(READ_BYTES);
+    try {
+      while (readSync(fd, piece) > 0);
+    } finally {
+      closeSync(fd);
+    }
+    return true;
+  } catch {
+    return false;
   }
 }
 
