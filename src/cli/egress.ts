@@ -39,7 +39,7 @@ export const jobNetwork = command({
   summary: 'Shows or changes what a running job may send.',
   notes: [
     'RULE is [PROTOCOL:]WHERE[:PORTS]: tcp:*.example.org:443, 192.0.2.0/24, udp:*:53.',
-    'The first rule that allows something makes the list the whole of what is reached.',
+    'The first rule that allows something makes the list all that is reached.',
     'Open connections come under the new rules at once.',
   ],
   examples: [

@@ -44,8 +44,8 @@ export const runtimeBuild = command({
   usage: 'rnx runtime build [flags] FILE|NAME',
   summary: 'Builds a runtime on the node and installs it there.',
   notes: [
-    'FILE is a specification (runtime.yaml) or its folder; NAME is one of those that came with the',
-    'node. Ctrl-C ends the build, and nothing of it is left.',
+    'FILE is a specification (runtime.yaml) or its folder; NAME is one of those that',
+    'came with the node. Ctrl-C ends the build, and nothing of it is left.',
   ],
   examples: ['rnx runtime build my-runtime/', 'rnx runtime build --dry-run python-3.11-ml'],
   flags,

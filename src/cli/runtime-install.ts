@@ -26,11 +26,12 @@ export const runtimeInstall = command({
   usage: 'rnx runtime install [flags] WHAT',
   summary: 'Installs a runtime on the node.',
   notes: [
-    'WHAT is a name, with or without a version: python-3.11-ml, java:21, node-22@latest. The node gets',
-    'it from a registry that has it, or builds it from the specification that came with it. Or WHAT is',
-    'a pack (a file of rnx runtime pack), or a folder with a runtime.yml, written with a slash: ./mine.',
-    'Packs have to be signed by a key that the node trusts; a folder is signed by the node. Versions',
-    'stand side by side. Ctrl-C takes it back, and leaves nothing.',
+    'WHAT is a name, with or without a version: python-3.11-ml, node-22@latest. The',
+    'node gets it from a registry that has it, or builds it from the specification',
+    'that came with it. Or WHAT is a pack (a file of rnx runtime pack), or a folder',
+    'with a runtime.yml, written with a slash: ./mine. Packs have to be signed by a',
+    'key that the node trusts; a folder is signed by the node. Versions stand side',
+    'by side. Ctrl-C takes it back, and leaves nothing.',
   ],
   examples: [
     'rnx runtime install python-3.11-ml',
@@ -42,12 +43,12 @@ export const runtimeInstall = command({
     force: {
       kind: 'switch',
       short: 'f',
-      help: 'take the place of the same version, or be older than one that is there',
+      help: 'replace the same version, or be older than one there',
     },
     registry: {
       kind: 'text',
       value: 'ADDRESS',
-      help: 'https://..., or file:///... or an absolute path on the node',
+      help: 'https://..., file:///... or a path on the node',
     },
   },
   words: [1, 1],

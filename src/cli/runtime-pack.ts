@@ -16,8 +16,9 @@ export const runtimePack = command({
   usage: 'rnx runtime pack [flags] RUNTIME',
   summary: 'Packs a runtime of the node into one file, for other nodes.',
   notes: [
-    'They install it (rnx runtime install FILE), or it is unpacked into their folder of runtimes:',
-    'unzip FILE -d DIR, or tar --zstd -xf FILE -C DIR. zip keeps no owners, tar does.',
+    'They install it (rnx runtime install FILE), or it is unpacked into their folder',
+    'of runtimes: unzip FILE -d DIR, or tar --zstd -xf FILE -C DIR. zip keeps no',
+    'owners, tar does.',
   ],
   examples: [
     'rnx runtime pack python-3.11-ml',

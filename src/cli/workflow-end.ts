@@ -61,7 +61,7 @@ export const workflowDelete = command({
 export const workflowRetry = command({
   usage: 'rnx workflow retry [flags] WORKFLOW',
   summary: 'Takes up again what did not go well in a workflow that is over.',
-  notes: ['Jobs that are COMPLETED stay so. With --all it is another workflow with another id.'],
+  notes: ['Jobs that are COMPLETED stay so. With --all it is another workflow.'],
   examples: ['rnx workflow retry a1b2c3d4', 'rnx workflow retry --all a1b2c3d4'],
   flags: { all: { kind: 'switch', help: 'run all of it once more, as another workflow' } },
   words: [1, 1],
