@@ -66,9 +66,8 @@ function leftOn(daemon: Daemon): string[] {
   return [
     ...namesBelow(path.join(directory, 'runtimes/.staging')),
     ...namesBelow(path.join(directory, 'runtimes/.retired')),
-    ...namesBelow(path.join(directory, 'jobs')).filter(
-      (name) => !['jobs', 'received'].includes(name),
-    ),
+    ...namesBelow(path.join(directory, 'jobs/jobs')),
+    ...namesBelow(path.join(directory, 'jobs/received')),
   ];
 }
 
