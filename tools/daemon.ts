@@ -61,10 +61,10 @@ export async function up(home: Home): Promise<number> {
 /** Ends the daemon's jobs, then the daemon, and takes away what is left of them on the host. */
 export async function down(home: Home): Promise<void> {
   if (!existsSync(home.directory)) return;
-  // Jobs outlive their daemon: one that was killed has left them to its successor, which is started
-  // to end them as they should.
-  const hasJobs = isUp(home) || hasCgroups(home);
-  if (hasJobs && existsSync(home.configFile)) {
+  // Jobs outlive their daemon, and so do its mounts: one that was killed has left them to its successor,
+  // which is started to end them as they should.
+  const hasLeft = isUp(home) || hasCgroups(home) || hasMounts(home);
+  if (hasLeft && existsSync(home.configFile)) {
     await up(home);
     await endJobs(home);
     await endDaemon(home);
@@ -79,6 +79,10 @@ export async function down(home: Home): Promise<void> {
 export function isUp(home: Home): boolean {
   if (!existsSync(home.lockFile)) return false;
   return spawnSync('flock', ['--nonblock', home.lockFile, 'true']).status !== 0;
+}
+
+function hasMounts({ directory }: Home): boolean {
+  return readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${directory}/`);
 }
 
 function hasCgroups(home: Home): boolean {
