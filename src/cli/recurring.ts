@@ -34,7 +34,7 @@ export const scheduleCreate = command({
   ],
   examples: [
     'rnx schedule create tidy --cron "30 2 * * *" -- job --max-memory=64 ./tidy.sh',
-    'rnx schedule create ci --cron "@hourly" --overlap queue -- workflow ci.yaml',
+    'rnx schedule create ci --cron "0 9 * * 1" --overlap queue -- workflow ci.yaml',
   ],
   flags: {
     cron: { kind: 'text', value: 'CRON', help: 'when: "30 2 * * 1-5"' },
