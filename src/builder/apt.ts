@@ -88,10 +88,20 @@ export async function suiteTime(): Promise<string> {
 /** A package, by what nobody else has. */
 export type Offer = Omit<LockedDeb, 'essential'>;
 
+/** Whether the mirrors have a package. */
+export async function isKnown(name: string): Promise<boolean> {
+  return ask(mirrorConfig, 'apt-cache', 'show', name).then(
+    () => true,
+    () => false,
+  );
+}
+
+export type Named = Pick<LockedDeb, 'name' | 'version' | 'architecture'>;
+
 /** The packages that `names` come to, with all they depend on. */
-export async function resolvePackages(names: readonly string[]): Promise<Offer[]> {
+export async function listPackages(names: readonly string[]): Promise<Named[]> {
   const uris = await ask(mirrorConfig, 'apt-get', '-qq', '--print-uris', 'install', ...names);
-  const wanted = uris
+  return uris
     .split('\n')
     .map((line) => / (\S+\.deb) \d+ /.exec(line)?.[1] ?? '')
     .filter((file) => file !== '')
@@ -99,6 +109,11 @@ export async function resolvePackages(names: readonly string[]): Promise<Offer[]
       const [name = '', version = '', architecture = ''] = file.replace(/\.deb$/, '').split('_');
       return { name, version: decodeURIComponent(version), architecture };
     });
+}
+
+/** The same with their digests. */
+export async function resolvePackages(names: readonly string[]): Promise<Offer[]> {
+  const wanted = await listPackages(names);
   const digests = await digestsOf(wanted);
   return wanted.map((each) => {
     const sha256 = digests.get(keyOf(each));
@@ -106,8 +121,6 @@ export async function resolvePackages(names: readonly string[]): Promise<Offer[]
     return { ...each, sha256 };
   });
 }
-
-type Named = Pick<LockedDeb, 'name' | 'version' | 'architecture'>;
 
 function keyOf({ name, version, architecture }: Named): string {
   return `${name}=${version}:${architecture}`;

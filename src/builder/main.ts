@@ -19,7 +19,9 @@ import {
   fetchPackages,
   fileOf,
   installPackages,
+  isKnown,
   keepNewPackages,
+  listPackages,
   makeRepository,
   openRepository,
   resolvePackages,
@@ -129,7 +131,7 @@ async function validatePackages({ spec, platform, lock, checkOnly }: BuildTask):
     return { all: lock.apt, essential: lock.apt.filter(({ essential }) => essential), missing };
   }
   await updateMirrors(platform.debian);
-  const base = await resolveEssentials();
+  const base = await listEssentials();
   const all = await resolvePackages([...base.names, ...names]);
   const first = new Set(base.packages.map(fileOf));
   const marked = all.map((each) => ({ ...each, essential: first.has(fileOf(each)) }));
@@ -141,13 +143,9 @@ async function validatePackages({ spec, platform, lock, checkOnly }: BuildTask):
   return { ...packages, missing };
 }
 
-async function resolveEssentials() {
-  const isKnown = await resolvePackages([MERGED]).then(
-    () => true,
-    () => false,
-  );
-  const names = isKnown ? [...essentials, MERGED] : essentials;
-  return { names, packages: await resolvePackages(names) };
+async function listEssentials() {
+  const names = (await isKnown(MERGED)) ? [...essentials, MERGED] : essentials;
+  return { names, packages: await listPackages(names) };
 }
 
 async function prepareBase({ all, essential }: Packages, { platform }: BuildTask): Promise<void> {
