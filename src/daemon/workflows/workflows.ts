@@ -47,7 +47,8 @@ export class Workflows {
   /** Steps that wait for their next attempt, as `workflow number`. */
   readonly #due: Due;
   readonly #watchers = new Map<string, Set<() => void>>();
-  #isStopped = false;
+  /** Jobs may be started: those of an earlier daemon have been found, and this one does not stop. */
+  #isGoing = false;
 
   constructor(parts: WorkflowsParts) {
     this.#parts = parts;
@@ -68,6 +69,7 @@ export class Workflows {
     await db.write(() => {
       for (const run of this.#runs.values()) this.#write(run, run.begin(clock.now()));
     });
+    this.#isGoing = true;
     for (const id of [...this.#runs.keys()]) this.#committed(id);
   }
 
@@ -78,7 +80,7 @@ export class Workflows {
 
   /** Starts nothing more; jobs run on. */
   stopWatching(): void {
-    this.#isStopped = true;
+    this.#isGoing = false;
     this.#due.stop();
   }
 
@@ -366,7 +368,7 @@ export class Workflows {
   }
 
   #startReady(id: string): void {
-    if (this.#isStopped) return;
+    if (!this.#isGoing) return;
     const run = this.#find(id);
     if (run === undefined) return;
     const now = this.#parts.clock.now();
