@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
+import { readBootId } from './boot.ts';
 
 const FORWARDING = {
   4: '/proc/sys/net/ipv4/ip_forward',
@@ -42,7 +43,7 @@ export class HostNetwork {
 
   /** Whether packets are forwarded only because of us. */
   get forwardsForUs(): boolean {
-    return existsSync(this.#forwardingFile);
+    return this.#changed() !== undefined;
   }
 
   /** Where addresses and routes of this host lie. */
@@ -102,7 +103,8 @@ export class HostNetwork {
       }
     }
     for (const family of off) settings[FORWARDING[family]] = '0';
-    writeFileSync(this.#forwardingFile, JSON.stringify(settings), { mode: 0o600 });
+    const changed: Changed = { bootId: readBootId(), settings };
+    writeFileSync(this.#forwardingFile, JSON.stringify(changed), { mode: 0o600 });
     for (const file of Object.keys(settings)) {
       writeSetting(file, file.endsWith('accept_ra') ? '2' : '1');
     }
@@ -110,16 +112,27 @@ export class HostNetwork {
 
   /** Takes back what `forward` changed. */
   unforward(): void {
-    if (!this.forwardsForUs) return;
-    const settings = JSON.parse(readFileSync(this.#forwardingFile, 'utf8')) as Record<
-      string,
-      string
-    >;
+    const settings = this.#changed();
+    if (settings === undefined) return;
     for (const [file, value] of Object.entries(settings)) {
       if (existsSync(file)) writeSetting(file, value);
     }
     rmSync(this.#forwardingFile);
   }
+
+  /** What was changed in this boot. */
+  #changed(): Changed['settings'] | undefined {
+    if (!existsSync(this.#forwardingFile)) return undefined;
+    const { bootId, settings } = JSON.parse(readFileSync(this.#forwardingFile, 'utf8')) as Changed;
+    return bootId === readBootId() ? settings : undefined;
+  }
+}
+
+/** What was changed of the kernel's settings, with what they were before. */
+interface Changed {
+  /** Another boot knows nothing of it. */
+  readonly bootId: string;
+  readonly settings: Readonly<Record<string, string>>;
 }
 
 interface RawDevice {
