@@ -168,6 +168,12 @@ const asked = process.env['JOBLET_RUNTIMES'] ?? '';
 const chosen = new Set(
   asked === 'all' ? shipped : asked === '' ? ALWAYS : asked.split(',').map((name) => name.trim()),
 );
+const unknown = [...chosen].filter((name) => !shipped.includes(name));
+if (unknown.length > 0) {
+  throw new Error(
+    `JOBLET_RUNTIMES: no ${unknown.join(', ')} comes along, but ${shipped.join(', ')}`,
+  );
+}
 const skip = cannotRun();
 
 function skipOf(name: string): string | false {
