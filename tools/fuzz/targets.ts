@@ -43,6 +43,10 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/builder/elf.ts', 'src/builder/keystore.ts'],
     load: () => import('./targets/elf.ts'),
   },
+  egress: {
+    sources: ['src/shared/egress.ts', 'src/shared/cidr.ts'],
+    load: () => import('./targets/egress.ts'),
+  },
   dns: {
     sources: ['src/daemon/networks/dns-message.ts'],
     load: () => import('./targets/dns.ts'),
