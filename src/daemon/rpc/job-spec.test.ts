@@ -81,6 +81,7 @@ test('S4-24, S4-62: a command alone takes every default', () => {
     secretEnvironment: {},
     timeoutMs: 0,
     graceMs: 100,
+    keepWorkMs: 0,
     stdin: false,
     init: true,
     allow: [],

@@ -84,7 +84,8 @@ interface Generated {
 
 function readGenerated(name: string, bytes: Buffer): Generated | undefined {
   const schema = generated[`${name}Schema`] as DescMessage | undefined;
-  if (schema === undefined) return undefined;
+  // What holds alternatives, generated code shapes differently.
+  if (schema === undefined || schema.oneofs.length > 0) return undefined;
   try {
     const message = fromBinary(schema, bytes);
     return {
