@@ -395,12 +395,14 @@ export class Workflows {
     const { jobs, files, db, clock, log } = this.#parts;
     this.#starting.set(id, starting.add(plan.name));
     let uploadId = '';
+    let hasJob = false;
     try {
       uploadId = await files.offer(id, plan.files, plan.directories, owner);
       const startAtMs =
         plan.delayMs > 0 && attempts === 0 ? clock.now() + plan.delayMs : plan.spec.startAtMs;
       const wish = { ...plan.spec, uploads: [], uploadId, startAtMs, workflowUuid: id };
       const job = await jobs.run(wish, owner);
+      hasJob = true;
       // Its end was asked for while it was being started.
       if (this.#find(id)?.workflow.ending === 'stop' && !isFinal(job.status)) {
         await jobs.stop(job.id, {}, owner);
@@ -433,6 +435,8 @@ export class Workflows {
     } finally {
       starting.delete(plan.name);
       if (starting.size === 0) this.#starting.delete(id);
+      // The job may have ended before it was known to have started, and be due for another attempt.
+      if (hasJob) this.#startReady(id);
     }
   }
 
