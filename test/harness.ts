@@ -212,6 +212,8 @@ nodes:
         await this.end();
       }
     } finally {
+      // One that could not be asked to end would keep the test's process waiting for ever.
+      this.#child?.kill('SIGKILL');
       await killAll(this.cgroupName);
       for (const connection of this.#connections.values()) connection.close();
       removeCgroups(this.cgroupName);
