@@ -24,7 +24,7 @@ export interface Snapshot {
   readonly processes: readonly string[];
   /** Everything below the daemon's directory. */
   readonly files: readonly string[];
-  /** How many mounts the processes below the daemon see, each in its own namespace. */
+  /** How many mounts the processes below the daemon see that are not the host's own, which come and go. */
   readonly mountsInside: readonly number[];
   /** How many descriptors the daemon holds, and then each process below it. */
   readonly descriptors: readonly number[];
@@ -46,10 +46,11 @@ export function takeSnapshot(pid: number, cgroupName: string, directory: string)
 
 /** What is seen of a process; undefined when it ended while it was being looked at. */
 function look(pid: number): { name: string; mounts: number; descriptors: number } | undefined {
+  const ofHost = new Set(lines('/proc/self/mountinfo'));
   try {
     return {
       name: nameOf(pid),
-      mounts: lines(`/proc/${pid}/mountinfo`).length,
+      mounts: lines(`/proc/${pid}/mountinfo`).filter((line) => !ofHost.has(line)).length,
       descriptors: descriptorsOf(pid),
     };
   } catch (error) {
