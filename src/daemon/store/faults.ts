@@ -129,7 +129,8 @@ function canRead(file: string): boolean {
 
 /** Makes a file and removes it: mode bits, attributes, mounts and the disk all have a say in that. */
 export function tryWriting(directory: string): void {
-  const probe = path.join(directory, `.writable-${process.pid}`);
+  // One name for all: what a daemon leaves that is killed right here, the next one removes.
+  const probe = path.join(directory, '.writable');
   closeSync(openSync(probe, 'w', 0o600));
-  rmSync(probe);
+  rmSync(probe, { force: true });
 }
