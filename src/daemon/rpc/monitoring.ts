@@ -42,7 +42,7 @@ export interface MonitoringParts {
   readonly volumesDirectory: string;
   readonly nodeId: string;
   readonly samples: Pick<Samples, 'brief'>;
-  readonly jobs: Pick<Jobs, 'get'>;
+  readonly jobs: Pick<Jobs, 'get' | 'isOver'>;
 }
 
 type Metrics = Omit<MessageInitShape<typeof SystemMetricsResponseSchema>, '$typeName' | '$unknown'>;
@@ -338,9 +338,9 @@ function jobUses(
 ): MessageInitShape<typeof JobUseSchema>[] {
   const seconds = (now.atMs - before.atMs) / 1000;
   return [...now.jobs].flatMap(([uuid, usage]) => {
-    const { spec, status, startedAtMs } = jobs.get(uuid);
-    // It has ended since.
-    if (status !== 'RUNNING') return [];
+    // It has ended since, and may be gone.
+    if (jobs.isOver(uuid)) return [];
+    const { spec, startedAtMs } = jobs.get(uuid);
     const cpuUsec = before.jobs.get(uuid)?.cpuUsec;
     return [
       {

@@ -32,9 +32,13 @@ export class HostWatch {
   /** Looks again and again, so that whoever asks but once hears of rates too. */
   start(intervalMs: number): void {
     const look = () =>
-      void this.look().then((usage) => {
-        this.#earlier = usage;
-      });
+      void this.look().then(
+        (usage) => {
+          this.#earlier = usage;
+        },
+        // Out of descriptors, say: whoever asks hears of it, and the next look may go well.
+        () => {},
+      );
     look();
     this.#timer = setInterval(look, intervalMs);
     this.#timer.unref();

@@ -47,6 +47,7 @@ interface Sampled extends Metered {
   /** Known from its first sample on. */
   base: Base | undefined;
   last: JobUsage | undefined;
+  hasMissed: boolean;
   readonly readers: Set<Reader>;
 }
 
@@ -82,7 +83,7 @@ export class Samples {
   begin(job: Metered): void {
     const readers = this.#early.get(job.id) ?? new Set();
     this.#early.delete(job.id);
-    this.#jobs.set(job.id, { ...job, base: undefined, last: undefined, readers });
+    this.#jobs.set(job.id, { ...job, base: undefined, last: undefined, hasMissed: false, readers });
     this.#due.set(job.id, this.#parts.clock.now() + this.#parts.intervalMs);
     this.#arm();
   }
@@ -177,7 +178,7 @@ export class Samples {
       this.#due.delete(id);
       if (job === undefined) continue;
       this.#due.set(id, now + this.#parts.intervalMs);
-      await this.#look(job);
+      await this.#look(job).catch((error: unknown) => this.#missed(job, error));
       if (++looks % LOOKS_AT_ONCE === 0) await afterOthers();
     }
     this.#isArmed = false;
@@ -185,7 +186,7 @@ export class Samples {
   }
 
   async #look(job: Sampled): Promise<void> {
-    const { layout, directoryOf, clock, log } = this.#parts;
+    const { layout, directoryOf, clock } = this.#parts;
     const found = job.base ?? (await this.#storedBase(job));
     const now = clock.now();
     // Two in the same moment would be one and a rate of nothing.
@@ -199,9 +200,17 @@ export class Samples {
       const first = found === undefined ? [{ base }] : [];
       appendLines(directoryOf(job.id), [...first, { sample: job.last }]);
     } catch (error) {
-      log.warn('a sample of a job cannot be kept', { jobId: job.id, why: messageOf(error) });
+      this.#missed(job, error);
     }
     for (const reader of job.readers) tell(reader, job.last);
+  }
+
+  /** A job's sample is missing; said once for each job, as a full disk would say it every time. */
+  #missed(job: Sampled, error: unknown): void {
+    if (job.hasMissed) return;
+    job.hasMissed = true;
+    const why = messageOf(error);
+    this.#parts.log.warn('samples of a job are missing', { jobId: job.id, why });
   }
 
   /** What an earlier daemon has written down with the job's first sample. */
