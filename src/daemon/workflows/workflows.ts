@@ -376,7 +376,16 @@ export class Workflows {
     for (const step of run.ready) {
       if (starting.has(step.plan.name)) continue;
       if (step.notBeforeMs > now) this.#due.add(`${id} ${step.number}`, step.notBeforeMs);
-      else void this.#start(run.workflow, step, starting);
+      else {
+        this.#start(run.workflow, step, starting).catch((error: unknown) => {
+          this.#held.add(id);
+          const why = messageOf(error);
+          this.#parts.log.error('a workflow could not go on; it is tried again', {
+            workflow: id,
+            why,
+          });
+        });
+      }
     }
   }
 
