@@ -18,6 +18,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { JobletError } from '../../shared/errors.ts';
 import { TREE_TIME_S } from '../../shared/tree-time.ts';
 import { exchangeDirectories, syncFileSystem } from '../linux/tree-switch.ts';
+import { syncDirectory } from '../store/sync-directory.ts';
 import { Contents } from './contents.ts';
 import { copyTree } from './copy-tree.ts';
 import { RUNTIME_FILE } from './layout.ts';
@@ -29,7 +30,7 @@ import {
   parseManifest,
   SIGNATURE_FILE,
 } from './manifest.ts';
-import { alreadyThere, type Places, retiredName, syncDirectory } from './places.ts';
+import { alreadyThere, type Places, retiredName } from './places.ts';
 import { type Settled, settleTree, type TreeLimits, type Witness } from './settle.ts';
 import { type Keys, signBytes } from './signature.ts';
 

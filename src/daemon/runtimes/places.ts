@@ -5,7 +5,6 @@
 //   .retired/NAME@VERSION@ID/   a tree that was replaced or removed, as long as jobs run in it
 //   .store/                every content once; see contents.ts
 
-import { closeSync, fsyncSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
 
@@ -32,16 +31,6 @@ export function placesBelow(root: string): Places {
 /** A name for a tree that no job shall start in any more; it tells people what it was. */
 export function retiredName(name: string, version: string, id: string): string {
   return `${name}@${version}@${id}`;
-}
-
-/** What was renamed in a directory stays so over a power cut. */
-export function syncDirectory(directory: string): void {
-  const fd = openSync(directory, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** How an installation ends that was not told to take the place of what is there. */

@@ -12,7 +12,7 @@ import {
 import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { JobletError, messageOf } from '../../shared/errors.ts';
-import { syncDirectory } from './places.ts';
+import { syncDirectory } from '../store/sync-directory.ts';
 
 /** Digits of a key's id: enough to find it, and no two keys have the same by chance. */
 const KEY_ID_DIGITS = 32;

@@ -13,7 +13,6 @@ import {
   existsSync,
   fdatasync,
   fstatSync,
-  fsyncSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -33,6 +32,7 @@ import {
 import { JobletError } from '../../shared/errors.ts';
 import { damaged, faultOf, foundDamaged } from './faults.ts';
 import { SUM_BYTES, usePageSums } from './page-sums.ts';
+import { syncDirectory } from './sync-directory.ts';
 import { readWal } from './wal.ts';
 
 const MIGRATIONS = path.join(import.meta.dirname, 'migrations');
@@ -420,10 +420,4 @@ function checkWal(file: string, events: DbEvents): void {
       `the last ${ignoredBytes} bytes of ${wal} were not written whole; what nobody was told to be safe is lost`,
     );
   }
-}
-
-function syncDirectory(directory: string): void {
-  const fd = openSync(directory, 'r');
-  fsyncSync(fd);
-  closeSync(fd);
 }
