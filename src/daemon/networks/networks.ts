@@ -27,7 +27,15 @@ import type { Log } from '../log.ts';
 import { EgressRules } from './egress.ts';
 import { type Attachment, type Network, NO_NETWORK } from './network.ts';
 import type { Found, Resolver } from './resolver.ts';
-import { formatLearned, formatRules, gatewaysOf, interfacesOf, replacing } from './rules.ts';
+import {
+  deviceOf,
+  formatLearned,
+  formatRules,
+  gatewaysOf,
+  interfacesOf,
+  isDevice,
+  replacing,
+} from './rules.ts';
 import { type Slot, Slots, Unattached } from './slots.ts';
 import type { NetworkStore } from './store.ts';
 
@@ -392,15 +400,13 @@ export class Networks {
     return [...this.#networks.values()];
   }
 
-  #bridgeOf({ number }: Pick<Network, 'number'>): string {
-    return `${this.#id}n${number}`;
+  #bridgeOf(network: Pick<Network, 'number'>): string {
+    return deviceOf(this.#id, network);
   }
 
   /** The devices of networks, ours and those that are left of removed ones, without the jobs'. */
   #bridges(): string[] {
-    return this.#parts.host
-      .devicesOf(`${this.#id}n`)
-      .filter((name) => /n\d+$/.test(name.slice(this.#id.length)));
+    return this.#parts.host.devicesOf(this.#id).filter((name) => isDevice(this.#id, name));
   }
 
   #addressesOf({ number }: Network, address: number): string[] {

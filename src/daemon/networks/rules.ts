@@ -46,7 +46,17 @@ export interface Facts {
   readonly forwardsForUs: boolean;
 }
 
-/** What the names of a network's interfaces begin with. */
+/** The device that holds the gateway's addresses of a network. */
+export function deviceOf(interfaces: string, { number }: Pick<Network, 'number'>): string {
+  return `${interfaces}n${number}`;
+}
+
+/** Whether it is the name of the device of a network, one that is gone by now too, and not of a job's. */
+export function isDevice(interfaces: string, name: string): boolean {
+  return name.startsWith(interfaces) && /^n\d+$/.test(name.slice(interfaces.length));
+}
+
+/** What the names of a network's interfaces begin with; any letters and digits follow. */
 export function interfacesOf(interfaces: string, { number }: Pick<Network, 'number'>): string {
   return `${interfaces}n${number}x`;
 }
