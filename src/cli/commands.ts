@@ -194,6 +194,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'delete a schedule',
     load: async () => (await import('./recurring.ts')).scheduleDelete,
   },
+  events: {
+    summary: 'show what happens on the node, and follow it',
+    load: async () => (await import('./events.ts')).events,
+  },
   audit: {
     summary: 'show who did what on the daemon, and check that record',
     load: async () => (await import('./audit.ts')).audit,

@@ -1,6 +1,7 @@
 // The calls the client makes: where each goes, and how its messages become bytes.
 
 import * as b from './build-messages.ts';
+import * as e from './event-messages.ts';
 import * as m from './messages.ts';
 import * as r from './runtime-messages.ts';
 import * as s from './schedule-messages.ts';
@@ -130,6 +131,11 @@ export const verifyAudit = method(
   'AuditService/VerifyAudit',
   m.VerifyAuditRequest,
   m.VerifyAuditResponse,
+);
+export const watchEvents = method(
+  'EventService/WatchEvents',
+  e.WatchEventsRequest,
+  e.WatchEventsResponse,
 );
 export const validateRuntimeYaml = method(
   'RuntimeService/ValidateRuntimeYAML',

@@ -11,6 +11,7 @@ import {
 import fc from 'fast-check';
 import * as audit from '../gen/joblet/audit_pb.ts';
 import * as common from '../gen/joblet/common_pb.ts';
+import * as happened from '../gen/joblet/events_pb.ts';
 import * as jobs from '../gen/joblet/jobs_pb.ts';
 import * as monitoring from '../gen/joblet/monitoring_pb.ts';
 import * as networks from '../gen/joblet/networks_pb.ts';
@@ -20,6 +21,7 @@ import * as volumes from '../gen/joblet/volumes_pb.ts';
 import * as workflows from '../gen/joblet/workflows_pb.ts';
 import { JobletError } from '../shared/errors.ts';
 import * as builds from './build-messages.ts';
+import * as events from './event-messages.ts';
 import * as messages from './messages.ts';
 import * as present from './runtime-messages.ts';
 import * as recurring from './schedule-messages.ts';
@@ -30,6 +32,7 @@ import * as flows from './workflow-messages.ts';
 const generated: Readonly<Record<string, unknown>> = {
   ...audit,
   ...common,
+  ...happened,
   ...jobs,
   ...monitoring,
   ...networks,
@@ -45,6 +48,7 @@ function descriptorOf(name: string): DescMessage {
 
 const shapes = Object.entries({
   ...messages,
+  ...events,
   ...builds,
   ...present,
   ...trees,

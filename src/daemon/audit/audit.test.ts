@@ -135,6 +135,33 @@ test('the oldest records go when there are too many, and what stays is sound', a
   });
 });
 
+test('a reader that would miss records is told so, whether it comes too late or is too slow', async (t) => {
+  const world = new World(t, { maxRecords: 1000 });
+  await world.live(async (audit, db) => {
+    const fill = () =>
+      db.write(() => {
+        for (let more = 0; more < 2000; more += 1) audit.append(entry(more));
+      });
+    await fill();
+    // Holds the first batch while what comes behind it is taken away.
+    const slow = audit.batches({}, 0, true, never);
+    assert.equal((await slow.next()).value?.through, 500);
+    await fill();
+    for await (const { detail } of audit.read({ actions: ['audit.pruned'] }, 0, true, never)) {
+      if (Number(detail.split(':')[0]) > 2900) break;
+    }
+    await assert.rejects(slow.next(), /what came behind 500 is not kept any more: the oldest/);
+    const [late, early] = [
+      audit.batches({}, 600, false, never),
+      audit.batches({}, 9000, false, never),
+    ];
+    await assert.rejects(late.next(), /what came behind 600 is not kept any more/);
+    await assert.rejects(early.next(), /there is no 9000 yet/);
+    const oldest = await audit.batches({}, 0, false, never).next();
+    assert.ok((oldest.value?.records[0]?.sequence ?? 0) > 2900);
+  });
+});
+
 test('records go when they are too old', async (t) => {
   const world = new World(t, { maxAgeMs: 1000 });
   await world.live(async (audit, db) => {

@@ -31,6 +31,16 @@ const FOLLOW_RECORDS = 500;
 const PRUNE_LEAST = 100;
 const PRUNE_MOST = 2000;
 
+/** What a reader of the log has come to. */
+export interface Batch {
+  /** Those that pass, the oldest first. */
+  readonly records: readonly AuditRecord[];
+  /** Whatever passes up to this number has been given. */
+  readonly through: number;
+  /** That was the last one when it was read. */
+  readonly isAll: boolean;
+}
+
 export class Audit {
   readonly #db: Db;
   readonly #table: AuditTable;
@@ -138,17 +148,33 @@ export class Audit {
     follow: boolean,
     signal: AbortSignal,
   ): AsyncGenerator<AuditRecord> {
+    for await (const { records } of this.batches(filter, after, follow, signal)) yield* records;
+  }
+
+  /**
+   * The same in batches, also without a record. A reader holds one of them at a time. One that would miss
+   * records, as it comes too late or is too slow for them, is refused instead: `wrong-state`.
+   */
+  async *batches(
+    filter: AuditFilter,
+    after: number,
+    follow: boolean,
+    signal: AbortSignal,
+  ): AsyncGenerator<Batch> {
     this.#db.flush();
-    let at = Math.max(after, this.#table.first() - 1);
+    if (after > this.#current().sequence) throw notYet(after, this.#current().sequence);
+    let at = after > 0 ? after : this.#table.first() - 1;
     for (;;) {
       const head = this.#current().sequence;
       await this.#db.durable();
       while (at < head) {
         signal.throwIfAborted();
+        const first = this.#table.first();
+        if (at < first - 1) throw notKept(at, first);
         const span = { from: at + 1, to: Math.min(head, at + SLICE) };
-        const found = this.#table.find(filter, span, 'ASC', FOLLOW_RECORDS);
-        yield* found;
-        at = found.length < FOLLOW_RECORDS ? span.to : (found.at(-1)?.sequence ?? span.to);
+        const records = this.#table.find(filter, span, 'ASC', FOLLOW_RECORDS);
+        at = records.length < FOLLOW_RECORDS ? span.to : (records.at(-1)?.sequence ?? span.to);
+        yield { records, through: at, isAll: at === head };
         await nextTurn();
       }
       if (!follow) return;
@@ -264,4 +290,18 @@ export class Audit {
       signal.removeEventListener('abort', abort),
     );
   }
+}
+
+function notKept(after: number, first: number): JobletError {
+  return new JobletError(
+    'wrong-state',
+    `what came behind ${after} is not kept any more: the oldest there is has the number ${first}; go on behind ${first - 1} for all that is left`,
+  );
+}
+
+function notYet(after: number, last: number): JobletError {
+  return new JobletError(
+    'wrong-state',
+    `there is no ${after} yet, the last one has the number ${last}: the position is of another node, or of a state that was given up for a backup; begin anew`,
+  );
 }

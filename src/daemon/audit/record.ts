@@ -21,6 +21,7 @@ export const actions = [
   'runtime.installed',
   'runtime.removed',
   'workflow.created',
+  'workflow.running',
   'workflow.stop',
   'workflow.cancel',
   'workflow.retry',

@@ -128,6 +128,9 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
     ListSchedules: ['viewer', 'list_jobs'],
     GetSchedule: ['viewer', 'get_job'],
   }),
+  ...rows('joblet.EventService', {
+    WatchEvents: ['viewer', 'watch_events'],
+  }),
   ...rows('joblet.AuditService', {
     QueryAudit: ['admin', 'read_audit'],
     FollowAudit: ['admin', 'read_audit'],

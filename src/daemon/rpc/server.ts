@@ -5,6 +5,7 @@ import { existsSync, type FSWatcher } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
 import { AuditService } from '../../gen/joblet/audit_pb.ts';
+import { EventService } from '../../gen/joblet/events_pb.ts';
 import { JobService } from '../../gen/joblet/jobs_pb.ts';
 import { JobletService } from '../../gen/joblet/legacy_pb.ts';
 import { MonitoringService } from '../../gen/joblet/monitoring_pb.ts';
@@ -34,6 +35,7 @@ import type { Workflows } from '../workflows/workflows.ts';
 
 import { auditHandlers } from './audit.ts';
 import { buildHandlers } from './builds.ts';
+import { eventHandlers } from './events.ts';
 import { FailedCalls } from './failed-calls.ts';
 import { type GrpcLimits, GrpcServer } from './grpc-server.ts';
 import type { CallRecord } from './handlers.ts';
@@ -61,7 +63,7 @@ export interface RpcParts extends Pick<JobParts, 'logs' | 'postures' | 'samples'
   readonly runtimes: Runtimes;
   readonly workflows: WorkflowParts['workflows'] & Pick<Workflows, 'dependenciesOf' | 'find'>;
   readonly schedules: ScheduleParts['schedules'];
-  readonly audit: Pick<Audit, 'record' | 'recordSoon' | 'query' | 'read' | 'verify'>;
+  readonly audit: Pick<Audit, 'record' | 'recordSoon' | 'query' | 'read' | 'batches' | 'verify'>;
   readonly jobs: JobParts['jobs'] & MonitoringParts['jobs'] & Pick<Jobs, 'nameOf'>;
   readonly networks: Networks;
   readonly volumes: Volumes;
@@ -161,6 +163,7 @@ export function createRpc(all: RpcParts): Rpc {
   server.add(JobletService, legacyHandlers(parts));
   server.add(MonitoringService, monitoringHandlers({ ...monitoring, jobs }));
   server.add(AuditService, auditHandlers(audit));
+  server.add(EventService, eventHandlers(audit));
   server.add(RuntimeService, {
     ...runtimeHandlers({ ...parts, ...all }),
     ...buildHandlers(all),

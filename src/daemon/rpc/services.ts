@@ -2,6 +2,7 @@
 
 import type { DescService } from '@bufbuild/protobuf';
 import { AuditService } from '../../gen/joblet/audit_pb.ts';
+import { EventService } from '../../gen/joblet/events_pb.ts';
 import { JobService } from '../../gen/joblet/jobs_pb.ts';
 import { JobletService } from '../../gen/joblet/legacy_pb.ts';
 import { MonitoringService } from '../../gen/joblet/monitoring_pb.ts';
@@ -20,5 +21,6 @@ export const services: readonly DescService[] = [
   RuntimeService,
   PersistService,
   AuditService,
+  EventService,
   ScheduleService,
 ];

@@ -319,8 +319,12 @@ export class Workflows {
     const { workflowUuid, name } = job.spec;
     if (workflowUuid === '') return;
     const run = this.#find(workflowUuid);
+    const wasPending = run?.workflow.status === 'PENDING';
     const changed = run?.note(name, newsOf(job), isNew, this.#parts.clock.now()) ?? [];
     if (run === undefined || changed.length === 0) return;
+    if (wasPending && run.workflow.status === 'RUNNING') {
+      this.#record(workflowUuid, 'workflow.running', 'RUNNING', '');
+    }
     this.#write(run, changed);
     this.#afterCommit(() => this.#committed(workflowUuid));
   }

@@ -1,0 +1,120 @@
+// rnx events: what becomes of jobs and all else on a node, as it happens.
+
+import type { EventView } from '../client/event-messages.ts';
+import { watchEvents } from '../client/methods.ts';
+import { JobletError } from '../shared/errors.ts';
+import { command, type Values } from './command.ts';
+import { INTERRUPTED_EXIT_CODE } from './job-log.ts';
+import type { Output } from './output.ts';
+import { jsonLine, localTime, statusWord, visible } from './print.ts';
+import type { Session } from './session.ts';
+
+const DEFAULT_EVENTS = 20;
+const MOST_EVENTS = 1000;
+const MOST_SUBJECTS = 100;
+
+/** Below this, ids are shown by their beginning. */
+const NARROW_COLUMNS = 120;
+const SHORT_ID = 8;
+
+const kinds = ['job', 'workflow', 'schedule', 'volume', 'network', 'runtime', 'node'];
+
+const flags = {
+  follow: { kind: 'switch', short: 'f', help: 'go on with the events to come' },
+  limit: { kind: 'integer', value: 'N', help: 'the newest N (20 unless said); 0 is all' },
+  after: { kind: 'integer', value: 'NUMBER', help: 'those behind the event of this number' },
+  kind: {
+    kind: 'list',
+    value: 'KIND',
+    choices: kinds,
+    help: 'job, workflow, schedule, volume, network, runtime, node',
+  },
+  action: { kind: 'list', value: 'WORD', help: 'only these, as job.ended; several by commas' },
+} as const;
+
+export const events = command({
+  usage: 'rnx events [flags] [JOB|WORKFLOW|NAME...]',
+  summary: 'Shows what happened on the node, the newest last: to all, or to those named.',
+  notes: [
+    'Each event has a number, which --json shows. Whoever goes on behind the last one',
+    'that he has seen (--after) misses none, also when the daemon was away meanwhile.',
+  ],
+  examples: [
+    'rnx events --follow --kind job,workflow',
+    'rnx events --follow --json --action job.ended --after 5120',
+  ],
+  flags,
+  words: [0, MOST_SUBJECTS],
+  run,
+});
+
+async function run(
+  wanted: Values<typeof flags>,
+  subjects: readonly string[],
+  session: Session,
+): Promise<number> {
+  const { out, err, json } = session;
+  const request = {
+    ...from(wanted),
+    subjects,
+    kinds: wordsOf(wanted.kind),
+    noFollow: !wanted.follow,
+  };
+  const connection = await session.connect();
+  const stopped = new AbortController();
+  if (wanted.follow) process.once('SIGINT', () => stopped.abort());
+  const { signal } = stopped;
+  const actions = wordsOf(wanted.action);
+  let position = 0n;
+  try {
+    for await (const news of connection.serverStream(
+      watchEvents,
+      { ...request, actions },
+      { signal },
+    )) {
+      position = news.position;
+      if (news.event === undefined) continue;
+      await out.write(json ? jsonLine(eventJson(news.event)) : eventLine(news.event, out));
+    }
+    return 0;
+  } catch (error) {
+    if (signal.aborted) return INTERRUPTED_EXIT_CODE;
+    if (position > 0n) await err.write(`--after ${position} goes on behind the last of them\n`);
+    throw error;
+  }
+}
+
+function from({ after, limit = DEFAULT_EVENTS }: Pick<Values<typeof flags>, 'after' | 'limit'>) {
+  if (after !== undefined && after > 0) return { after: BigInt(after) };
+  if (after === 0 || limit === 0) return { fromOldest: true };
+  if (limit <= MOST_EVENTS) return { last: limit };
+  const message = `--limit: at most the newest ${MOST_EVENTS}; 0 is all there are`;
+  throw new JobletError('invalid', message);
+}
+
+function wordsOf(texts: readonly string[]): string[] {
+  return texts.flatMap((text) => text.split(',')).map((word) => word.trim());
+}
+
+/** An event on one line; what is not there is a dash. */
+export function eventLine(event: EventView, out: Output): string {
+  const isNarrow = out.columns !== undefined && out.columns < NARROW_COLUMNS;
+  const isId = event.kind === 'job' || event.kind === 'workflow';
+  const subject = isId && isNarrow ? event.subject.slice(0, SHORT_ID) : event.subject;
+  const cell = (text: string, columns: number) => (visible(text) || '-').padEnd(columns);
+  const status = statusWord(event.status, out) + ' '.repeat(Math.max(0, 12 - event.status.length));
+  const line = [
+    localTime(event.time),
+    cell(event.action, 16),
+    status,
+    cell(subject, isNarrow ? SHORT_ID : 36),
+    cell(event.who, 12),
+    visible(event.detail),
+  ].join('  ');
+  return `${line.trimEnd()}\n`;
+}
+
+/** An event as programs get it. */
+function eventJson({ sequence, ...same }: EventView): object {
+  return { sequence: Number(sequence), ...same };
+}
