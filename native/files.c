@@ -197,12 +197,19 @@ static char type_of(mode_t mode) {
   return S_ISLNK(mode) ? 'l' : 'o';
 }
 
+// A job dates its files as it likes, beyond what the number holds, too.
+static long long in_ns(struct timespec at) {
+  const long long most = INT64_MAX / 1000000000 - 1;
+  if (at.tv_sec > most) return INT64_MAX;
+  if (at.tv_sec < -most) return INT64_MIN;
+  return (long long)at.tv_sec * 1000000000 + at.tv_nsec;
+}
+
 static void put_entry(const char *path, const struct stat *found, const char *link) {
   static char out[2 * PATH_ROOM + 96];
-  long long mtime_ns = (long long)found->st_mtim.tv_sec * 1000000000 + found->st_mtim.tv_nsec;
   int length = snprintf(out, sizeof out, "%c%c%o%c%llu%c%lld%c%s%c%s", type_of(found->st_mode), 0,
                         (unsigned)found->st_mode & 0777, 0, (unsigned long long)found->st_size, 0,
-                        mtime_ns, 0, path, 0, link);
+                        in_ns(found->st_mtim), 0, path, 0, link);
   put_frame('E', out, (size_t)length + 1);
 }
 
@@ -250,6 +257,10 @@ static void read_entry(int dir, const char *name, const char *path, bool deep, i
     ssize_t length = readlinkat(dir, name, link, sizeof link - 1);
     link[length < 0 ? 0 : length] = 0;
   }
+  // Of a list, which is one answer, names are all there is.
+  size_t told = deep ? 0 : strlen(path) + strlen(link);
+  if (told > bytes_left) fail(path, E2BIG);
+  bytes_left -= told;
   bool is_content = S_ISREG(found.st_mode) || S_ISDIR(found.st_mode);
   if (!deep || !is_content) {
     put_entry(path, &found, link);
@@ -388,6 +399,8 @@ static int open_parent(const struct destination *to, char *path, const char **na
     }
     int next = open_below(dir, called, O_RDONLY | O_DIRECTORY, 0);
     if (next < 0) fail(called, errno);
+    // Other file systems begin anywhere below.
+    if (is_made_up(next)) fail(called, EACCES);
     close(dir);
     dir = next;
     part = slash + 1;
@@ -407,6 +420,7 @@ static int write_file_anew(int parent, const char *name, mode_t mode) {
   struct stat found;
   if (file < 0 || fstat(file, &found) != 0) fail(name, errno);
   if (!S_ISREG(found.st_mode)) fail(name, EINVAL);
+  if (is_made_up(file)) fail(name, EACCES);
   if (fchmod(file, mode) != 0 && errno != EPERM) fail(name, errno);
   return file;
 }

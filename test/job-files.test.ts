@@ -230,6 +230,9 @@ test('no file is reached that is not the job’s, whatever it puts in the way', 
   await assert.rejects(put(uuid, '/usr/bin', { x: 'x' }), { kind: 'wrong-state' });
   await assert.rejects(put(uuid, '', { 'root/tmp/x': 'x' }), ofKind('invalid', 'wrong-state'));
   await assert.rejects(put(uuid, 'd', { link: 'x' }), ofKind('invalid', 'wrong-state'));
+  for (const name of ['proc/2/oom_score_adj', 'proc/2/mem', 'dev/pts/0', 'sys/kernel/notes']) {
+    await assert.rejects(put(uuid, '/', { [name]: '777' }), { kind: 'wrong-state' });
+  }
   for (const name of ['/abs', '../up', 'a/../b', '']) {
     await assert.rejects(put(uuid, '', { [name]: 'x' }), { kind: 'invalid' });
   }
@@ -298,6 +301,29 @@ print('ready', flush=True); time.sleep(10000)
   await put(roomy, '', { some: 'x'.repeat(20 * MB) });
   await assert.rejects(put(roomy, '', { more: 'x'.repeat(20 * MB) }), { kind: 'exhausted' });
   await stop(roomy);
+});
+
+test('a list is one answer of bounded size, whatever a job names and dates its files', {
+  skip,
+}, async () => {
+  const program = `
+import os, time
+os.mkdir('many')
+for number in range(1000): os.symlink('x' * 4000, f'many/{number}')
+for name, seconds in (('late', 1 << 60), ('early', -(1 << 60))):
+    open(name, 'w').close()
+    os.utime(name, ns=(seconds * 10**9, seconds * 10**9))
+print('ready', flush=True); time.sleep(10000)
+`;
+  const uuid = await start(api(), python(program, { workBytes: BigInt(64 * MB) }));
+  await printed(api(), uuid, 'ready');
+  await assert.rejects(names(uuid, 'many'), { kind: 'exhausted', message: /more files than/ });
+  const { files } = await api().unary(listJobFiles, { uuid });
+  const times = files.map(({ path: name, mtimeNs }) => [String(Buffer.from(name)), mtimeNs]);
+  assert.deepEqual(times[0], ['early', -(2n ** 63n)]);
+  assert.deepEqual(times[1], ['late', 2n ** 63n - 1n]);
+  assert.equal(rnx('job', 'ls', uuid).status, 0);
+  await stop(uuid);
 });
 
 test('who may reach into jobs', { skip }, async () => {

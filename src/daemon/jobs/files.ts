@@ -34,8 +34,9 @@ export interface JobFilesParts {
 
 const WORK = '/work';
 
-/** Entries of one list. */
+/** Entries of one list, and what their names and what links lead to may take: a list is one answer. */
 const MAX_LISTED = 10_000;
+const MAX_LISTED_BYTES = 2 * 1024 ** 2;
 
 /** Where something is: a root, and a path in it. */
 type Place = readonly [root: FilesRoot, path: string];
@@ -49,7 +50,7 @@ export class JobFiles {
 
   /** What is in a folder of a job. */
   async list(idOrPrefix: string, asked: string): Promise<FoundFile[]> {
-    const bounds = { maxFiles: MAX_LISTED, maxBytes: 0 };
+    const bounds = { maxFiles: MAX_LISTED, maxBytes: MAX_LISTED_BYTES };
     const found = this.#at(idOrPrefix, asked, async function* ([root, place]) {
       yield await listFiles(root, place, bounds);
     });

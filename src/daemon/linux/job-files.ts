@@ -68,6 +68,7 @@ const failures: Readonly<Record<string, readonly [ErrorKind, string]>> = {
   EPERM: ['wrong-state', 'the job itself may not do that'],
   EROFS: ['wrong-state', 'it can only be read'],
   ETXTBSY: ['wrong-state', 'it is a program that runs'],
+  EIO: ['unavailable', 'the kernel found an error while it read or wrote it'],
   ENOSPC: ['exhausted', 'there is no room for it'],
   EDQUOT: ['exhausted', 'there is no room for it'],
   E2BIG: ['exhausted', 'these are more files than one call may have; name a folder within'],
@@ -122,10 +123,23 @@ function start(verb: string, root: FilesRoot, path: string, bounds: FilesBounds)
 }
 
 async function* partsOf(helper: ChildProcess): AsyncGenerator<FilesPart> {
-  for await (const [kind, body] of framesOf(helper)) {
+  try {
+    yield* readParts(helper.stdout as AsyncIterable<Buffer>);
+  } finally {
+    helper.kill('SIGKILL');
+  }
+}
+
+/**
+ * What a helper tells of files, in whatever pieces it comes. It has been within a job, so it is not
+ * believed more than it has to be.
+ * @throws JobletError what failed in the job; unavailable when it does not come to an end
+ */
+export async function* readParts(pieces: AsyncIterable<Buffer>): AsyncGenerator<FilesPart> {
+  for await (const [kind, body] of framesIn(pieces)) {
     if (kind === 'E') yield { entry: parseEntry(body) };
     else if (kind === 'D') yield { data: body };
-    else if (kind === 'H') yield { hole: BigInt(stringsOf(body)[0]?.toString() ?? '0') };
+    else if (kind === 'H') yield { hole: parseCount(stringsOf(body)[0]) };
     else if (kind === 'S') {
       const [skipped = Buffer.alloc(0), reason = ''] = stringsOf(body);
       yield { skipped, reason: reason.toString() };
@@ -134,36 +148,39 @@ async function* partsOf(helper: ChildProcess): AsyncGenerator<FilesPart> {
 }
 
 async function answerOf(helper: ChildProcess): Promise<Put> {
-  for await (const [kind, body] of framesOf(helper)) {
-    const [files, bytes] = stringsOf(body).map(Number);
-    if (kind === 'Z') return { files: files ?? 0, bytes: bytes ?? 0 };
-  }
-  throw unfinished();
-}
-
-/** The frames of a helper, up to and with its last; it is gone when they are. */
-async function* framesOf(helper: ChildProcess): AsyncGenerator<[kind: string, body: Buffer]> {
   try {
-    let rest: Buffer = Buffer.alloc(0);
-    for await (const piece of helper.stdout as AsyncIterable<Buffer>) {
-      rest = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
-      let at = 0;
-      while (rest.length - at >= HEAD_BYTES) {
-        const length = rest.readUInt32LE(at);
-        if (rest.length - at < HEAD_BYTES + length) break;
-        const kind = String.fromCharCode(rest[at + 4] ?? 0);
-        const body = rest.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length);
-        if (kind === 'X') throw failureOf(body);
-        yield [kind, body];
-        if (kind === 'Z') return;
-        at += HEAD_BYTES + length;
-      }
-      rest = rest.subarray(at);
+    for await (const [kind, body] of framesIn(helper.stdout as AsyncIterable<Buffer>)) {
+      const [files, bytes] = stringsOf(body).map(Number);
+      if (kind === 'Z') return { files: files ?? 0, bytes: bytes ?? 0 };
     }
     throw unfinished();
   } finally {
     helper.kill('SIGKILL');
   }
+}
+
+/** Frames, up to and with the last. */
+async function* framesIn(
+  pieces: AsyncIterable<Buffer>,
+): AsyncGenerator<[kind: string, body: Buffer]> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const piece of pieces) {
+    rest = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
+    let at = 0;
+    while (rest.length - at >= HEAD_BYTES) {
+      const length = rest.readUInt32LE(at);
+      if (length > FRAME_BYTES) throw unfinished();
+      if (rest.length - at < HEAD_BYTES + length) break;
+      const kind = String.fromCharCode(rest[at + 4] ?? 0);
+      const body = rest.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length);
+      if (kind === 'X') throw failureOf(body);
+      yield [kind, body];
+      if (kind === 'Z') return;
+      at += HEAD_BYTES + length;
+    }
+    rest = rest.subarray(at);
+  }
+  throw unfinished();
 }
 
 async function feed(helper: ChildProcess, parts: AsyncIterable<PutPart>): Promise<void> {
@@ -204,15 +221,26 @@ async function feed(helper: ChildProcess, parts: AsyncIterable<PutPart>): Promis
 
 function parseEntry(body: Buffer): FoundFile {
   const [type, mode, size, mtimeNs, path, link] = stringsOf(body);
-  if (type === undefined || path === undefined) throw unfinished();
+  const bits = String(mode);
+  if (path === undefined || link === undefined || !/^[0-7]{1,4}$/.test(bits)) throw unfinished();
   return {
     path,
-    type: types[type.toString() as keyof typeof types] ?? 'other',
-    mode: Number.parseInt(String(mode), 8),
-    size: BigInt(String(size)),
-    mtimeNs: BigInt(String(mtimeNs)),
-    link: link ?? Buffer.alloc(0),
+    type: typeOf(String(type)),
+    mode: Number.parseInt(bits, 8),
+    size: parseCount(size),
+    mtimeNs: parseCount(mtimeNs),
+    link,
   };
+}
+
+function typeOf(letter: string): FoundFile['type'] {
+  return Object.hasOwn(types, letter) ? types[letter as keyof typeof types] : 'other';
+}
+
+/** A decimal number of 64 bits with its sign. */
+function parseCount(text: Buffer | undefined): bigint {
+  if (text === undefined || !/^-?\d{1,20}$/.test(text.toString())) throw unfinished();
+  return BigInt.asIntN(64, BigInt(text.toString()));
 }
 
 /** Strings that each end with a NUL. */
@@ -229,7 +257,7 @@ function stringsOf(body: Buffer): Buffer[] {
 
 function failureOf(body: Buffer): Error {
   const [object = '', errno = ''] = stringsOf(body).map(String);
-  const [kind, words] = failures[errno] ?? [];
+  const [kind, words] = Object.hasOwn(failures, errno) ? (failures[errno] ?? []) : [];
   if (kind === undefined) return new Error(`files of a job: ${object}: ${errno}`);
   return new JobletError(kind, `${object}: ${words}`, { about: 'path' });
 }
