@@ -133,6 +133,7 @@ const ZEROS = Buffer.alloc(64 * 1024);
 class Incoming {
   readonly #fd: number;
   #at = 0;
+  #isOpen = true;
 
   constructor(target: string, mode: number) {
     const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
@@ -147,12 +148,21 @@ class Incoming {
   }
 
   skip(bytes: number): void {
-    this.#at += bytes;
+    const at = this.#at + bytes;
+    if (bytes < 0 || !Number.isSafeInteger(at)) throw new Error(`a hole of ${bytes} bytes`);
+    this.#at = at;
   }
 
-  close(): void {
+  /** It is whole; what ends in a hole has its size by that. */
+  finish(): void {
     ftruncateSync(this.#fd, this.#at);
-    closeSync(this.#fd);
+    this.close();
+  }
+
+  /** Does no harm when it is closed. */
+  close(): void {
+    if (this.#isOpen) closeSync(this.#fd);
+    this.#isOpen = false;
   }
 }
 
@@ -170,17 +180,18 @@ async function saveFiles(
         const name = visible(textOf(skipped?.path ?? entry?.path ?? new Uint8Array()));
         await err.write(`left out: ${name} (${visible(skipped?.reason ?? `a ${entry?.type}`)})\n`);
       } else if (entry !== undefined) {
-        file?.close();
-        file = undefined;
+        file?.finish();
         const place = placeOf(target, entry);
-        if (entry.type === 'folder') mkdirSync(place, { recursive: true });
-        else file = new Incoming(place, entry.mode & PERMISSIONS);
+        const isFolder = entry.type === 'folder';
+        file = isFolder ? undefined : new Incoming(place, entry.mode & PERMISSIONS);
+        if (isFolder) mkdirSync(place, { recursive: true });
         files += 1;
       }
       file?.write(data);
       file?.skip(Number(hole));
       bytes += data.length;
     }
+    file?.finish();
   } catch (error) {
     if (error instanceof JobletError) throw error;
     throw new JobletError('unavailable', `it cannot be saved here: ${messageOf(error)}`, {

@@ -19,7 +19,14 @@ const CHANGED = 100;
 
 /** Of readers that need a server or a disk. */
 const CHANGED_SLOWLY = 10;
-const slow: readonly string[] = ['config', 'grpc', 'log-segments', 'pack', 'uploads'];
+const slow: readonly string[] = [
+  'config',
+  'fetched-files',
+  'grpc',
+  'log-segments',
+  'pack',
+  'uploads',
+];
 
 for (const [name, { load }] of Object.entries(targets)) {
   test(`${name}: every input that is known does no harm, nor do small changes of it`, async (t) => {

@@ -55,6 +55,10 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/daemon/linux/end-record.ts', 'src/daemon/jobs/outcome.ts'],
     load: () => import('./targets/end-record.ts'),
   },
+  'fetched-files': {
+    sources: ['src/cli/job-files.ts'],
+    load: () => import('./targets/fetched-files.ts'),
+  },
   frames: {
     sources: ['src/daemon/linux/frames.ts'],
     load: () => import('./targets/frames.ts'),
@@ -80,6 +84,10 @@ export const targets: Readonly<Record<string, Row>> = {
       'src/daemon/rpc/roles.ts',
     ],
     load: () => import('./targets/identity.ts'),
+  },
+  'job-files': {
+    sources: ['src/daemon/linux/job-files.ts'],
+    load: () => import('./targets/job-files.ts'),
   },
   'job-request': {
     sources: [
