@@ -1,4 +1,4 @@
-// The guides about volumes and files of jobs: every command in them does what it says.
+// The guides about storage, volumes and files of jobs: every command in them does what it says.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -15,6 +15,12 @@ const skip = cannotRun();
 
 /** What the guide promises that a command prints. */
 const printed: Readonly<Record<string, string>> = {
+  "rnx job run --wait --work-size=64MB sh -c 'df -B1M --output=size,target /work /tmp /dev/shm | tail -n +2'":
+    '       64 /work\n       64 /tmp\n       64 /dev/shm\n',
+  'rnx job run --wait --work-size=2MB sh -c \'dd if=/dev/zero of=big bs=64k 2>&1 | grep -o "No space left on device"\'':
+    'No space left on device\n',
+  'rnx job run --wait sh -c \'touch /usr/file 2>&1 | grep -o "Read-only file system"\'':
+    'Read-only file system\n',
   'rnx job run --wait --volume=datasets cat /volumes/datasets/input.csv': '1,2\n',
   'rnx job run --wait --volume=datasets:/data cat /data/input.csv': '1,2\n',
   'rnx job run --wait --volume=datasets:/work/in:ro cat in/input.csv': '1,2\n',
@@ -25,7 +31,7 @@ const printed: Readonly<Record<string, string>> = {
   'rnx job get LAST report -': 'done\n',
 };
 
-test('S0-52 every example of the guides about volumes and files of jobs works', {
+test('S0-52 every example of the guides about storage, volumes and files of jobs works', {
   skip,
 }, async (t) => {
   const daemon = await startDaemon();
@@ -40,7 +46,7 @@ test('S0-52 every example of the guides about volumes and files of jobs works', 
     HOME: home,
     RNX_CONFIG: daemon.nodesFile('admin'),
   };
-  const commands: readonly string[] = ['volumes', 'job-files'].flatMap((name) => {
+  const commands: readonly string[] = ['storage', 'volumes', 'job-files'].flatMap((name) => {
     const guide = readFileSync(path.join(ROOT, `docs/guide/${name}.md`), 'utf8');
     return guide.match(/(?<=^ {4})rnx .*$/gm) ?? [];
   });
