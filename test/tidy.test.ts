@@ -31,7 +31,7 @@ const daemonRanks: readonly (readonly string[])[] = [
   ['workflows', 'builder'],
   ['jobs'],
   ['runtimes', 'volumes', 'networks', 'gpus', 'telemetry'],
-  ['audit'],
+  ['audit', 'logs'],
   ['linux', 'store'],
 ];
 

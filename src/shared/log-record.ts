@@ -56,7 +56,7 @@ export function formatHeader(header: RecordHeader): Buffer {
 }
 
 /** Whether output bytes move the position on; gap and end records do not. */
-export function carriesOutput(stream: StreamName): boolean {
+export function carriesOutput(stream: StreamName): stream is 'stdout' | 'stderr' {
   return stream === 'stdout' || stream === 'stderr';
 }
 

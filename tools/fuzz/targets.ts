@@ -154,6 +154,14 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/shared/runtime-file.ts', 'src/shared/runtime-names.ts'],
     load: () => import('./targets/runtime-file.ts'),
   },
+  'sealed-segment': {
+    sources: [
+      'src/daemon/logs/sealed-index.ts',
+      'src/daemon/logs/segment-file.ts',
+      'src/daemon/logs/records.ts',
+    ],
+    load: () => import('./targets/sealed-segment.ts'),
+  },
   tar: {
     sources: ['src/daemon/runtimes/tar-reader.ts', 'src/shared/tar-writer.ts'],
     load: () => import('./targets/tar.ts'),

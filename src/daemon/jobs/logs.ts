@@ -1,19 +1,17 @@
-// Reads the logs of jobs from the keepers' segment files (docs/log-format.md): history first, then
-// live, without a gap or a repetition between them, because both are the same file.
+// Reads the logs of jobs from their segments (docs/log-format.md), raw and sealed: history first, then
+// live, without a gap or a repetition between them, because both are the same files.
 
 import { existsSync } from 'node:fs';
-import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import {
-  carriesOutput,
-  HEADER_BYTES,
-  isSegment,
-  parseHeader,
-  type RecordHeader,
-  type StreamName,
-} from '../../shared/log-record.ts';
+import { carriesOutput, type StreamName } from '../../shared/log-record.ts';
 import { type End, parseEnd } from '../linux/end-record.ts';
-import { parseCount, parsePairs } from '../linux/frames.ts';
+import { parsePairs } from '../linux/frames.ts';
+import { gapOf, type LogRecord, type Run } from '../logs/records.ts';
+import { openSegment, type Passed, type SegmentFile, type Wants } from '../logs/segment-file.ts';
+import { listSegments, rawName, type Segment } from '../logs/segments.ts';
+import { endOf } from '../logs/summary.ts';
+import { hasOutput, tailPosition } from '../logs/tail.ts';
 import type { Bells } from './bells.ts';
 
 export interface LogEntry {
@@ -59,9 +57,6 @@ export interface LogOwners {
   droppedBytes(id: string): number;
 }
 
-/** Bytes read from a segment at once. */
-const READ_BYTES = 256 * 1024;
-
 /** Behind the name of a log whose job is being deleted. */
 const ASIDE = '.deleted';
 
@@ -70,6 +65,9 @@ const LOST = 'lost';
 
 /** Why bytes are missing where the disk took neither them nor a mark, nor the end of the log. */
 const UNMARKED = 'unmarked';
+
+/** Why bytes are missing from a sealed segment: the disk does not give back what was written there. */
+const DAMAGED = 'damaged';
 
 const nothing = Buffer.alloc(0);
 
@@ -93,40 +91,39 @@ export class Logs {
    * machine has taken from it shows as a gap.
    */
   async *read(job: { readonly id: string }, query: LogQuery): AsyncGenerator<LogEntry> {
+    const { streams, tailLines, signal } = query;
     const start =
-      query.tailLines > 0
-        ? await this.#tailPosition(job.id, query)
-        : Math.max(query.position, await this.#positionAt(job.id, query.sinceNs));
-    const wanted = (stream: StreamName) => query.streams.size === 0 || query.streams.has(stream);
-    // A clock may be set back, so that what is too late may be followed by what is not.
-    const isInTime = (timeNs: bigint) =>
-      timeNs >= query.sinceNs && (query.untilNs === 0n || timeNs < query.untilNs);
+      tailLines > 0
+        ? await tailPosition(this.directoryOf(job.id), streams, tailLines, signal)
+        : query.position;
     let reached = start;
     let lastNs = 0n;
-    for await (const { header, payload } of this.#records(job.id, start, query)) {
-      const { stream, timeNs, position, length } = header;
-      if (stream === 'end') return;
-      lastNs = timeNs;
-      if (position > reached) yield gap(timeNs, reached, position - reached, LOST);
-      if (stream === 'gap') {
-        if (position < start) continue;
-        const { bytes, reason } = gapOf(payload);
-        yield gap(timeNs, position, bytes, reason);
+    /** What is missing up to a position. */
+    function* missingTo(position: number, timeNs: bigint, reason: string) {
+      const bytes = position - reached;
+      if (bytes > 0 && isInTime(timeNs, query)) yield gap(timeNs, reached, bytes, reason);
+      reached = Math.max(reached, position);
+    }
+    for await (const piece of this.#pieces(job.id, start, wantsOf(start, query), query)) {
+      if ('passed' in piece) {
+        const { passed, isDamaged } = piece;
+        if (passed.maxNs > lastNs) lastNs = passed.maxNs;
+        yield* missingTo(passed.position, passed.minNs, LOST);
+        if (isDamaged) yield* missingTo(endOf(passed), passed.minNs, DAMAGED);
+        reached = Math.max(reached, endOf(passed));
         continue;
       }
-      reached = Math.max(reached, position + length);
-      const skip = Math.max(0, start - position);
-      if (skip >= length || !wanted(stream) || !isInTime(timeNs)) continue;
-      yield {
-        stream,
-        timeNs,
-        position: position + skip,
-        data: payload.subarray(skip),
-        droppedBytes: 0,
-        reason: '',
-      };
+      for (const record of piece.records) {
+        const { stream, timeNs, position } = record.header;
+        if (stream === 'end') return;
+        if (timeNs > lastNs) lastNs = timeNs;
+        yield* missingTo(position, timeNs, LOST);
+        const entry = entryOf(record, start, query);
+        if (entry !== undefined) yield entry;
+        reached = Math.max(reached, endOfRecord(record));
+      }
     }
-    if (query.signal.aborted || !this.#jobs.isOver(job.id)) return;
+    if (signal.aborted || !this.#jobs.isOver(job.id)) return;
     const missing = this.#jobs.keptBytes(job.id) - reached;
     if (missing > 0) yield gap(lastNs, reached, missing, LOST);
     const unmarked = this.#jobs.droppedBytes(job.id) - (await this.#markedBytes(job.id));
@@ -137,8 +134,14 @@ export class Logs {
   async #markedBytes(id: string): Promise<number> {
     let bytes = 0;
     const whole = { follow: false, signal: new AbortController().signal };
-    for await (const { header, payload } of this.#records(id, 0, whole)) {
-      if (header.stream === 'gap') bytes += gapOf(payload).bytes;
+    for await (const piece of this.#pieces(id, 0, () => false, whole)) {
+      if ('passed' in piece) {
+        bytes += piece.passed.droppedBytes;
+        continue;
+      }
+      for (const { header, payload } of piece.records) {
+        if (header.stream === 'gap') bytes += gapOf(payload).bytes;
+      }
     }
     return bytes;
   }
@@ -150,31 +153,30 @@ export class Logs {
 
   /** What a log says last: the job's end, if its keeper wrote one, and how much output it holds. */
   async findEnd(id: string): Promise<{ readonly end: End | undefined; readonly bytes: number }> {
-    const last = (await this.#segments(id)).at(-1);
-    if (last === undefined) return { end: undefined, bytes: 0 };
-    let bytes = last.base;
-    const file = await open(path.join(this.directoryOf(id), last.name));
+    const directory = this.directoryOf(id);
+    const last = (await listSegments(directory)).at(-1);
+    const segment = last && (await openSegment(directory, last.base));
+    if (last === undefined || segment === undefined) return { end: undefined, bytes: 0 };
     try {
-      for await (const { header, payload } of scan(new SegmentReader(file))) {
-        if (carriesOutput(header.stream)) bytes = header.position + header.length;
-        if (header.stream !== 'end') continue;
-        return {
-          end: parseEnd(parsePairs(payload.toString('utf8').split('\0').slice(0, -1))),
-          bytes,
-        };
-      }
-      return { end: undefined, bytes };
+      const part = (await segment.parts()).at(-1);
+      const bytes = part === undefined ? last.base : endOf(part.contents);
+      const record = (await part?.load())?.records.findLast(
+        ({ header }) => header.stream === 'end',
+      );
+      if (record === undefined) return { end: undefined, bytes };
+      const pairs = parsePairs(record.payload.toString('utf8').split('\0').slice(0, -1));
+      return { end: parseEnd(pairs), bytes };
     } finally {
-      await file.close();
+      await segment.close();
     }
   }
 
   /** Makes the end record of a job safe from a power cut; false when there is none, or no way to. */
   async keepEnd(id: string): Promise<boolean> {
     try {
-      const last = (await this.#segments(id)).at(-1);
+      const last = (await listSegments(this.directoryOf(id))).at(-1);
       if (last === undefined) return false;
-      const file = await open(path.join(this.directoryOf(id), last.name));
+      const file = await open(path.join(this.directoryOf(id), rawName(last.base)));
       await file.sync().finally(() => file.close());
       return (await this.findEnd(id)).end !== undefined;
     } catch {
@@ -211,111 +213,89 @@ export class Logs {
     return names.filter((name) => /^[0-9a-f-]{36}$/.test(name));
   }
 
-  /** Records from the segment that holds `start` on, following the job when asked to. */
-  async *#records(
+  /** What a log has from the segment that holds `start` on, following the job when asked to. */
+  async *#pieces(
     id: string,
     start: number,
+    wants: Wants,
     query: Pick<LogQuery, 'follow' | 'signal'>,
-  ): AsyncGenerator<LogRecord> {
+  ): AsyncGenerator<Run | Passed> {
+    const directory = this.directoryOf(id);
     let position = start;
-    /** Name of the segment that was read to its end. */
-    let done = '';
-    let segment: { name: string; reader: SegmentReader } | undefined;
+    let segment: SegmentFile | undefined;
     try {
       for (;;) {
         // Asked before reading: what a final job has written is all there by then.
         const final = this.#jobs.isOver(id);
         if (query.signal.aborted) return;
-        const segments = await this.#segments(id);
-        for (const next of segmentsFrom(segments, position, segment?.name ?? done)) {
-          if (segment?.name !== next.name) {
-            await segment?.reader.close();
-            segment = {
-              name: next.name,
-              reader: new SegmentReader(await open(path.join(this.directoryOf(id), next.name))),
-            };
+        const segments = await listSegments(directory);
+        for (const { base } of segmentsFrom(segments, position, segment?.base)) {
+          if (segment?.base !== base) {
+            const next = await openSegment(directory, base);
+            if (next === undefined) continue;
+            await segment?.close();
+            segment = next;
           }
-          for await (const record of scan(segment.reader)) {
-            yield record;
-            if (record.header.stream === 'end') return;
-            if (carriesOutput(record.header.stream)) {
-              position = record.header.position + record.header.length;
-            }
+          for await (const piece of segment.pieces(wants)) {
+            yield piece;
+            position = Math.max(position, endOfPiece(piece));
             if (query.signal.aborted) return;
           }
-          done = next.name;
         }
         if (final || !query.follow) return;
         // The job may have ended while we were reading, and then nobody rings any more.
         if (!this.#jobs.isOver(id)) await this.#bells.wait(id, position, query.signal);
       }
     } finally {
-      await segment?.reader.close();
+      await segment?.close();
     }
-  }
-
-  async #segments(id: string): Promise<Segment[]> {
-    const names = await readdir(this.directoryOf(id)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return [];
-      throw error;
-    });
-    return names
-      .filter(isSegment)
-      .sort()
-      .map((name) => ({ name, base: Number(name.slice(0, 20)) }));
-  }
-
-  /**
-   * Where to begin to read for what arrived from a time on: the last segment that begins before it.
-   * One that begins behind it ends the search, so that what a clock shows twice is found once more
-   * rather than missed.
-   */
-  async #positionAt(id: string, sinceNs: bigint): Promise<number> {
-    if (sinceNs === 0n) return 0;
-    let position = 0;
-    for (const { name, base } of await this.#segments(id)) {
-      const file = await open(path.join(this.directoryOf(id), name));
-      const head = await new SegmentReader(file).peek(HEADER_BYTES).finally(() => file.close());
-      const first = parseHeader(head, 0);
-      if (first === undefined || first.timeNs >= sinceNs) break;
-      position = base;
-    }
-    return position;
-  }
-
-  /** Where the last lines start: one pass that keeps as many line starts as lines are wanted. */
-  async #tailPosition(id: string, query: LogQuery): Promise<number> {
-    const starts: number[] = [];
-    let next = 0;
-    let lineStart = true;
-    let end = 0;
-    for await (const { header, payload } of this.#records(id, 0, {
-      follow: false,
-      signal: query.signal,
-    })) {
-      if (!carriesOutput(header.stream)) continue;
-      if (query.streams.size > 0 && !query.streams.has(header.stream)) continue;
-      for (let at = 0; at < payload.length; ) {
-        if (lineStart) {
-          starts[next++ % query.tailLines] = header.position + at;
-          lineStart = false;
-        }
-        const newline = payload.indexOf(0x0a, at);
-        if (newline < 0) break;
-        lineStart = true;
-        at = newline + 1;
-      }
-      end = header.position + header.length;
-    }
-    if (next === 0) return end;
-    return (next <= query.tailLines ? starts[0] : starts[next % query.tailLines]) ?? 0;
   }
 }
 
-function gapOf(payload: Buffer): { readonly bytes: number; readonly reason: string } {
-  const pairs = parsePairs(payload.toString('utf8').split('\0').slice(0, -1));
-  const told = parseCount(pairs.get('bytes') ?? '');
-  return { bytes: Number.isSafeInteger(told) ? told : 0, reason: pairs.get('reason') ?? '' };
+/** Which runs a reader has to see. */
+function wantsOf(start: number, { streams, sinceNs, untilNs }: LogQuery): Wants {
+  return (contents) => {
+    const end = endOf(contents);
+    // A gap may stand right where the reader begins.
+    if (end < start || (end === start && contents.gaps === 0)) return false;
+    if (contents.maxNs < sinceNs || (untilNs > 0n && contents.minNs >= untilNs)) return false;
+    return contents.gaps > 0 || hasOutput(contents, streams);
+  };
+}
+
+/** A clock may be set back, so that what is too late may be followed by what is not. */
+function isInTime(timeNs: bigint, { sinceNs, untilNs }: LogQuery): boolean {
+  return timeNs >= sinceNs && (untilNs === 0n || timeNs < untilNs);
+}
+
+function endOfRecord({ header: { stream, position, length } }: LogRecord): number {
+  return position + (carriesOutput(stream) ? length : 0);
+}
+
+function endOfPiece(piece: Run | Passed): number {
+  if ('passed' in piece) return endOf(piece.passed);
+  const last = piece.records.at(-1);
+  return last === undefined ? 0 : endOfRecord(last);
+}
+
+/** What a reader gets of a record. */
+function entryOf(
+  { header, payload }: LogRecord,
+  start: number,
+  query: LogQuery,
+): LogEntry | undefined {
+  const { stream, timeNs, position, length } = header;
+  if (!isInTime(timeNs, query)) return undefined;
+  if (stream === 'gap') {
+    if (position < start) return undefined;
+    const { bytes, reason } = gapOf(payload);
+    return gap(timeNs, position, bytes, reason);
+  }
+  const skip = Math.max(0, start - position);
+  const isWanted = carriesOutput(stream) && (query.streams.size === 0 || query.streams.has(stream));
+  if (skip >= length || !isWanted) return undefined;
+  const data = payload.subarray(skip);
+  return { stream, timeNs, position: position + skip, data, droppedBytes: 0, reason: '' };
 }
 
 function gap(timeNs: bigint, position: number, droppedBytes: number, reason: string): LogEntry {
@@ -329,69 +309,13 @@ async function renameIfThere(from: string, to: string): Promise<void> {
   });
 }
 
-interface Segment {
-  readonly name: string;
-  readonly base: number;
-}
-
-interface LogRecord {
-  readonly header: RecordHeader;
-  readonly payload: Buffer;
-}
-
 /** The segments still to be read: from the open one on, or from the one that holds `position`. */
-function segmentsFrom(segments: readonly Segment[], position: number, current: string): Segment[] {
-  if (current !== '') return segments.filter((segment) => segment.name >= current);
-  const first = segments.findLastIndex((segment) => segment.base <= position);
+function segmentsFrom(
+  segments: readonly Segment[],
+  position: number,
+  current: number | undefined,
+): readonly Segment[] {
+  if (current !== undefined) return segments.filter(({ base }) => base >= current);
+  const first = segments.findLastIndex(({ base }) => base <= position);
   return segments.slice(Math.max(0, first));
-}
-
-/** Reads a growing file forward; what was not used comes again. */
-class SegmentReader {
-  readonly #file: FileHandle;
-  #offset = 0;
-  #buffer: Buffer = nothing;
-
-  constructor(file: FileHandle) {
-    this.#file = file;
-  }
-
-  /** At least `least` bytes from the current place, or fewer when the file has no more now. */
-  async peek(least: number): Promise<Buffer> {
-    while (this.#buffer.length < least) {
-      const chunk = Buffer.allocUnsafe(Math.max(READ_BYTES, least - this.#buffer.length));
-      const { bytesRead } = await this.#file.read(
-        chunk,
-        0,
-        chunk.length,
-        this.#offset + this.#buffer.length,
-      );
-      if (bytesRead === 0) break;
-      this.#buffer = Buffer.concat([this.#buffer, chunk.subarray(0, bytesRead)]);
-    }
-    return this.#buffer;
-  }
-
-  advance(bytes: number): void {
-    this.#offset += bytes;
-    this.#buffer = this.#buffer.subarray(bytes);
-  }
-
-  close(): Promise<void> {
-    return this.#file.close();
-  }
-}
-
-/** Whole records from where the reader stands; stops at the end of what is there or sound. */
-async function* scan(reader: SegmentReader): AsyncGenerator<LogRecord> {
-  for (;;) {
-    const head = await reader.peek(HEADER_BYTES);
-    const header = parseHeader(head, 0);
-    if (header === undefined) return;
-    const bytes = await reader.peek(HEADER_BYTES + header.length);
-    if (bytes.length < HEADER_BYTES + header.length) return;
-    const payload = bytes.subarray(HEADER_BYTES, HEADER_BYTES + header.length);
-    reader.advance(HEADER_BYTES + header.length);
-    yield { header, payload };
-  }
 }

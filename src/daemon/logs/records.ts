@@ -1,0 +1,92 @@
+// Records of a log out of bytes, wherever those come from.
+
+import type { FileHandle } from 'node:fs/promises';
+import { HEADER_BYTES, parseHeader, type RecordHeader } from '../../shared/log-record.ts';
+import { parseCount, parsePairs } from '../linux/frames.ts';
+
+export interface LogRecord {
+  readonly header: RecordHeader;
+  readonly payload: Buffer;
+}
+
+/** Whole records that stand one behind the other; never none. */
+export interface Run {
+  readonly bytes: Buffer;
+  readonly records: readonly LogRecord[];
+}
+
+/** Bytes of a run, unless its only record is longer. */
+export const RUN_BYTES = 256 * 1024;
+
+const nothing = Buffer.alloc(0);
+
+/** The whole, sound records at the start of `bytes`; undefined when there is none. */
+export function parseRun(bytes: Buffer): Run | undefined {
+  const records: LogRecord[] = [];
+  let reached = 0;
+  for (;;) {
+    const header = parseHeader(bytes, reached);
+    if (header === undefined) break;
+    const begin = reached + HEADER_BYTES;
+    const end = begin + header.length;
+    if (end > bytes.length) break;
+    records.push({ header, payload: bytes.subarray(begin, end) });
+    reached = end;
+  }
+  return records.length === 0 ? undefined : { bytes: bytes.subarray(0, reached), records };
+}
+
+/** What a gap record says. */
+export function gapOf(payload: Buffer): { readonly bytes: number; readonly reason: string } {
+  const pairs = parsePairs(payload.toString('utf8').split('\0').slice(0, -1));
+  const told = parseCount(pairs.get('bytes') ?? '');
+  return { bytes: Number.isSafeInteger(told) ? told : 0, reason: pairs.get('reason') ?? '' };
+}
+
+/** Reads a growing file of records forward. */
+export class RunReader {
+  readonly #file: FileHandle;
+  #offset = 0;
+  /** Behind the offset: what was read and is no whole record yet. */
+  #rest: Buffer = nothing;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  /** Where the records end that were read. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** The next records; undefined at the end of what is there now, or sound. */
+  async next(): Promise<Run | undefined> {
+    for (;;) {
+      const run = parseRun(this.#rest);
+      if (run !== undefined) {
+        this.#rest = this.#rest.subarray(run.bytes.length);
+        this.#offset += run.bytes.length;
+        return run;
+      }
+      const missing = this.#missing();
+      if (missing === 0 || !(await this.#read(missing))) return undefined;
+    }
+  }
+
+  /** How much to read for the next record to be whole, and some more; 0 when it is not sound. */
+  #missing(): number {
+    const have = this.#rest.length;
+    const header = parseHeader(this.#rest, 0);
+    if (header === undefined && have >= HEADER_BYTES) return 0;
+    return Math.max(RUN_BYTES, HEADER_BYTES + (header?.length ?? 0)) - have;
+  }
+
+  async #read(bytes: number): Promise<boolean> {
+    const have = this.#rest.length;
+    const chunk = Buffer.allocUnsafe(have + bytes);
+    this.#rest.copy(chunk);
+    const { bytesRead } = await this.#file.read(chunk, have, bytes, this.#offset + have);
+    this.#rest = chunk.subarray(0, have + bytesRead);
+    return bytesRead > 0;
+  }
+}

@@ -1,0 +1,199 @@
+// A segment that is open for reading, raw or sealed: both give their records in the same pieces.
+
+import { type FileHandle, open } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { constants, crc32, zstdDecompress } from 'node:zlib';
+import { parseRun, type Run, RunReader } from './records.ts';
+import { type Frame, indexBytesOf, parseIndex } from './sealed-index.ts';
+import { rawName, sealedName } from './segments.ts';
+import { type Contents, contentsOf } from './summary.ts';
+
+/** Records that were not opened: nobody wants them, or they are damaged. */
+export interface Passed {
+  readonly passed: Contents;
+  readonly isDamaged: boolean;
+}
+
+/** A run that can be opened. */
+export interface Part {
+  readonly contents: Contents;
+  /** Undefined when it is damaged. */
+  load(): Promise<Run | undefined>;
+}
+
+/** Whether a reader wants anything of a run. */
+export type Wants = (contents: Contents) => boolean;
+
+export interface SegmentFile {
+  readonly base: number;
+  /** What comes next, to the end of what is there; of a raw segment that grows there may be more later. */
+  pieces(wants: Wants): AsyncGenerator<Run | Passed>;
+  /** All that is in it now, in the order of arrival. */
+  parts(): Promise<readonly Part[]>;
+  close(): Promise<void>;
+}
+
+/** Where the bytes of a sealed segment are. */
+export interface Source {
+  readonly bytes: number;
+  /** So many bytes from a place on, or fewer at the end. */
+  read(offset: number, bytes: number): Promise<Buffer>;
+  close(): Promise<void>;
+}
+
+/** An index is mostly shorter, and then read at once. */
+const TAIL_BYTES = 8 * 1024;
+
+/** Opens a segment of a log; undefined when it is not there any more. */
+export async function openSegment(
+  directory: string,
+  base: number,
+): Promise<SegmentFile | undefined> {
+  const raw = await openIfThere(path.join(directory, rawName(base)));
+  if (raw !== undefined) return new RawSegment(base, raw);
+  const sealed = await openIfThere(path.join(directory, sealedName(base)));
+  return sealed && openSealed(base, await sourceOf(sealed));
+}
+
+/** Opens a sealed segment; one whose index is damaged gives nothing. */
+export async function openSealed(base: number, source: Source): Promise<SegmentFile> {
+  try {
+    return new SealedSegment(base, source, await readFrames(source));
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+class RawSegment implements SegmentFile {
+  readonly base: number;
+  readonly #file: FileHandle;
+  readonly #reader: RunReader;
+
+  constructor(base: number, file: FileHandle) {
+    this.base = base;
+    this.#file = file;
+    this.#reader = new RunReader(file);
+  }
+
+  async *pieces(): AsyncGenerator<Run> {
+    for (;;) {
+      const run = await this.#reader.next();
+      if (run === undefined) return;
+      yield run;
+    }
+  }
+
+  async parts(): Promise<readonly Part[]> {
+    const reader = new RunReader(this.#file);
+    const parts: Part[] = [];
+    for (;;) {
+      const { offset } = reader;
+      const run = await reader.next();
+      if (run === undefined) return parts;
+      const contents = contentsOf(run);
+      const load = async () => parseRun(await readAt(this.#file, offset, contents.rawBytes));
+      parts.push({ contents, load });
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}
+
+class SealedSegment implements SegmentFile {
+  readonly base: number;
+  readonly #source: Source;
+  readonly #frames: readonly Frame[];
+  #isRead = false;
+
+  constructor(base: number, source: Source, frames: readonly Frame[]) {
+    this.base = base;
+    this.#source = source;
+    this.#frames = frames;
+  }
+
+  /** The next frame that is wanted is unpacked while the one before it is looked at. */
+  async *pieces(wants: Wants): AsyncGenerator<Run | Passed> {
+    if (this.#isRead) return;
+    this.#isRead = true;
+    const wanted = this.#frames.map(wants);
+    let ahead: Promise<Run | undefined> | undefined;
+    for (const [number, frame] of this.#frames.entries()) {
+      if (wanted[number] !== true) {
+        yield { passed: frame, isDamaged: false };
+        continue;
+      }
+      const run = await (ahead ?? this.#load(frame));
+      const next = wanted.indexOf(true, number + 1);
+      const nextFrame = this.#frames[next];
+      ahead = nextFrame && this.#load(nextFrame);
+      // Whoever leaves meanwhile does not ask what became of it.
+      ahead?.catch(() => {});
+      yield run ?? { passed: frame, isDamaged: true };
+    }
+  }
+
+  async parts(): Promise<readonly Part[]> {
+    return this.#frames.map((frame) => ({ contents: frame, load: () => this.#load(frame) }));
+  }
+
+  async #load(frame: Frame): Promise<Run | undefined> {
+    return unpack(frame, await this.#source.read(frame.offset, frame.packedBytes));
+  }
+
+  close(): Promise<void> {
+    return this.#source.close();
+  }
+}
+
+const decompress = promisify(zstdDecompress);
+
+/** Memory that a frame may have taken: 2 MiB, which is more than any of ours has. */
+const WINDOW = { [constants.ZSTD_d_windowLogMax]: 21 };
+
+/** The records of a frame; undefined when they are not those that were sealed. */
+async function unpack({ packedBytes, rawBytes, checksum }: Frame, packed: Buffer) {
+  if (packed.length !== packedBytes || crc32(packed) !== checksum) return undefined;
+  const bytes = await decompress(packed, { maxOutputLength: rawBytes, params: WINDOW }).catch(
+    () => undefined,
+  );
+  const run = bytes && parseRun(bytes);
+  return run?.bytes.length === rawBytes ? run : undefined;
+}
+
+async function readFrames(source: Source): Promise<readonly Frame[]> {
+  const tailBytes = Math.min(TAIL_BYTES, source.bytes);
+  const tail = await source.read(source.bytes - tailBytes, tailBytes);
+  const indexBytes = indexBytesOf(tail);
+  if (indexBytes === undefined || indexBytes > source.bytes) return [];
+  const index =
+    indexBytes <= tail.length
+      ? tail.subarray(tail.length - indexBytes)
+      : await source.read(source.bytes - indexBytes, indexBytes);
+  return parseIndex(index, source.bytes) ?? [];
+}
+
+async function sourceOf(file: FileHandle): Promise<Source> {
+  const { size } = await file.stat();
+  return {
+    bytes: size,
+    read: (offset, bytes) => readAt(file, offset, bytes),
+    close: () => file.close(),
+  };
+}
+
+async function readAt(file: FileHandle, offset: number, bytes: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafe(bytes);
+  const { bytesRead } = await file.read(buffer, 0, bytes, offset);
+  return buffer.subarray(0, bytesRead);
+}
+
+async function openIfThere(file: string): Promise<FileHandle | undefined> {
+  return open(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+}
