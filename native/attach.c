@@ -28,7 +28,7 @@
 enum {
   ROOM = 1024, // bytes of a message; the longest is below 400
   ATTACH_STRINGS = 9,
-  FLOWS_STRINGS = 2,
+  FLOWS_STRINGS = 3,
   MAC_BYTES = 6,
   BURST_LEAST_BYTES = 64 << 10, // one packet as the sender's kernel hands it over
   QUEUE_MS = 50,                // what waits at most before packets are dropped
@@ -298,23 +298,25 @@ int attach_open_host(struct host_net *host) {
   return host->ns < 0 || host->routes < 0 ? -1 : 0;
 }
 
-// All connections that were begun from an address. Kernels before 6.8 cannot choose them, and say
-// so; then the address rests for longer than a connection is remembered that says nothing.
-static void forget_flows_of(int socket, int family, const char *text) {
+// All connections that were begun from an address, or that an address answers. Kernels before 6.8 cannot
+// choose them, and say so; then the address rests for longer than a connection is remembered that says
+// nothing.
+static void forget_flows_of(int socket, int family, const char *text, bool answered) {
   unsigned char bytes[sizeof(struct in6_addr)];
   if (inet_pton(family, text, bytes) != 1) return;
   struct nfgenmsg head = {.nfgen_family = (unsigned char)family, .version = NFNETLINK_V0};
   const uint32_t by_source = 1; // the kernel's own name for it, CTA_FILTER_F_CTA_IP_SRC, stays inside it
   struct message message;
   begin(&message, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, 0, &head, sizeof head);
-  struct rtattr *tuple = open_nest(&message, CTA_TUPLE_ORIG);
+  struct rtattr *tuple = open_nest(&message, answered ? CTA_TUPLE_REPLY : CTA_TUPLE_ORIG);
   struct rtattr *ip = open_nest(&message, CTA_TUPLE_IP);
   attribute(&message, family == AF_INET ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, bytes,
             family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr));
   close_nest(&message, ip);
   close_nest(&message, tuple);
   struct rtattr *filter = open_nest(&message, CTA_FILTER);
-  attribute(&message, CTA_FILTER_ORIG_FLAGS, &by_source, sizeof by_source);
+  attribute(&message, answered ? CTA_FILTER_REPLY_FLAGS : CTA_FILTER_ORIG_FLAGS, &by_source,
+            sizeof by_source);
   close_nest(&message, filter);
   (void)ask(socket, &message);
 }
@@ -322,6 +324,8 @@ static void forget_flows_of(int socket, int family, const char *text) {
 void attach_forget_flows(const struct host_net *host, const char *text, size_t length) {
   const char *strings[FLOWS_STRINGS];
   if (host->flows < 0 || !split(text, length, strings, FLOWS_STRINGS)) return;
-  forget_flows_of(host->flows, AF_INET, strings[0]);
-  forget_flows_of(host->flows, AF_INET6, strings[1]);
+  // END ADDRESS ADDRESS6: `from` them, or `to` them.
+  bool answered = strcmp(strings[0], "to") == 0;
+  forget_flows_of(host->flows, AF_INET, strings[1], answered);
+  forget_flows_of(host->flows, AF_INET6, strings[2], answered);
 }

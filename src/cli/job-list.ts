@@ -179,6 +179,7 @@ export function jobJson(job: JobSummary): object {
     ...given({ end_time: job.endTime }),
     command: job.command,
     ...(job.args.length > 0 ? { args: job.args } : {}),
+    ...(job.publish.length > 0 ? { publish: job.publish } : {}),
     ...(isFinal(job.status as JobStatus) ? { exit_code: job.exitCode } : {}),
     ...given({
       max_cpu: job.maxCpu,

@@ -51,6 +51,7 @@ export const flags = {
   runtime: { kind: 'text', value: 'NAME', help: 'environment to run in, such as python-3.11' },
   network: { kind: 'text', value: 'NAME', help: 'network to attach to' },
   ...egressFlags,
+  publish: { kind: 'list', value: '[ADDR:]PORT:PORT', help: 'port of the host that leads into it' },
   volume: { kind: 'list', value: 'NAME[:/PATH][:ro]', help: 'volume to use' },
   bandwidth: {
     kind: 'bandwidth',
@@ -237,6 +238,7 @@ export function toRequest(values: RunValues, words: readonly string[], nowMs: nu
     network: values.network,
     bandwidthBytesPerSecond: BigInt(values.bandwidth ?? 0),
     egress: toEgress(values),
+    publish: values.publish,
     volumes: values.volume,
     noInit: values['no-init'],
     allow: values.allow.flatMap((doors) => doors.split(',')),

@@ -115,6 +115,7 @@ export function statusJson(job: JobDetail): object {
     networkNote: job.networkNote,
     addresses: job.addresses,
     egress: job.egress,
+    publish: job.publish,
     bandwidthBytesPerSecond: Number(job.bandwidthBytesPerSecond),
     volumes: job.volumes,
     keepWorkMs: Number(job.keepWorkMs),

@@ -91,10 +91,11 @@ export const networkInspect = command({
       { name },
       { deadlineMs: session.deadlineMs(DEADLINE_MS) },
     );
-    const jobs = network.jobs.map(({ uuid, name: job, addresses }) => ({
+    const jobs = network.jobs.map(({ uuid, name: job, addresses, publish }) => ({
       uuid,
       name: job,
       addresses,
+      publish,
     }));
     await session.out.write(
       session.json ? jsonText({ ...jsonOf(network), jobs }) : textOf(network),
@@ -164,10 +165,10 @@ function textOf(network: NetworkDetail): string {
     `Bandwidth of a job: ${speed === 0 ? 'no limit' : `${formatBandwidth(speed)} each way`}`,
     ...(network.createdTime === '' ? [] : [`Created: ${localTime(network.createdTime)}`]),
     `Jobs: ${network.jobCount}`,
-    ...network.jobs.map(
-      ({ uuid, name, addresses }) =>
-        `  ${visible(uuid)}  ${addresses.map(visible).join('  ')}  ${visible(name)}`,
-    ),
+    ...network.jobs.flatMap(({ uuid, name, addresses, publish }) => [
+      `  ${visible(uuid)}  ${addresses.map(visible).join('  ')}  ${visible(name)}`,
+      ...(publish.length === 0 ? [] : [`    published: ${publish.map(visible).join(', ')}`]),
+    ]),
   ];
   return `${lines.map((line) => line.trimEnd()).join('\n')}\n`;
 }

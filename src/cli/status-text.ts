@@ -175,6 +175,7 @@ function networking(job: JobDetail) {
     Network: job.network,
     Note: job.networkNote,
     Addresses: job.addresses.join(', '),
+    Published: job.publish.join(', '),
     Bandwidth: speed === 0 ? '' : `${formatBandwidth(speed)} each way`,
   });
   return [...told, ...egressLines(job.egress)];

@@ -57,6 +57,7 @@ export const RunJobRequest = {
   idempotencyKey: [131, 'string'],
   bandwidthBytesPerSecond: [200, 'int64'],
   egress: [201, EgressPolicy],
+  publish: [310, 'string', 'list'],
 } as const satisfies Shape;
 
 export const RunJobResponse = {
@@ -176,6 +177,7 @@ export const GetJobStatusResponse = {
   addresses: [200, 'string', 'list'],
   bandwidthBytesPerSecond: [201, 'int64'],
   egress: [202, EgressPolicy],
+  publish: [310, 'string', 'list'],
 } as const satisfies Shape;
 
 export const StopJobRequest = {
@@ -272,6 +274,7 @@ export const Job = {
   priority: [130, 'int32'],
   waitsFor: [131, 'string'],
   jobsAhead: [132, 'int32'],
+  publish: [310, 'string', 'list'],
 } as const satisfies Shape;
 
 export const QueryJobsRequest = {
@@ -478,6 +481,7 @@ export const NetworkJob = {
   uuid: [1, 'string'],
   name: [2, 'string'],
   addresses: [3, 'string', 'list'],
+  publish: [310, 'string', 'list'],
 } as const satisfies Shape;
 
 export const Network = {

@@ -142,6 +142,10 @@ export const targets: Readonly<Record<string, Row>> = {
     ],
     load: () => import('./targets/pack.ts'),
   },
+  publish: {
+    sources: ['src/shared/publish.ts'],
+    load: () => import('./targets/publish.ts'),
+  },
   queries: {
     sources: ['src/daemon/rpc/jobs.ts', 'src/daemon/rpc/audit.ts'],
     load: () => import('./targets/queries.ts'),

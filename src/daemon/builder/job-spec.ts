@@ -19,6 +19,7 @@ export function jobSpecOf(name: string, [command = '', ...args]: readonly string
     network: 'none',
     bandwidthBytesPerSecond: 0,
     egress: { closed: false, allow: [], deny: [] },
+    publish: [],
     volumes: [],
     runtime: '',
     workDir: '/work',

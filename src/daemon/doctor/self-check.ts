@@ -72,6 +72,7 @@ function specOf({ disks, core }: SelfCheckWanted): StoredSpec {
     network: 'none',
     bandwidthBytesPerSecond: 0,
     egress: { closed: false, allow: [], deny: [] },
+    publish: [],
     volumes: [],
     runtime: '',
     workDir: '/work',

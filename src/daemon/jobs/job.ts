@@ -71,6 +71,8 @@ export interface JobSpec {
   readonly bandwidthBytesPerSecond: number;
   /** What it may send over its network, besides what the network says. */
   readonly egress: Egress;
+  /** Ports of the host that lead into it, each as its whole text. */
+  readonly publish: readonly string[];
   readonly runtime: string;
   /** Absolute path inside the sandbox where the command starts. */
   readonly workDir: string;

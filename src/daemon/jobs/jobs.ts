@@ -84,6 +84,8 @@ export class Jobs {
     const { store, uploads, resources, room, clock } = this.#parts;
     this.goOn();
     room.check();
+    // Said before there is a job of it; of one that waits nobody knows yet.
+    if (spec.publish.length > 0 && spec.startAtMs === 0) await resources.checkPorts(spec.publish);
     const id = randomUUID();
     resources.takeVolumes(id, spec.volumes);
     let staged: Staged | undefined;

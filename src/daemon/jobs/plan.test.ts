@@ -17,6 +17,7 @@ const spec: StoredSpec = {
   network: 'isolated',
   bandwidthBytesPerSecond: 0,
   egress: { closed: false, allow: [], deny: [] },
+  publish: [],
   volumes: [],
   runtime: '',
   workDir: '/work',

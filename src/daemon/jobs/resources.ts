@@ -149,7 +149,13 @@ export class Resources {
       // Jobs of earlier versions know nothing of these.
       bytesPerSecond: spec.bandwidthBytesPerSecond ?? 0,
       egress: spec.egress ?? OPEN,
+      publish: spec.publish ?? [],
     });
+  }
+
+  /** Whether ports of the host can lead into a job. @throws JobletError naming one that is taken */
+  checkPorts(publish: readonly string[]): Promise<void> {
+    return this.#networks.checkPorts(publish);
   }
 
   /** Gives back what jobs had of networks that an earlier daemon started and that are not known. */

@@ -110,6 +110,11 @@ export class HostNetwork {
     }
   }
 
+  /** Lets what the host sends by its loopback out by an interface. It goes with the interface. */
+  openLoopback(name: string): void {
+    writeSetting(`/proc/sys/net/ipv4/conf/${name}/route_localnet`, '1');
+  }
+
   /** Takes back what `forward` changed. */
   unforward(): void {
     const settings = this.#changed();

@@ -57,8 +57,8 @@ export interface AttachPort {
   attach(wish: AttachWish): Promise<Attached>;
   /** Drops one that no job has. */
   detach(key: string): void;
-  /** Lets the host forget the connections of two addresses. */
-  forgetFlows(address: string, address6: string): void;
+  /** Lets the host forget the connections that were begun from two addresses, or those that go to them. */
+  forgetFlows(ends: 'from' | 'to', address: string, address6: string): void;
 }
 
 /** What the daemon needs of a launcher; a test may put another in its place. */
@@ -214,8 +214,8 @@ export class Launcher implements LaunchPort, AttachPort {
     this.#running?.socket.write(formatFrame(['detach', key]));
   }
 
-  forgetFlows(address: string, address6: string): void {
-    this.#running?.socket.write(formatFrame(['flows', address, address6]));
+  forgetFlows(ends: 'from' | 'to', address: string, address6: string): void {
+    this.#running?.socket.write(formatFrame(['flows', ends, address, address6]));
   }
 
   /** Ends the launcher; its jobs live on. */

@@ -36,4 +36,6 @@ export interface Attachment {
   readonly interface: string;
   /** What it may send, besides what its network says. */
   readonly egress: Egress;
+  /** Ports of the host that lead into it, as texts. */
+  readonly publish: readonly string[];
 }

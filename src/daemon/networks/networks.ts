@@ -20,12 +20,15 @@ import {
 import { type Egress, OPEN } from '../../shared/egress.ts';
 import { JobletError, messageOf } from '../../shared/errors.ts';
 import { checkName } from '../../shared/names.ts';
+import { type PublishedPort, parsePublished } from '../../shared/publish.ts';
 import type { Actor } from '../audit/record.ts';
 import type { HostNetwork } from '../linux/host-network.ts';
 import type { AttachPort } from '../linux/launcher.ts';
 import type { Log } from '../log.ts';
 import { EgressRules } from './egress.ts';
+import { HeldPorts } from './held-ports.ts';
 import { type Attachment, type Network, NO_NETWORK } from './network.ts';
+import { isReachedByLoopback, type Published } from './published.ts';
 import type { Found, Resolver } from './resolver.ts';
 import {
   deviceOf,
@@ -90,6 +93,8 @@ export interface TakeWish {
   /** 0 is what the network has. */
   readonly bytesPerSecond: number;
   readonly egress: Egress;
+  /** Ports of the host that lead into it, as texts. */
+  readonly publish: readonly string[];
 }
 
 /** What a launch plan says of a job's network. */
@@ -114,6 +119,13 @@ const RESERVED = [NO_NETWORK, 'host', 'default'];
 const MAX_NUMBER = 999;
 const INTERFACES = 36 ** 4;
 
+/** A job of a network. */
+export interface Member {
+  readonly jobId: string;
+  readonly addresses: readonly string[];
+  readonly publish: readonly string[];
+}
+
 /** A job that holds a place in a network. */
 interface Held {
   readonly attachment: Attachment;
@@ -137,6 +149,7 @@ export class Networks {
   readonly #held = new Map<string, Held>();
   readonly #lent = new Map<string, Lent>();
   readonly #egress = new EgressRules();
+  readonly #ports = new HeldPorts();
   #interface = Math.floor(Math.random() * INTERFACES);
   #prepared: Promise<void> | undefined;
   #refreshed: Promise<void> | undefined;
@@ -161,6 +174,7 @@ export class Networks {
   /** Makes the host ready, where jobs will need it soon. */
   start(): void {
     const { config, log } = this.#parts;
+    for (const { attachment } of this.#held.values()) this.#holdAgain(attachment);
     if (config.defaultNetwork === NO_NETWORK && this.#held.size === 0) return;
     const network = this.#networks.get(config.defaultNetwork);
     void this.#prepare()
@@ -177,6 +191,7 @@ export class Networks {
     const { host, log } = this.#parts;
     for (const slots of this.#slots.values()) slots.close();
     this.#parts.resolver.stop();
+    this.#ports.stop();
     if (this.#prepared === undefined || this.#held.size > 0) return;
     await this.#prepared.catch(() => {});
     try {
@@ -272,9 +287,11 @@ export class Networks {
   /** Attaches a job. Undefined for a job on no network. Throws what is in the way. */
   async take(
     jobId: string,
-    { name, bytesPerSecond, egress }: TakeWish,
+    { name, bytesPerSecond, egress, publish }: TakeWish,
   ): Promise<JobNetwork | undefined> {
     if (name === NO_NETWORK) return undefined;
+    const ports = portsOf(publish);
+    if (ports.length > 0) await this.#holdPorts(jobId, ports);
     await this.#prepare().catch((cause: unknown) => {
       throw new Unattached(messageOf(cause), 'ENETDOWN');
     });
@@ -283,12 +300,13 @@ export class Networks {
     const slots = this.#slotsOf(network);
     const slot = await slots.take(bytesPerSecond);
     const { key, address } = slot;
-    const attachment = { jobId, network: name, address, interface: key, egress };
+    const attachment = { jobId, network: name, address, interface: key, egress, publish };
     this.#held.set(jobId, { attachment, slots });
     this.#lent.set(key, { slot, slots, jobId, doomed: false });
     this.#parts.store.attach(attachment);
     this.#egress.setJob(key, name, egress);
-    if (this.#egress.isWatched(key)) await this.#refresh();
+    if (isReachedByLoopback(ports)) this.#parts.host.openLoopback(key);
+    if (this.#egress.isWatched(key) || ports.length > 0) await this.#refresh();
     return {
       key,
       name,
@@ -302,15 +320,17 @@ export class Networks {
    * does no harm.
    */
   release(jobId: string, inOrder: boolean): void {
+    this.#ports.release(jobId);
     const held = this.#held.get(jobId);
     if (held === undefined) return;
     this.#held.delete(jobId);
     this.#parts.store.detach(jobId);
-    const { interface: key, address } = held.attachment;
+    const { interface: key, address, publish } = held.attachment;
     const lent = this.#lent.get(key);
     // The next job is not to come under its rules.
-    if (lent !== undefined && this.#egress.isWatched(key))
+    if (lent !== undefined && (this.#egress.isWatched(key) || publish.length > 0))
       lent.slot = { ...lent.slot, isOwn: true };
+    if (publish.length > 0) this.#unpublish(held);
     this.#egress.forgetJob(key);
     // What an earlier launcher gave is gone with the job; what this one gave it says itself.
     if (lent === undefined) held.slots.rest(address);
@@ -323,6 +343,11 @@ export class Networks {
   /** Gives back what jobs had that are not known any more. */
   sweep(known: ReadonlySet<string>): void {
     for (const jobId of this.#held.keys()) if (!known.has(jobId)) this.release(jobId, false);
+  }
+
+  /** Whether ports of the host can lead into a job now. @throws JobletError naming one that is taken */
+  checkPorts(publish: readonly string[]): Promise<void> {
+    return this.#ports.check(portsOf(publish));
   }
 
   /** The addresses of a job that is attached. */
@@ -354,6 +379,50 @@ export class Networks {
     return egress;
   }
 
+  async #holdPorts(jobId: string, ports: readonly PublishedPort[]): Promise<void> {
+    try {
+      await this.#ports.hold(jobId, ports);
+    } catch (error) {
+      throw new Unattached(messageOf(error), 'EADDRINUSE');
+    }
+  }
+
+  /** The ports of a job that an earlier daemon started: their rules are in force. */
+  #holdAgain({ jobId, publish }: Attachment): void {
+    if (publish.length === 0) return;
+    void this.#ports.hold(jobId, portsOf(publish)).catch((error: unknown) =>
+      this.#parts.log.warn(
+        'a published port was taken while no daemon ran; it leads into the job',
+        {
+          job: jobId,
+          why: messageOf(error),
+        },
+      ),
+    );
+  }
+
+  /** Leads nobody to a job that is over, and forgets who was. */
+  #unpublish({ attachment: { jobId, address }, slots }: Held): void {
+    void this.#refresh()
+      .then(() => slots.cutOff(address))
+      .catch((error: unknown) =>
+        this.#parts.log.warn('published ports of an ended job cannot be closed', {
+          job: jobId,
+          why: messageOf(error),
+        }),
+      );
+  }
+
+  #published(): Published[] {
+    return [...this.#held.values()].flatMap(({ attachment }) => {
+      const { jobId, interface: key, publish } = attachment;
+      const network = this.#networks.get(attachment.network);
+      if (publish.length === 0 || network === undefined) return [];
+      const gateways = gatewaysOf(this.#prefix6, network).map(([, address]) => address);
+      return [{ key, addresses: this.addressesOf(jobId), gateways, ports: portsOf(publish) }];
+    });
+  }
+
   #getHeld(jobId: string): Held {
     const held = this.#held.get(jobId);
     if (held !== undefined) return held;
@@ -363,10 +432,12 @@ export class Networks {
   }
 
   /** The jobs that are attached to a network. */
-  membersOf(name: string): { readonly jobId: string; readonly addresses: readonly string[] }[] {
+  membersOf(name: string): Member[] {
     return [...this.#held.values()]
       .filter(({ attachment }) => attachment.network === name)
-      .map(({ attachment: { jobId } }) => ({ jobId, addresses: this.addressesOf(jobId) }));
+      .map(({ attachment: { jobId, publish } }) => {
+        return { jobId, addresses: this.addressesOf(jobId), publish };
+      });
   }
 
   /** The launcher says what became of what a job had. */
@@ -629,6 +700,7 @@ export class Networks {
       networks: this.#all(),
       namePorts: this.#namePorts,
       watched: this.#egress.watched(),
+      published: this.#published(),
       nowMs: Date.now(),
       forwardsForUs: host.forwardsForUs,
     });
@@ -714,6 +786,11 @@ export class Networks {
 function idOf(instance: string): string {
   const hash = createHash('sha256').update(instance).digest().readUInt32BE() % 36 ** 4;
   return `jl${hash.toString(36).padStart(4, '0')}`;
+}
+
+/** They were checked when they were given. */
+function portsOf(texts: readonly string[]): PublishedPort[] {
+  return texts.map(parsePublished).filter((port) => typeof port !== 'string');
 }
 
 function isBuiltin(name: string): boolean {

@@ -8,6 +8,13 @@ import { canonical6, formatAddress, formatCidr, network6 } from '../../shared/ci
 import type { EgressRule } from '../../shared/egress.ts';
 import { type Policy, setOf, type Watched } from './egress.ts';
 import type { Network } from './network.ts';
+import {
+  ledFromHost,
+  ledFromOutside,
+  type Published,
+  refusedAtLoopback,
+  seenFromGateway,
+} from './published.ts';
 
 /** Never reached, whatever a network allows: not for hosts, or there to say what only the host may know. */
 const CLOSED = [
@@ -41,6 +48,8 @@ export interface Facts {
   readonly namePorts: ReadonlyMap<string, number>;
   /** Jobs that rules of their own or of their network hold for. */
   readonly watched: readonly Watched[];
+  /** Jobs that ports of the host lead into. */
+  readonly published: readonly Published[];
   readonly nowMs: number;
   /** The kernel forwards packets only because we asked it to: then only ours are. */
   readonly forwardsForUs: boolean;
@@ -62,7 +71,7 @@ export function interfacesOf(interfaces: string, { number }: Pick<Network, 'numb
 }
 
 export function formatRules(facts: Facts): string {
-  const { table, interfaces, networks, forwardsForUs } = facts;
+  const { table, interfaces, networks, published, forwardsForUs } = facts;
   const ours = `"${interfaces}*"`;
   const closed = networks.filter(({ peers }) => !peers);
   const chains: Readonly<Record<string, readonly string[]>> = {
@@ -70,10 +79,17 @@ export function formatRules(facts: Facts): string {
       'type filter hook prerouting priority raw; policy accept;',
       // A source that is not routed back to where it came from is somebody else's, or nobody's.
       `iifname ${ours} fib saddr . iif oif missing drop`,
+      // The host's loopback leads to some jobs: not the other way.
+      `iifname ${ours} ip daddr 127.0.0.0/8 drop`,
     ],
     translate: [
       'type nat hook prerouting priority dstnat; policy accept;',
       ...networks.flatMap((network) => namesTo(facts, network)),
+      ...ledFromOutside(ours, published),
+    ],
+    translate_own: [
+      'type nat hook output priority -100; policy accept;',
+      ...ledFromHost(published),
     ],
     to_host: [
       'type filter hook input priority filter - 10; policy accept;',
@@ -88,6 +104,9 @@ export function formatRules(facts: Facts): string {
       'type filter hook output priority filter - 10; policy accept;',
       // What the kernel itself announces on links nobody there listens to.
       `oifname ${ours} ip6 daddr ff00::/8 drop`,
+      ...refusedAtLoopback(published),
+      // Led there by a port that was asked for.
+      `oifname ${ours} ct status dnat accept`,
       ...closed.map(
         (network) =>
           `oifname "${interfacesOf(interfaces, network)}*" ct state new counter drop comment "nothing comes into ${network.name}"`,
@@ -121,6 +140,7 @@ export function formatRules(facts: Facts): string {
     refuse: ['meta l4proto tcp reject with tcp reset', 'reject with icmpx type admin-prohibited'],
     outwards: [
       'type nat hook postrouting priority srcnat; policy accept;',
+      ...seenFromGateway(published),
       ...networks.flatMap((network) => [
         `ip saddr ${formatCidr(network.cidr)} oifname != ${ours} masquerade`,
         ...(facts.prefix6 === ''

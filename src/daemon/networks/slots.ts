@@ -104,8 +104,7 @@ export class Slots {
 
   /** Gives an address back for later. */
   rest(address: number): void {
-    const [v4, v6] = this.#textsOf(address);
-    this.#port.forgetFlows(v4, v6);
+    this.#port.forgetFlows('from', ...this.#textsOf(address));
     const timer = setTimeout(() => {
       this.#resting.delete(timer);
       this.#addresses.release(address);
@@ -113,6 +112,11 @@ export class Slots {
       this.#rested = Promise.withResolvers();
     }, REST_MS).unref();
     this.#resting.add(timer);
+  }
+
+  /** Cuts off those outside who found an address by a port of the host. */
+  cutOff(address: number): void {
+    this.#port.forgetFlows('to', ...this.#textsOf(address));
   }
 
   /** The launcher died, and what waited is gone. */

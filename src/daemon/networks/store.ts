@@ -24,7 +24,9 @@ export class NetworkStore {
     this.#insert = db.prepare('INSERT INTO networks VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
     this.#delete = db.prepare('DELETE FROM networks WHERE name = ?');
     this.#attachments = db.prepare('SELECT * FROM network_attachments');
-    this.#attach = db.prepare('INSERT OR REPLACE INTO network_attachments VALUES (?, ?, ?, ?, ?)');
+    this.#attach = db.prepare(
+      'INSERT OR REPLACE INTO network_attachments VALUES (?, ?, ?, ?, ?, ?)',
+    );
     this.#detach = db.prepare('DELETE FROM network_attachments WHERE job_id = ?');
   }
 
@@ -75,12 +77,16 @@ export class NetworkStore {
       address: Number(row['address']),
       interface: String(row['interface']),
       egress: egressOf(row['egress']),
+      publish: textsOf(row['published']),
     }));
   }
 
   /** A daemon that does not find it all the same takes no address twice: the kernel has its route. */
   attach(attachment: Attachment): void {
-    this.#db.writeSoon(() => this.#put(attachment));
+    this.#db.writeSoon(() => {
+      if (attachment.publish.length > 0) this.#opened(attachment);
+      this.#put(attachment);
+    });
   }
 
   /** Records other rules of a job. Resolves when they would survive a power cut. */
@@ -97,13 +103,23 @@ export class NetworkStore {
     this.#db.writeSoon(() => this.#detach.run(jobId));
   }
 
-  #put({ jobId, network, address, interface: end, egress }: Attachment): void {
-    this.#attach.run(jobId, network, address, end, jsonOf(egress));
+  #opened({ jobId, publish }: Attachment): void {
+    const detail = `published ${publish.join(' ')}`;
+    this.#audit.append({ atMs: Date.now(), action: 'job.network', jobId, result: 'ok', detail });
+  }
+
+  #put({ jobId, network, address, interface: end, egress, publish }: Attachment): void {
+    const published = publish.length === 0 ? null : JSON.stringify(publish);
+    this.#attach.run(jobId, network, address, end, jsonOf(egress), published);
   }
 }
 
 function egressOf(json: unknown): Egress {
   return typeof json === 'string' ? (JSON.parse(json) as Egress) : OPEN;
+}
+
+function textsOf(json: unknown): string[] {
+  return typeof json === 'string' ? (JSON.parse(json) as string[]) : [];
 }
 
 function jsonOf(egress: Egress): string | null {

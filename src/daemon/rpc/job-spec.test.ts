@@ -74,6 +74,7 @@ test('S4-24, S4-62: a command alone takes every default', () => {
     network: 'isolated',
     bandwidthBytesPerSecond: 0,
     egress: { closed: false, allow: [], deny: [] },
+    publish: [],
     volumes: [],
     runtime: '',
     workDir: '/work',

@@ -18,6 +18,7 @@ import { type JobSpec, type Limits, type Opening, openings, type Upload } from '
 import { PRIORITY_LIMIT } from '../jobs/queue.ts';
 import { MAX_BANDWIDTH, MIN_BANDWIDTH, NO_NETWORK } from '../networks/network.ts';
 import { readEgress } from './egress.ts';
+import { readPublished } from './published.ts';
 
 /** What a request may carry; a message that came over the wire is more than that. */
 export type JobRequest = Omit<RunJobRequest, '$typeName' | '$unknown'>;
@@ -115,6 +116,7 @@ export function toJobSpec(
     network: readNetwork(request.network || policy.defaultNetwork, policy.networks, report),
     bandwidthBytesPerSecond: readBandwidth(request, policy, report),
     egress: readEgress(request.egress, report),
+    publish: readPublished(request, policy, report),
     runtime: readRuntime(request.runtime, report),
     volumes: readVolumes(request, report),
     workDir: readWorkDir(request.workDir, report),

@@ -34,6 +34,7 @@ export function toJob(job: ListedJob, nodeId: string, turn?: Turn): Listed {
     ...ending(job),
     createdTime: rfc3339(job.createdAtMs),
     priority: job.spec.priority,
+    publish: [...(job.spec.publish ?? [])],
     ...waiting(turn),
     gpuIndices: [],
     gpuCount: 0,
@@ -77,6 +78,7 @@ export function toStatus(
     networkNote: networkNote(spec.network),
     // A job of an earlier version knows nothing of it.
     bandwidthBytesPerSecond: BigInt(spec.bandwidthBytesPerSecond ?? 0),
+    publish: [...(spec.publish ?? [])],
     workBytes: BigInt(spec.limits.workBytes),
     graceMs: BigInt(spec.graceMs),
     keepWorkMs: BigInt(spec.keepWorkMs),

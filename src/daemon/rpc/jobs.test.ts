@@ -46,6 +46,7 @@ const job: Job = {
     network: 'isolated',
     bandwidthBytesPerSecond: 0,
     egress: { closed: false, allow: [], deny: [] },
+    publish: [],
     volumes: [],
     runtime: '',
     workDir: '/work',

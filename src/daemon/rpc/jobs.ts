@@ -195,6 +195,9 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
 /** Going before the jobs of others is not for everybody. */
 const raisePriority: Rule = { role: 'operator', operation: 'raise_priority' };
 
+/** Neither is opening a port of the host. */
+const publishPorts: Rule = { role: 'operator', operation: 'publish_ports' };
+
 /** What a request is read by. */
 export type SpecParts = Pick<JobParts, 'runtimes' | 'volumes' | 'host' | 'policy'>;
 
@@ -205,6 +208,7 @@ export function toSpec(
   { identity }: Pick<Call, 'identity'>,
 ): JobSpec {
   if (request.priority > 0) demand(identity, raisePriority);
+  if (request.publish.length > 0) demand(identity, publishPorts);
   return inRuntime(toJobSpec(request, host, policy, Date.now()), { runtimes, volumes });
 }
 

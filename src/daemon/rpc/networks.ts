@@ -41,10 +41,11 @@ export function networkHandlers({
     listNetworks: async () => ({ networks: networks.list().map(toNetwork) }),
 
     getNetwork: async ({ name }) => {
-      const jobs = networks.membersOf(name).map(({ jobId, addresses }) => ({
+      const jobs = networks.membersOf(name).map(({ jobId, addresses, publish }) => ({
         uuid: jobId,
         name: nameOf(jobId),
         addresses: [...addresses],
+        publish: [...publish],
       }));
       return { ...toNetwork(networks.get(name)), jobs };
     },
