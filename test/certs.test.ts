@@ -171,7 +171,7 @@ class Reloads {
     const say = (message: string) => {
       if (message.startsWith('certificates')) this.#next.resolve(message);
     };
-    this.log = { debug() {}, info: say, warn() {}, error: say, setLevel() {} };
+    this.log = { debug() {}, info: say, warn() {}, error: say, change() {} };
   }
 
   /** The first line from now on. */
@@ -211,7 +211,7 @@ async function startApi(log: Log) {
     networks: none,
     disks: [],
     audit,
-    memory: { used() {} },
+    journal: { ended() {}, refused() {} } as unknown as RpcParts['journal'],
     config,
     log,
   });

@@ -48,6 +48,7 @@ export class Daemon {
   readonly #connections = new Map<Role, Connection>();
   #child: ChildProcess | undefined;
   #port = 0;
+  #webPort = 0;
   #log = '';
   readonly #lines = new EventEmitter<{ line: [string] }>();
 
@@ -72,6 +73,11 @@ export class Daemon {
 
   get port(): number {
     return this.#port;
+  }
+
+  /** The web port, where the settings want one. */
+  get webPort(): number {
+    return this.#webPort;
   }
 
   /** What it has written so far, over all its lives. */
@@ -159,6 +165,8 @@ nodes:
       this.#lines.emit('line', line);
       const port = /^joblet is listening on .*:(\d+)$/.exec(line)?.[1];
       if (port !== undefined) listening.resolve(Number(port));
+      const web = /^joblet serves the web on .*:(\d+)$/.exec(line)?.[1];
+      if (web !== undefined) this.#webPort = Number(web);
     });
     child.once('close', (code, signal) =>
       listening.reject(new Error(`the daemon ended (${signal ?? code}):\n${this.#log}`)),

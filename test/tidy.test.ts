@@ -27,6 +27,7 @@ function assertNone(findings: readonly string[]): void {
 
 /** Folders of the daemon by rank: each may import what stands below it. */
 const daemonRanks: readonly (readonly string[])[] = [
+  ['web'],
   ['rpc', 'doctor'],
   ['workflows', 'builder'],
   ['jobs'],

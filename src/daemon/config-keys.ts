@@ -432,6 +432,24 @@ export const sections = {
     maxConnectionAge: key(duration(0), 0, 'Age at which a connection is closed; 0 is never'),
     maxConnectionAgeGrace: key(duration(0), 30_000, 'Time that its calls then have to finish'),
   },
+  web: {
+    enabled: key(
+      flag,
+      false,
+      'Whether metrics and logs are served by HTTPS too, on a port of its own',
+    ),
+    address: key(
+      text(/^[^\s/]+$/, 'must be a host name or an address'),
+      '127.0.0.1',
+      'Address that the web port listens on',
+    ),
+    port: key(integer(0, MAX_PORT), 8443, 'The web port; 0 takes any free one'),
+    maxRequestsPerClient: key(
+      integer(1, 10_000),
+      256,
+      'Requests at once of one client certificate, logs that it follows among them',
+    ),
+  },
   logging: {
     level: key(
       choice('DEBUG', 'INFO', 'WARN', 'ERROR'),
@@ -586,7 +604,7 @@ export const refusals: Readonly<Record<string, Refusal>> = {
   ipc: oneDaemon,
   volume: { because: 'what there is to set about volumes is in the section volumes' },
   'monitoring.enabled': always,
-  'monitoring.bind_address': later,
+  'monitoring.bind_address': { because: 'the place of the web port is web.address and web.port' },
   'job_metrics.enabled': always,
   'job_metrics.storage_dir': { because: "samples lie beside the job's log, in logs.directory" },
   'job_metrics.retention_days': { because: 'samples are kept as long as their job' },

@@ -293,6 +293,7 @@ function toConfig(values: Values, file: string) {
       maxConnectionAgeMs: grpc.maxConnectionAge,
       maxConnectionAgeGraceMs: grpc.maxConnectionAgeGrace,
     },
+    web: values.web,
     logging,
     runtimes: {
       directory: values.runtime.base_path,

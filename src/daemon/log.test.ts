@@ -9,8 +9,8 @@ import { createLog, type Fields, type Level, logTo } from './log.ts';
 function capture(format: 'text' | 'json', level: Level = 'DEBUG') {
   const lines: string[] = [];
   const log = logTo(
-    (line) => lines.push(line),
-    { level, format },
+    () => ({ write: (line) => lines.push(line) > 0, close() {} }),
+    { level, format, output: 'x' },
     () => new Date(1705314600123),
   );
   return { log, lines };
@@ -48,7 +48,7 @@ test('lines below the level are not written, and the level can change (S4-45)', 
   const { log, lines } = capture('text', 'WARN');
   log.info('one');
   log.warn('two');
-  log.setLevel('DEBUG');
+  log.change({ level: 'DEBUG', format: 'text', output: 'x' });
   log.debug('three');
   assert.deepEqual(
     lines.map((line) => line.match(/\] (\w+)\n/)?.[1]),

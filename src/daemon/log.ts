@@ -4,7 +4,7 @@
 //
 // Fields are plain values, so no object that holds a secret can be written by mistake.
 
-import { openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 
 export const levels = ['DEBUG', 'INFO', 'WARN', 'ERROR'] as const;
 export type Level = (typeof levels)[number];
@@ -24,8 +24,11 @@ export interface Log {
   info(message: string, fields?: Fields): void;
   warn(message: string, fields?: Fields): void;
   error(message: string, fields?: Fields): void;
-  /** From now on, less important lines than these are not written. */
-  setLevel(level: Level): void;
+  /**
+   * From now on these count. A file is opened again, so that one that was moved away is left alone.
+   * Throws, and changes nothing, when the output cannot be opened.
+   */
+  change(options: LogOptions): void;
 }
 
 /** A value longer than this is cut: a line is read by people, and a client can choose values. */
@@ -33,21 +36,31 @@ const MAX_VALUE_CHARS = 2048;
 
 /** A log that writes to the output that its options name. */
 export function createLog(options: LogOptions): Log {
-  return logTo(openOutput(options.output), options, () => new Date());
+  return logTo(openOutput, options, () => new Date());
 }
 
-/** A log on any sink and clock. */
-export function logTo(
-  write: (line: string) => void,
-  options: Omit<LogOptions, 'output'>,
-  now: () => Date,
-): Log {
-  const format = options.format === 'json' ? formatJson : formatText;
+/** Where lines go. */
+export interface Output {
+  /** False when the line could not be written. */
+  write(line: string): boolean;
+  /** What has been written stays. */
+  close(): void;
+}
+
+/** A log on any output and clock. */
+export function logTo(open: (output: string) => Output, options: LogOptions, now: () => Date): Log {
+  let output = open(options.output);
+  let format = formats[options.format];
   let threshold = levels.indexOf(options.level);
+  let lost = 0;
+  const write = (level: Level, message: string, fields: Fields) =>
+    output.write(`${format(now(), level, message, fields)}\n`);
   const at = (level: Level) => {
     const rank = levels.indexOf(level);
     return (message: string, fields: Fields = {}) => {
-      if (rank >= threshold) write(`${format(now(), level, message, fields)}\n`);
+      if (rank < threshold) return;
+      if (lost > 0 && write('WARN', 'lines of this log were lost', { count: lost })) lost = 0;
+      if (!write(level, message, fields)) lost += 1;
     };
   };
   return {
@@ -55,31 +68,60 @@ export function logTo(
     info: at('INFO'),
     warn: at('WARN'),
     error: at('ERROR'),
-    setLevel(level) {
-      threshold = levels.indexOf(level);
+    change(changed) {
+      // Opened first: where that fails, everything stays as it was.
+      const next = open(changed.output);
+      output.close();
+      output = next;
+      format = formats[changed.format];
+      threshold = levels.indexOf(changed.level);
     },
   };
 }
 
-function openOutput(output: string): (line: string) => void {
-  if (output !== 'stdout' && output !== 'stderr') {
-    const descriptor = openSync(output, 'a', 0o600);
-    return (line) => void writeSync(descriptor, line);
-  }
-  const stream = process[output];
-  // Whoever read the log may have gone; jobs do not depend on being watched.
-  stream.on('error', () => {});
-  // Lines of one turn of the event loop are one write: on a pipe each write holds up everything.
+function openOutput(output: string): Output {
+  return output === 'stdout' || output === 'stderr' ? toStream(process[output]) : toFile(output);
+}
+
+/** What a full disk does not take is lost: jobs matter more. */
+function toFile(file: string): Output {
+  const descriptor = openSync(file, 'a', 0o600);
+  return {
+    write(line) {
+      try {
+        writeSync(descriptor, line);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    close: () => closeSync(descriptor),
+  };
+}
+
+/** Whoever read the log may have gone; jobs do not depend on being watched. */
+const ignore = () => {};
+
+/** Lines of one turn of the event loop are one write: on a pipe each write holds up everything. */
+function toStream(stream: NodeJS.WriteStream): Output {
   let lines = '';
   const flush = () => {
     const text = lines;
     lines = '';
     if (text !== '') stream.write(text);
   };
-  process.once('exit', flush);
-  return (line) => {
-    if (lines === '') setImmediate(flush);
-    lines += line;
+  if (!stream.listeners('error').includes(ignore)) stream.on('error', ignore);
+  process.on('exit', flush);
+  return {
+    write(line) {
+      if (lines === '') setImmediate(flush);
+      lines += line;
+      return true;
+    },
+    close() {
+      flush();
+      process.off('exit', flush);
+    },
   };
 }
 
@@ -102,6 +144,8 @@ const formatJson: Format = (time, level, message, fields) =>
       return typeof value === 'string' ? cut(value) : value;
     }),
   );
+
+const formats = { text: formatText, json: formatJson } as const;
 
 function formatValue(value: string): string {
   const short = cut(value);

@@ -39,8 +39,8 @@ beforeEach(() => {
   busy = 0;
   times = 0;
   const silent = logTo(
-    () => {},
-    { level: 'ERROR', format: 'text' },
+    () => ({ write: () => true, close() {} }),
+    { level: 'ERROR', format: 'text', output: 'x' },
     () => new Date(),
   );
   memory = new Memory(clock, heap, silent);

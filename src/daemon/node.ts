@@ -40,7 +40,8 @@ import { Memory, ownHeap } from './memory.ts';
 import { Networks } from './networks/networks.ts';
 import { hostNameServers, Resolver } from './networks/resolver.ts';
 import { NetworkStore } from './networks/store.ts';
-
+import { CallJournal } from './rpc/call-journal.ts';
+import { rules } from './rpc/roles.ts';
 import { createRpc } from './rpc/server.ts';
 import { openRuntimes } from './runtimes/open.ts';
 import { Runtimes } from './runtimes/runtimes.ts';
@@ -50,12 +51,15 @@ import { Db } from './store/db.ts';
 import { assertTogether, makeWritable } from './store/directories.ts';
 import { faultOf } from './store/faults.ts';
 import { tellOwner } from './store/owner.ts';
+import { CallCounts } from './telemetry/call-counts.ts';
 import { type Cloud, detectCloud } from './telemetry/cloud.ts';
 import { HostWatch } from './telemetry/host.ts';
+import { JobCounts } from './telemetry/job-counts.ts';
 import { Samples } from './telemetry/samples.ts';
 import { version } from './version.ts';
 import { VolumeStore } from './volumes/store.ts';
 import { Volumes } from './volumes/volumes.ts';
+import { isWebPath, openWeb } from './web/web.ts';
 import { WorkflowFiles } from './workflows/files.ts';
 import { Schedules } from './workflows/schedules.ts';
 import { Workflows } from './workflows/workflows.ts';
@@ -71,8 +75,16 @@ const LOG_ROOM_BYTES = 256 * 1024;
 /** Id ranges that keep their cgroups: enough for the jobs that come and go at the same time. */
 const CGROUPS_KEPT = 16;
 
-export interface Node {
+/** Where the node is reached. */
+interface Ports {
   readonly port: number;
+  /** Undefined when there is none. */
+  readonly webPort: number | undefined;
+  /** Reads anew what counts at once of the configuration, and opens the file of the log again. */
+  reload(): void;
+}
+
+export interface Node extends Ports {
   /** Answers no more; jobs run on. */
   stop(): Promise<void>;
 }
@@ -84,7 +96,7 @@ export async function startNode(config: Config, log: Log): Promise<Node> {
     for (let last = stops.pop(); last !== undefined; last = stops.pop()) await last();
   };
   try {
-    return { port: await start(config, log, stops), stop };
+    return { ...(await start(config, log, stops)), stop };
   } catch (error) {
     await stop();
     const { path: file } = error as NodeJS.ErrnoException;
@@ -96,7 +108,7 @@ async function start(
   config: Config,
   log: Log,
   stops: (() => Promise<void> | void)[],
-): Promise<number> {
+): Promise<Ports> {
   if (process.platform !== 'linux') {
     throw new JobletError(
       'unsupported',
@@ -213,7 +225,9 @@ async function start(
     log,
   });
   const kept = new KeptWork(work, config.filesystem.keptWorkBytes, systemClock, log);
+  const jobCounts = new JobCounts();
   const jobs = new Jobs({
+    counts: jobCounts,
     config: {
       capacity: capacityOf(config),
       maxWaitingJobs: config.joblet.maxWaitingJobs,
@@ -339,6 +353,10 @@ async function start(
       cloud = found;
     });
   }
+  const callCounts = new CallCounts((method) => rules.has(method) || isWebPath(method));
+  const journal = new CallJournal({ audit, memory, counts: callCounts, log });
+  stops.push(() => journal.flush());
+  const system = readHostSystem();
   const rpc = createRpc({
     jobs,
     logs,
@@ -349,7 +367,7 @@ async function start(
     monitoring: {
       host,
       samples,
-      system: readHostSystem(),
+      system,
       cloud: () => cloud,
       volumesDirectory: config.volumes.directory,
       nodeId: config.server.nodeId,
@@ -362,7 +380,7 @@ async function start(
     schedules,
     networks,
     disks,
-    memory,
+    journal,
     catalogue,
     trees,
     installs,
@@ -373,10 +391,31 @@ async function start(
   });
   stops.push(() => rpc.stop());
   const port = await rpc.listen();
+  const web = config.web.enabled
+    ? await openWeb({
+        config,
+        journal,
+        rpc,
+        metrics: {
+          jobs,
+          jobCounts,
+          callCounts,
+          samples,
+          host,
+          bootedAtMs: system.bootedAtMs,
+          workflows,
+          schedules,
+          volumes,
+          networks,
+          catalogue,
+        },
+      })
+    : undefined;
+  stops.push(async () => web?.stop());
   // A start leaves as much as a burst does.
   memory.used();
   tellOwner(config.state.path, `${config.server.address}:${port}`);
-  return port;
+  return { port, webPort: web?.port, reload: () => rpc.reload() };
 }
 
 function buildConfigOf({ runtimes, filesystem }: Config): BuildConfig {

@@ -16,7 +16,10 @@ Example:
   joblet serve --config /opt/joblet/config/joblet-config.yml
 `;
 
-/** Runs until SIGTERM or SIGINT. Prints one line on standard output when it answers calls. */
+/**
+ * Runs until SIGTERM or SIGINT. Prints a line on standard output when it answers calls, and before that
+ * one for the web port where there is one.
+ */
 export async function serveCommand(argv: string[]): Promise<number> {
   const { values } = parseArgs({
     args: argv,
@@ -43,6 +46,12 @@ export async function serveCommand(argv: string[]): Promise<number> {
     process.once(signal, () => signaled.resolve(signal));
   }
   const node = await startNode(config, log);
+  process.on('SIGHUP', () => node.reload());
+  if (node.webPort !== undefined) {
+    process.stdout.write(
+      `joblet serves the web on https://${config.web.address}:${node.webPort}\n`,
+    );
+  }
   process.stdout.write(`joblet is listening on ${config.server.address}:${node.port}\n`);
   const signal = await signaled.promise;
   log.info('stopping; running jobs go on', { signal });

@@ -9,7 +9,7 @@ import { anchorFile } from './anchor.ts';
 import { Audit, type AuditBounds } from './audit.ts';
 import type { Entry } from './record.ts';
 
-const quiet: Log = { debug() {}, info() {}, warn() {}, error() {}, setLevel() {} };
+const quiet: Log = { debug() {}, info() {}, warn() {}, error() {}, change() {} };
 const never = new AbortController().signal;
 
 function entry(at: number, more: Partial<Entry> = {}): Entry {

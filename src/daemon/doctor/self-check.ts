@@ -195,7 +195,7 @@ function cgroupsOf({ id, spec, wanted }: Pick<Attempt, 'id' | 'spec' | 'wanted'>
   return cgroupPlan(wanted.cgroups, cgroupNameOf(id), spec.limits, wanted.disks, spec.init);
 }
 
-const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, setLevel() {} };
+const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, change() {} };
 
 function fromOutside(kernel: KernelView | undefined): Promised[] {
   if (kernel === undefined) {

@@ -1,11 +1,12 @@
 // The jobs that have not ended, with what only this daemon knows of them.
 
-import { type Outcome, viewOutcome } from '../../shared/job-state.ts';
+import { type JobStatus, type Outcome, viewOutcome } from '../../shared/job-state.ts';
 import type { Action } from '../audit/record.ts';
 import type { End } from '../linux/end-record.ts';
 import type { KeeperLink } from '../linux/keeper.ts';
 import type { Log } from '../log.ts';
 import type { HeldRoot, Runtimes } from '../runtimes/runtimes.ts';
+import type { JobCounts } from '../telemetry/job-counts.ts';
 import type { Clock } from './due.ts';
 import type { Identity, Job } from './job.ts';
 import type { JobRow, JobStore } from './store.ts';
@@ -40,9 +41,17 @@ export interface Active {
   readonly over: PromiseWithResolvers<Job>;
 }
 
+/** The jobs that have not ended, as numbers. */
+export interface Census {
+  readonly byStatus: ReadonlyMap<JobStatus, number>;
+  /** 0 when none waits. */
+  readonly waitingSinceMs: number;
+}
+
 export interface ActiveParts {
   readonly store: JobStore;
   readonly runtimes: Runtimes;
+  readonly counts: Pick<JobCounts, 'saw'>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -124,14 +133,34 @@ export class ActiveJobs {
     return store.mark(rowOf(active), action, detail, clock.now(), who);
   }
 
-  /** One line in the daemon's log for each state that a job takes. */
+  /** How many are in each state, and since when the first of those that wait for their turn has. */
+  census(): Census {
+    const byStatus = new Map<JobStatus, number>();
+    let waitingSinceMs = 0;
+    for (const { job } of this.#byId.values()) {
+      byStatus.set(job.status, (byStatus.get(job.status) ?? 0) + 1);
+      if (job.status !== 'PENDING') continue;
+      waitingSinceMs = Math.min(waitingSinceMs || job.queuedAtMs, job.queuedAtMs);
+    }
+    return { byStatus, waitingSinceMs };
+  }
+
+  /** One line in the daemon's log for each state that a job takes; loud where it went against a limit. */
   say(job: Job): void {
+    const { counts, log } = this.#parts;
+    counts.saw(job);
     const fields: Record<string, string | number> = { jobId: job.id };
     if (job.status === 'RUNNING') fields['duration'] = `${job.startedAtMs - job.createdAtMs}ms`;
     if (job.outcome !== undefined) Object.assign(fields, fieldsOf(job.outcome));
-    this.#parts.log.info(`job ${job.status}`, fields);
+    const isOverLimit = job.outcome !== undefined && overLimit.has(job.outcome.how);
+    log[isOverLimit ? 'warn' : 'info'](`job ${job.status}`, fields);
+    if (job.outcome === undefined || job.logDroppedBytes === 0) return;
+    log.warn('output of a job was dropped', { jobId: job.id, bytes: job.logDroppedBytes });
   }
 }
+
+/** Ends that a limit brought about. */
+const overLimit: ReadonlySet<Outcome['how']> = new Set(['out-of-memory', 'timed-out']);
 
 export function rowOf({ job, idRange, bootId }: Active): JobRow {
   return { job, idRange, bootId };

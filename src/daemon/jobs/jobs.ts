@@ -13,7 +13,7 @@ import { JobletError, messageOf } from '../../shared/errors.ts';
 import { isFinal } from '../../shared/job-state.ts';
 import { describeLimits } from '../linux/cgroup.ts';
 import type { End } from '../linux/end-record.ts';
-import { type Active, ActiveJobs } from './active.ts';
+import { type Active, ActiveJobs, type Census } from './active.ts';
 import { Ends } from './ends.ts';
 import type { Identity, Job, JobKey, JobSpec } from './job.ts';
 import type { JobQuery, ListedJob } from './job-lists.ts';
@@ -160,6 +160,11 @@ export class Jobs {
   /** The name of a job that has not ended; empty when it has none. */
   nameOf(id: string): string {
     return this.#active.find(id)?.job.spec.name ?? '';
+  }
+
+  /** The jobs that have not ended, as numbers. */
+  census(): Census {
+    return this.#active.census();
   }
 
   /** How many jobs are on a network, or wait for it. */

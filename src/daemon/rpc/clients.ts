@@ -1,9 +1,10 @@
 // What one client has of the daemon: connections, calls under way, bytes of requests. A client is its
 // certificate. Each has limits of its own, so that what one takes too much of, it takes from itself.
 
-import type { Http2Session } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { AdmittedCall } from './admitted-call.ts';
+import type { JobletError } from '../../shared/errors.ts';
+import type { Admission } from './admission.ts';
 import { BodyBudget } from './body-budget.ts';
 
 export interface ClientLimits {
@@ -14,6 +15,18 @@ export interface ClientLimits {
   readonly maxBodyBytes: number;
   /** Bytes of streams of answers that are on their way to it. */
   readonly maxAnswerBytes: number;
+}
+
+/** A call that is under way, by whichever port it came. */
+export interface CallUnderWay {
+  readonly admission: Admission;
+  /** Ends it, with the reason. */
+  stop(reason: JobletError): void;
+}
+
+/** What a call came by: an HTTP/2 session, or a connection itself. */
+export interface Carrier {
+  readonly socket: Pick<Socket, 'remoteAddress' | 'remotePort'>;
 }
 
 interface Connection {
@@ -27,10 +40,10 @@ export class Client {
   readonly budget: BodyBudget;
   readonly answers: BodyBudget;
   /** Its calls that are under way. */
-  readonly calls = new Set<AdmittedCall>();
+  readonly calls = new Set<CallUnderWay>();
   readonly #limits: ClientLimits;
   readonly #connections = new Map<string, Connection>();
-  readonly #bySession = new WeakMap<Http2Session, Connection>();
+  readonly #byCarrier = new WeakMap<Carrier, Connection>();
   /** Connections without a call, first the one that has been so for longest. */
   readonly #quiet = new Set<Connection>();
 
@@ -71,18 +84,18 @@ export class Client {
     socket.once('close', () => this.#forget(connection));
   }
 
-  /** A call has come in on a session. */
-  begin(call: AdmittedCall, session: Http2Session | undefined): void {
+  /** A call has come in. */
+  begin(call: CallUnderWay, carrier: Carrier | undefined): void {
     this.calls.add(call);
-    const connection = this.#connectionOf(session);
+    const connection = this.#connectionOf(carrier);
     if (connection === undefined) return;
     connection.calls += 1;
     this.#quiet.delete(connection);
   }
 
-  end(call: AdmittedCall, session: Http2Session | undefined): void {
+  end(call: CallUnderWay, carrier: Carrier | undefined): void {
     if (!this.calls.delete(call)) return;
-    const connection = this.#connectionOf(session);
+    const connection = this.#connectionOf(carrier);
     if (connection === undefined) return;
     connection.calls -= 1;
     if (connection.calls === 0 && !connection.socket.destroyed) this.#quiet.add(connection);
@@ -95,17 +108,17 @@ export class Client {
     if (this.#connections.get(address) === connection) this.#connections.delete(address);
   }
 
-  #connectionOf(session: Http2Session | undefined): Connection | undefined {
-    if (session === undefined) return undefined;
-    const known = this.#bySession.get(session);
+  #connectionOf(carrier: Carrier | undefined): Connection | undefined {
+    if (carrier === undefined) return undefined;
+    const known = this.#byCarrier.get(carrier);
     if (known !== undefined) return known;
-    const connection = this.#connections.get(addressOf(session.socket));
-    if (connection !== undefined) this.#bySession.set(session, connection);
+    const connection = this.#connections.get(addressOf(carrier.socket));
+    if (connection !== undefined) this.#byCarrier.set(carrier, connection);
     return connection;
   }
 }
 
 /** Tells connections apart, while they are open. */
-function addressOf({ remoteAddress, remotePort }: TLSSocket | Http2Session['socket']): string {
+export function addressOf({ remoteAddress, remotePort }: Carrier['socket']): string {
   return `${remoteAddress} ${remotePort}`;
 }

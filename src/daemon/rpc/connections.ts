@@ -21,7 +21,7 @@ import type { Credentials } from '../credentials.ts';
 import { type Admission, admit, withdrawal } from './admission.ts';
 import { AdmittedCall, RefusedCall, refuse } from './admitted-call.ts';
 import { BodyBudget } from './body-budget.ts';
-import { Client, type ClientLimits } from './clients.ts';
+import { type CallUnderWay, Client, type ClientLimits } from './clients.ts';
 import { Handshakes } from './handshakes.ts';
 import { maxRequestBytes } from './request-sizes.ts';
 import { type Caller, refusal } from './roles.ts';
@@ -161,6 +161,11 @@ export class Connections {
     for (const call of this.#calls()) call.stop(reason);
   }
 
+  /** Connections that stand. */
+  get count(): number {
+    return this.#sockets.size;
+  }
+
   /** Lets every connection end with its last call. Resolves when all have, or after `ms`. */
   async drain(ms: number): Promise<void> {
     for (const { injector } of this.#entries.values()) injector.destroy();
@@ -227,7 +232,7 @@ export class Connections {
     return entry;
   }
 
-  *#calls(): Generator<AdmittedCall> {
+  *#calls(): Generator<CallUnderWay> {
     for (const { client } of this.#entries.values()) yield* client.calls;
   }
 
@@ -285,7 +290,7 @@ export class Connections {
  * its way to it can leave the HTTP/2 session waiting for a write that ended, with reading stopped: then
  * nobody hears that the connection is dead, not even the session's own pings (Node 26).
  */
-function lookAfter(socket: TLSSocket): void {
+export function lookAfter(socket: TLSSocket): void {
   const timer = setTimeout(() => {
     if (isConnected(socket)) timer.refresh();
     else socket.destroy();
@@ -299,21 +304,24 @@ function isConnected(socket: TLSSocket): boolean {
   return _handle?.getpeername === undefined || _handle.getpeername({}) === 0;
 }
 
-function tooManyConnections({ caller }: Admission, { maxConnections }: ClientLimits): JobletError {
+export function tooManyConnections(
+  { caller }: Admission,
+  { maxConnections }: ClientLimits,
+): JobletError {
   return new JobletError(
     'exhausted',
     `${caller.name} has ${maxConnections} connections with calls on each of them (grpc.maxConnectionsPerClient); make more calls on each`,
   );
 }
 
-function tooManyCalls({ caller }: Admission, { maxCalls }: ClientLimits): JobletError {
+export function tooManyCalls({ caller }: Admission, { maxCalls }: ClientLimits): JobletError {
   return new JobletError(
     'exhausted',
     `${caller.name} has ${maxCalls} calls under way (grpc.maxCallsPerClient); try again when some have ended`,
   );
 }
 
-function contextOf({ serverCert, serverKey, caCert }: Credentials) {
+export function contextOf({ serverCert, serverKey, caCert }: Credentials) {
   return {
     cert: serverCert,
     key: serverKey,

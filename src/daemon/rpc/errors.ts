@@ -17,6 +17,14 @@ const codeOf = {
   unsupported: codes.UNIMPLEMENTED,
 } as const satisfies Record<ErrorKind, codes>;
 
+/** The same as words, for those who count. */
+export function codeNameOf(kind: RpcStatus['kind'] | 'ok'): string {
+  if (kind === 'ok') return 'OK';
+  if (kind === 'internal') return 'INTERNAL';
+  if (kind === 'canceled') return 'CANCELLED';
+  return codes[codeOf[kind]];
+}
+
 /** The status of a call that went well. */
 export const okStatus = { code: codes.OK, details: '', metadata: null };
 

@@ -9,11 +9,11 @@ test('a flood of failing calls is a hundred lines a second, and their number', (
     info: (message) => lines.push(message),
     warn: (message, fields) => lines.push(`${message}: ${fields?.['count']}`),
   });
-  for (let call = 0; call < 1000; call += 1) calls.note({ method: 'x' });
+  for (let call = 0; call < 1000; call += 1) calls.note({ method: 'x', kind: 'invalid' });
   assert.equal(lines.length, 100);
   t.mock.timers.tick(1000);
   assert.equal(lines.at(-1), 'more calls failed than are written: 900');
-  calls.note({ method: 'x' });
+  calls.note({ method: 'x', kind: 'invalid' });
   t.mock.timers.tick(1000);
   assert.equal(lines.length, 102);
   assert.equal(lines.at(-1), 'call failed');

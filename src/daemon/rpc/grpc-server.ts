@@ -77,6 +77,10 @@ export class GrpcServer {
     return this.#connections.listen(address, port);
   }
 
+  get connectionCount(): number {
+    return this.#connections.count;
+  }
+
   /** From now on these certificates count. */
   update(credentials: Credentials): void {
     this.#connections.update(credentials);

@@ -16,14 +16,12 @@ import { ScheduleService } from '../../gen/joblet/schedules_pb.ts';
 import { VolumeService } from '../../gen/joblet/volumes_pb.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Audit } from '../audit/audit.ts';
-import { type Refusal, Refusals } from '../audit/refusals.ts';
 import type { Builds } from '../builder/builds.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { type Credentials, describeChange, readRevoked, watchFiles } from '../credentials.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Uploads } from '../jobs/uploads.ts';
 import type { Log } from '../log.ts';
-import type { Memory } from '../memory.ts';
 import type { Networks } from '../networks/networks.ts';
 import type { Catalogue } from '../runtimes/catalogue.ts';
 import type { Installs } from '../runtimes/installs.ts';
@@ -35,10 +33,9 @@ import type { Workflows } from '../workflows/workflows.ts';
 
 import { auditHandlers } from './audit.ts';
 import { buildHandlers } from './builds.ts';
+import type { CallJournal } from './call-journal.ts';
 import { eventHandlers } from './events.ts';
-import { FailedCalls } from './failed-calls.ts';
 import { type GrpcLimits, GrpcServer } from './grpc-server.ts';
-import type { CallRecord } from './handlers.ts';
 import { installHandlers } from './installs.ts';
 import { jobFileHandlers } from './job-files.ts';
 import type { JobPolicy, NetworkNames } from './job-spec.ts';
@@ -47,7 +44,6 @@ import { legacyHandlers } from './legacy.ts';
 import { type MonitoringParts, monitoringHandlers } from './monitoring.ts';
 import { networkHandlers } from './networks.ts';
 import { persistHandlers } from './persist.ts';
-import { refusedBeforehand, refusedInside } from './refused-calls.ts';
 import { runtimeHandlers } from './runtimes.ts';
 import { type ScheduleParts, scheduleHandlers } from './schedules.ts';
 import { treeHandlers } from './trees.ts';
@@ -71,7 +67,7 @@ export interface RpcParts extends Pick<JobParts, 'logs' | 'postures' | 'samples'
   readonly monitoring: Omit<MonitoringParts, 'jobs'>;
   readonly builds: Pick<Builds, 'build' | 'specification'>;
   readonly disks: readonly string[];
-  readonly memory: Pick<Memory, 'used'>;
+  readonly journal: CallJournal;
   readonly config: Config;
   readonly log: Log;
 }
@@ -81,8 +77,15 @@ export interface Rpc {
   listen(): Promise<number>;
   /** Answers no more; see GrpcServer.stop. */
   stop(): Promise<void>;
-  /** Reads certificates and revocations anew; what is wrong with them is logged, and the old ones stay. */
-  reloadCertificates(): void;
+  /**
+   * Reads anew what counts at once: certificates, revocations and what is set about the daemon's log.
+   * What is wrong with them is logged, and the old ones stay.
+   */
+  reload(): void;
+  /** Tells of certificates and revocations that count from now on. */
+  onCredentials(listener: (credentials: Credentials) => void): void;
+  /** Connections of clients that stand. */
+  readonly connectionCount: number;
 }
 
 /** Connections at once; one holds about 20 kB. */
@@ -113,7 +116,7 @@ export function createRpc(all: RpcParts): Rpc {
     workflows,
     schedules,
     disks,
-    memory,
+    journal,
     config,
     log,
   } = all;
@@ -121,21 +124,9 @@ export function createRpc(all: RpcParts): Rpc {
     networks: networks.names(),
     volumes: (await volumes.list()).map(({ name }) => name),
   });
-  // One line for each record, not for each call: a flood would fill this log as well.
-  const refusals = new Refusals((entry) => {
-    audit.recordSoon(entry);
-    const { method, who, detail, count } = entry;
-    log.warn('call refused', { method, peer: who?.peer, who: who?.name, why: detail, count });
-  });
-  const failed = new FailedCalls(log);
-  const note = (refusal: Refusal | undefined) => refusal && refusals.note(refusal);
   const server = new GrpcServer(credentialsOf(config), limitsOf(config), {
-    journal: (record) => {
-      memory.used();
-      writeRecord(log, failed, record);
-      note(refusedInside(record));
-    },
-    onRefused: (refused) => note(refusedBeforehand(refused)),
+    journal: (record) => journal.ended(record),
+    onRefused: (refused) => journal.refused(refused),
   });
   const parts: JobParts = {
     jobs,
@@ -178,12 +169,15 @@ export function createRpc(all: RpcParts): Rpc {
   let lastFailure = '';
   const recordReload = (result: string, detail: string) =>
     audit.recordSoon({ atMs: Date.now(), action: 'certificates.reload', result, detail });
-  const reloadCertificates = () => {
+  const listeners: ((credentials: Credentials) => void)[] = [
+    (credentials) => server.update(credentials),
+  ];
+  const reload = () => {
     try {
       const fresh = loadConfig(config.file, process.env);
       const credentials = credentialsOf(fresh);
-      server.update(credentials);
-      log.setLevel(fresh.logging.level);
+      for (const listener of listeners) listener(credentials);
+      log.change(fresh.logging);
       log.info('certificates reloaded', { file: config.file });
       // Whoever writes a file is heard of several times.
       const change = describeChange(current, credentials);
@@ -200,16 +194,18 @@ export function createRpc(all: RpcParts): Rpc {
       lastFailure = why;
     }
   };
-  const watchers = watchCredentials(config, reloadCertificates);
+  const watchers = watchCredentials(config, reload);
   return {
     listen: () => server.listen(config.server.address, config.server.port),
     stop: async () => {
       for (const watcher of watchers) watcher.close();
       await server.stop();
-      refusals.flush();
-      failed.flush();
     },
-    reloadCertificates,
+    reload,
+    onCredentials: (listener) => void listeners.push(listener),
+    get connectionCount() {
+      return server.connectionCount;
+    },
   };
 }
 
@@ -227,7 +223,7 @@ function watchCredentials({ file, security }: Config, onChange: () => void): FSW
     });
 }
 
-function credentialsOf({ security }: Config): Credentials {
+export function credentialsOf({ security }: Config): Credentials {
   const { serverCert, serverKey, caCert, revokedFile } = security;
   return { serverCert, serverKey, caCert, revoked: readRevoked(revokedFile) };
 }
@@ -269,22 +265,4 @@ function policyOf(
     maxUploadBytes: uploads.maxBytes,
     maxUploadFiles: uploads.maxFiles,
   };
-}
-
-/** One line for each call: quiet when it went well, loud when it is our fault. */
-function writeRecord(
-  log: Log,
-  failed: FailedCalls,
-  { path, call, status, durationMs }: CallRecord,
-): void {
-  const { name, role } = call.identity;
-  const fields = { method: path, who: name, role, ms: Math.round(durationMs * 10) / 10 };
-  if (status === undefined) log.debug('call', fields);
-  else if (status.bug === undefined) {
-    failed.note({ ...fields, peer: call.peer, kind: status.kind, why: status.details });
-  } else {
-    const { reference, error } = status.bug;
-    const stack = error instanceof Error ? error.stack : String(error);
-    log.error('call failed by a fault of ours', { ...fields, peer: call.peer, reference, stack });
-  }
 }
