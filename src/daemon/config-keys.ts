@@ -493,6 +493,21 @@ export const sections = {
       GB,
       'Output kept of one job; what comes after it is dropped and marked',
     ),
+    sealAfter: key(
+      duration(100, 24 * 3_600_000),
+      60_000,
+      'Time after which a file of a log that is complete is compressed',
+    ),
+    retention: key(
+      duration(0),
+      0,
+      'How long output is kept when its job has ended; 0 is as long as the job is known',
+    ),
+    retentionBytes: key(
+      size(0, 1024 * 1024 * GB),
+      20 * GB,
+      'Room on disk for the output of all ended jobs; the oldest goes first, 0 is no bound',
+    ),
   },
   audit: {
     maxRecords: key(

@@ -324,7 +324,14 @@ function toConfig(values: Values, file: string) {
     },
     state: values.state,
     audit: { maxRecords: values.audit.maxRecords, maxAgeMs: values.audit.maxAge },
-    logs: values.logs,
+    logs: {
+      directory: values.logs.directory,
+      segmentBytes: values.logs.segmentBytes,
+      quotaBytes: values.logs.quotaBytes,
+      sealAfterMs: values.logs.sealAfter,
+      maxAgeMs: values.logs.retention,
+      maxBytes: values.logs.retentionBytes,
+    },
     monitoring: {
       intervalMs: values.monitoring.system_interval,
       cloudDetection: values.monitoring.cloud_detection,

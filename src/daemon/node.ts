@@ -16,12 +16,16 @@ import { JobFiles } from './jobs/files.ts';
 import { IdRanges } from './jobs/id-ranges.ts';
 import { Jobs } from './jobs/jobs.ts';
 import { KeptWork } from './jobs/kept-work.ts';
+import { LogKeeping } from './jobs/log-keeping.ts';
+import { LogRows } from './jobs/log-rows.ts';
 import { Logs } from './jobs/logs.ts';
 import { hostnameOf } from './jobs/plan.ts';
 import { Postures } from './jobs/postures.ts';
 import type { Capacity } from './jobs/queue.ts';
 import { Resources } from './jobs/resources.ts';
+import { Retention } from './jobs/retention.ts';
 import { Room } from './jobs/room.ts';
+import { Sealing } from './jobs/sealing.ts';
 import { JobStore } from './jobs/store.ts';
 import { Uploads } from './jobs/uploads.ts';
 import { readBootId } from './linux/boot.ts';
@@ -146,6 +150,7 @@ async function start(
   stops.push(() => audit.stop());
   await audit.start(`version ${version.version}, pid ${process.pid}`);
   const store = new JobStore(db, audit);
+  const logRows = new LogRows(db, audit);
   const volumeStore = new VolumeStore(db, audit);
   const volumes = new Volumes(config.volumes.directory, config.volumes, volumeStore, log);
   const idRanges = new IdRanges(config.joblet.idRangeFirst, config.joblet.idRanges);
@@ -168,6 +173,7 @@ async function start(
     isOver: (id) => jobs.isOver(id),
     keptBytes: (id) => jobs.keptBytes(id),
     droppedBytes: (id) => jobs.droppedBytes(id),
+    whyRemoved: (id) => logRows.whyRemoved(id),
   });
   const memory = new Memory(systemClock, ownHeap(), log);
   stops.push(() => memory.stop());
@@ -275,6 +281,26 @@ async function start(
     log,
   });
   store.tell(workflows);
+  const sealing = new Sealing({
+    directoryOf: (id) => logs.directoryOf(id),
+    running: () => jobs.runningIds(),
+    rows: logRows,
+    log,
+  });
+  const logKeeping = new LogKeeping({
+    sealing,
+    retention: new Retention({
+      config: config.logs,
+      rows: logRows,
+      discard: (id) => sealing.between(() => logs.discard(id)),
+      clock: systemClock,
+      log,
+    }),
+    everyMs: config.logs.sealAfterMs,
+    clock: systemClock,
+    log,
+  });
+  store.tell(logKeeping.follower);
   const schedules = new Schedules({
     db,
     audit,
@@ -302,6 +328,8 @@ async function start(
   workflows.load();
   await jobs.recover();
   stops.push(() => jobs.stopWatching());
+  logKeeping.start();
+  stops.push(() => logKeeping.stop());
   await kept.recover((id) => store.find(id));
   stops.push(() => kept.stop());
   const files = new JobFiles({

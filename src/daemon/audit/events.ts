@@ -43,6 +43,7 @@ const kindOf = {
   'job.put': undefined,
   'job.ended': 'job',
   'job.deleted': 'job',
+  'job.log-removed': 'job',
   'volume.created': 'volume',
   'volume.resized': 'volume',
   'volume.removed': 'volume',

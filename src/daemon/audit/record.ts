@@ -15,6 +15,7 @@ export const actions = [
   'job.put',
   'job.ended',
   'job.deleted',
+  'job.log-removed',
   'volume.created',
   'volume.resized',
   'volume.removed',

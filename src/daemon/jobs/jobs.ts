@@ -180,6 +180,11 @@ export class Jobs {
     return active === undefined || isFinal(active.job.status);
   }
 
+  /** Those that have been started and have not ended. */
+  *runningIds(): Generator<string> {
+    for (const { job } of this.#active.all()) if (job.status === 'RUNNING') yield job.id;
+  }
+
   /** How much output of an ended job was kept; 0 when it is not known. */
   keptBytes(id: string): number {
     return (this.#active.find(id)?.job ?? this.#parts.store.find(id))?.logBytes ?? 0;

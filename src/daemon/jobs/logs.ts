@@ -9,7 +9,13 @@ import { type End, parseEnd } from '../linux/end-record.ts';
 import { parsePairs } from '../linux/frames.ts';
 import { gapOf, type LogRecord, type Run } from '../logs/records.ts';
 import { openSegment, type Passed, type SegmentFile, type Wants } from '../logs/segment-file.ts';
-import { listSegments, rawName, type Segment } from '../logs/segments.ts';
+import {
+  listSegments,
+  rawName,
+  type Segment,
+  sealedName,
+  unfinishedName,
+} from '../logs/segments.ts';
 import { endOf } from '../logs/summary.ts';
 import { hasOutput, tailPosition } from '../logs/tail.ts';
 import type { Bells } from './bells.ts';
@@ -55,6 +61,8 @@ export interface LogOwners {
   keptBytes(id: string): number;
   /** How much output of an ended job its keeper could not keep. */
   droppedBytes(id: string): number;
+  /** Why the output of a job was removed; empty when it was not. */
+  whyRemoved(id: string): string;
 }
 
 /** Behind the name of a log whose job is being deleted. */
@@ -124,7 +132,12 @@ export class Logs {
       }
     }
     if (signal.aborted || !this.#jobs.isOver(job.id)) return;
+    const removed = this.#jobs.whyRemoved(job.id);
     const missing = this.#jobs.keptBytes(job.id) - reached;
+    if (removed !== '') {
+      if (missing > 0) yield gap(lastNs, reached, missing, `removed: ${removed}`);
+      return;
+    }
     if (missing > 0) yield gap(lastNs, reached, missing, LOST);
     const unmarked = this.#jobs.droppedBytes(job.id) - (await this.#markedBytes(job.id));
     if (unmarked > 0) yield gap(lastNs, reached, unmarked, UNMARKED);
@@ -196,6 +209,16 @@ export class Logs {
   /** Deletes the log of a job that was put aside. */
   async remove(id: string): Promise<void> {
     await rm(this.directoryOf(id) + ASIDE, { recursive: true, force: true });
+  }
+
+  /** Removes the output of a job from the disk; what else stands beside it stays. */
+  async discard(id: string): Promise<void> {
+    const directory = this.directoryOf(id);
+    for (const { base } of await listSegments(directory)) {
+      for (const name of [rawName(base), sealedName(base), unfinishedName(base)]) {
+        await rm(path.join(directory, name), { force: true });
+      }
+    }
   }
 
   /** Ends the deletions that an earlier daemon had begun: a job that is still known keeps its log. */

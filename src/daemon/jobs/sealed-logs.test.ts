@@ -47,7 +47,12 @@ function makeLogs(t: TestContext): { directory: string; logs: Logs } {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'joblet-sealed-'));
   t.after(() => rmSync(directory, { recursive: true }));
   const bells = new Bells((id) => ({ socket: `joblet-no-keeper/${id}`, proof: '' }));
-  const owners = { isOver: () => true, keptBytes: () => 0, droppedBytes: () => 0 };
+  const owners = {
+    isOver: () => true,
+    keptBytes: () => 0,
+    droppedBytes: () => 0,
+    whyRemoved: () => '',
+  };
   return { directory, logs: new Logs(directory, bells, owners) };
 }
 

@@ -37,11 +37,12 @@ const COLUMNS = `id, status, spec, secrets, created_at_ms, queued_at_ms, started
 export interface JobFollower {
   added(job: Job): void;
   changedJob(job: Job): void;
+  removed?(id: string): void;
 }
 
 export class JobStore {
   readonly #db: Db;
-  #follower: JobFollower | undefined;
+  readonly #followers: JobFollower[] = [];
   readonly #insert;
   readonly #update;
   readonly #audit: Audit;
@@ -84,9 +85,9 @@ export class JobStore {
     this.#finished = db.prepare('SELECT id FROM jobs WHERE ended_at_ms > 0');
   }
 
-  /** Tells somebody of every job that is added or comes to another state. */
+  /** Tells somebody of every job that is added, comes to another state or is deleted. */
   tell(follower: JobFollower): void {
-    this.#follower = follower;
+    this.#followers.push(follower);
   }
 
   /** Adds a job. Resolves when it is committed. One that starts has a sandbox. */
@@ -123,7 +124,7 @@ export class JobStore {
         key?.text ?? null,
         jsonOrNull(key?.digests),
       );
-      this.#follower?.added(job);
+      for (const follower of this.#followers) follower.added(job);
     });
   }
 
@@ -178,6 +179,7 @@ export class JobStore {
     return this.#db.write(() => {
       this.#audit.append({ atMs, action: 'job.deleted', jobId: id, who, result: 'ok' });
       this.#delete.run(id);
+      for (const follower of this.#followers) follower.removed?.(id);
     });
   }
 
@@ -229,7 +231,7 @@ export class JobStore {
       detail: job.outcome === undefined ? '' : wordsOf(job.outcome),
     });
     this.#set(row);
-    this.#follower?.changedJob(job);
+    for (const follower of this.#followers) follower.changedJob(job);
   }
 
   #set({ job, idRange, bootId }: JobRow): void {

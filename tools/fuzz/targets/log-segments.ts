@@ -22,6 +22,7 @@ const logs = new Logs(directory, nobody, {
   isOver: () => true,
   keptBytes: () => 12,
   droppedBytes: () => 5,
+  whyRemoved: () => '',
 });
 
 function record(stream: StreamName, position: number, payload: string): Buffer {
