@@ -424,6 +424,7 @@ async function start(
         config,
         journal,
         rpc,
+        log: { jobs, logs },
         metrics: {
           jobs,
           jobCounts,

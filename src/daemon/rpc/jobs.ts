@@ -247,20 +247,30 @@ async function extendJob(
   return jobs.extend(uuid, ms, identity);
 }
 
-/** The output of a job as a request wants it. When it is followed, its end is the job's end. */
-export async function* readLog(
+/** A piece of a job's output, on its way to a client. */
+export type LogPiece = MessageInitShape<typeof DataChunkSchema>;
+
+/**
+ * The output of a job as a request wants it. When it is followed, its end is the job's end. Throws at
+ * once where the request is wrong, or speaks of no job.
+ */
+export function readLog(
   { jobs, logs }: Pick<JobParts, 'jobs' | 'logs'>,
   request: GetJobLogsRequest,
   { signal }: Pick<Call, 'signal'>,
-): AsyncGenerator<MessageInitShape<typeof DataChunkSchema>> {
+): AsyncGenerator<LogPiece> {
   const search = toLogSearch(request);
   const query = toLogQuery(request, signal);
   const job = jobs.get(request.uuid);
-  const all = logs.read(job, query);
-  const entries = search === undefined ? all : searchLines(all, search);
-  yield* asksForEntries(request) ? eachEntry(entries) : joinEntries(entries);
-  // The log is whole a moment before the end is recorded; who asks for the status next is to see it.
-  if (query.follow && !query.signal.aborted) await jobs.wait(job.id, signal).catch(unlessDeleted);
+  return pieces();
+
+  async function* pieces() {
+    const all = logs.read(job, query);
+    const entries = search === undefined ? all : searchLines(all, search);
+    yield* asksForEntries(request) ? eachEntry(entries) : joinEntries(entries);
+    // The log is whole a moment before the end is recorded; who asks for the status next is to see it.
+    if (query.follow && !query.signal.aborted) await jobs.wait(job.id, signal).catch(unlessDeleted);
+  }
 }
 
 /** A job that was deleted in the meantime has ended too. */

@@ -95,13 +95,17 @@ export class WebRequest implements Call, CallUnderWay {
   async write(piece: string): Promise<void> {
     this.signal.throwIfAborted();
     if (write(this.#outgoing, piece)) return;
-    const stalled = AbortSignal.timeout(STALL_MS);
+    const stalled = new AbortController();
+    const timer = setTimeout(() => stalled.abort(), STALL_MS).unref();
+    const signal = AbortSignal.any([this.signal, stalled.signal]);
     try {
-      await once(this.#outgoing, 'drain', { signal: AbortSignal.any([this.signal, stalled]) });
+      await once(this.#outgoing, 'drain', { signal });
     } catch (error) {
       this.signal.throwIfAborted();
-      if (!stalled.aborted) throw error;
+      if (!stalled.signal.aborted) throw error;
       throw new JobletError('exhausted', `the reader took nothing for ${STALL_MS / 1000} seconds`);
+    } finally {
+      clearTimeout(timer);
     }
   }
 

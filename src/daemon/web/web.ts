@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import type { CallJournal } from '../rpc/call-journal.ts';
 import { credentialsOf, type Rpc } from '../rpc/server.ts';
 import { formatFor, formatMetrics, formats } from '../telemetry/exposition.ts';
+import { type LogParts, logRoute } from './log-route.ts';
 import { collectMetrics, type MetricsParts } from './metrics.ts';
 import type { Route } from './routes.ts';
 import { type WebLimits, WebPort } from './web-port.ts';
@@ -12,6 +13,7 @@ export interface WebParts {
   readonly config: Config;
   readonly journal: CallJournal;
   readonly rpc: Pick<Rpc, 'onCredentials' | 'connectionCount'>;
+  readonly log: LogParts;
   readonly metrics: Omit<MetricsParts, 'credentials' | 'connectionCount' | 'directories'>;
 }
 
@@ -27,7 +29,10 @@ const MAX_HANDSHAKES_OF_ADDRESS = 256;
 /** Answers on their way to one client. */
 const CLIENT_ANSWER_BYTES = 64 * 1024 * 1024;
 
-/** What is counted as a path of the web port, among the methods of the API. */
+/** Paths that are counted beside the methods of the API. */
+const paths: ReadonlySet<string> = new Set(['/metrics', '/v1/jobs/ID/log']);
+
+/** Whether it is the path of a route, as that is written. */
 export function isWebPath(path: string): boolean {
   return paths.has(path);
 }
@@ -49,7 +54,8 @@ export async function openWeb(parts: WebParts): Promise<Web> {
       runtimes: runtimes.directory,
     },
   };
-  const web = new WebPort(credentials, limitsOf(config), [metricsRoute(metrics)], journal);
+  const routes = [metricsRoute(metrics), logRoute(parts.log)];
+  const web = new WebPort(credentials, limitsOf(config), routes, journal);
   rpc.onCredentials((fresh) => {
     credentials = fresh;
     web.update(fresh);
@@ -58,12 +64,9 @@ export async function openWeb(parts: WebParts): Promise<Web> {
   return { port, stop: () => web.stop() };
 }
 
-const METRICS = '/metrics';
-const paths: ReadonlySet<string> = new Set([METRICS]);
-
 function metricsRoute(parts: MetricsParts): Route {
   return {
-    path: METRICS,
+    path: '/metrics',
     method: '/joblet.MonitoringService/GetSystemStatus',
     async answer(request) {
       const format = formatFor(request.header('accept'));
