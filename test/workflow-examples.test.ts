@@ -121,6 +121,23 @@ const examples: Readonly<Record<string, (word: string) => Promise<void>>> = {
     allWell(detail);
     assert.equal(await printedBy(detail, 'greet'), 'Hello, world\n');
   },
+  'values.yaml': async (word) => {
+    const nightly = await runExample(word);
+    assert.equal(stepOf(nightly, 'publish').status, 'SKIPPED');
+    assert.equal(stepOf(nightly, 'announce').status, 'SKIPPED');
+    assert.equal(await printedBy(nightly, 'always-report'), 'done with 1.4.23\n');
+    const stable = await runExample(word, { channel: 'stable' });
+    allWell(stable);
+    assert.equal(
+      await printedBy(stable, 'publish'),
+      'release 1.4.23 of stable\nall is well\nreally\n',
+    );
+  },
+  'shared-workspace.yaml': async (word) => {
+    const detail = await runExample(`${word}:deliver`, { region: 'us' });
+    allWell(detail);
+    assert.equal(await printedBy(detail, 'send'), 'sent to us: 10\n');
+  },
   'networks.yaml': async (word) => allWell(await runExample(word)),
   'custom-networks.yaml': async (word) => {
     const operator = daemon.as('operator');

@@ -23,6 +23,7 @@ function job(jobName: string, more: Partial<WorkflowStep>): WorkflowStep {
     exitCode: 0,
     message: '',
     attempts: 0,
+    outputs: {},
     ...more,
   };
 }
@@ -35,6 +36,8 @@ const detail: WorkflowDetail = {
     completedJobs: 1,
     failedJobs: 1,
     canceledJobs: 0,
+    skippedJobs: 0,
+    waitsForGroup: '',
     createdAt: at(1_800_000_000),
     startedAt: at(1_800_000_001),
     completedAt: undefined,
@@ -114,6 +117,7 @@ test('programs get the same, with what has no value left out', () => {
     completed_jobs: 1,
     failed_jobs: 1,
     canceled_jobs: 0,
+    skipped_jobs: 0,
     created_at: '2027-01-15T08:00:00.000Z',
     started_at: '2027-01-15T08:00:01.000Z',
     jobs: [

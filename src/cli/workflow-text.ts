@@ -58,7 +58,7 @@ export function statusText(
   const lines = [
     `Workflow UUID: ${visible(workflow.uuid)}`,
     ...(workflow.name === '' ? [] : [`Name: ${visible(workflow.name)}`]),
-    `Status: ${statusWord(workflow.status, out)}`,
+    `Status: ${statusWord(workflow.status, out)}${waitText(workflow)}`,
     `Progress: ${progressText(workflow)}`,
     ...(workflow.endedBy === '' ? [] : [`Ended by: ${visible(workflow.endedBy)}`]),
     '',
@@ -86,13 +86,19 @@ export function progressText({
   totalJobs,
   failedJobs,
   canceledJobs,
+  skippedJobs,
 }: WorkflowSummary): string {
   const others = [
     failedJobs > 0 ? `${failedJobs} failed` : '',
     canceledJobs > 0 ? `${canceledJobs} canceled` : '',
+    skippedJobs > 0 ? `${skippedJobs} skipped` : '',
   ].filter((words) => words !== '');
   const beside = others.length === 0 ? '' : ` (${others.join(', ')})`;
   return `${completedJobs}/${totalJobs} jobs completed${beside}`;
+}
+
+function waitText({ waitsForGroup }: WorkflowSummary): string {
+  return waitsForGroup === '' ? '' : ` (waits for others of the group ${visible(waitsForGroup)})`;
 }
 
 function durationLine({ startedAt, completedAt }: WorkflowSummary, nowMs: number): string[] {
@@ -140,11 +146,13 @@ export function summaryJson(one: WorkflowSummary): object {
     completed_jobs: one.completedJobs,
     failed_jobs: one.failedJobs,
     canceled_jobs: one.canceledJobs,
+    skipped_jobs: one.skippedJobs,
     ...given({
       created_at: timeOf(one.createdAt),
       started_at: timeOf(one.startedAt),
       completed_at: timeOf(one.completedAt),
       ended_by: one.endedBy,
+      waits_for_group: one.waitsForGroup,
     }),
   };
 }
@@ -161,6 +169,7 @@ export function statusJson({ workflow, jobs }: WorkflowDetail, detail: boolean):
       ...(hasCode(job) ? { exit_code: job.exitCode } : {}),
       dependencies: job.dependencies,
       attempts: job.attempts,
+      ...(Object.keys(job.outputs).length > 0 ? { outputs: job.outputs } : {}),
       ...given({
         start_time: timeOf(job.startTime),
         end_time: timeOf(job.endTime),

@@ -67,8 +67,9 @@ export function tellBar(err: Output): Telling {
   if (!err.terminal) return tellChanges(err);
   return async ({ workflow, jobs }) => {
     if (workflow === undefined) return;
-    const { completedJobs, failedJobs, canceledJobs, totalJobs } = workflow;
-    const part = totalJobs === 0 ? 1 : (completedJobs + failedJobs + canceledJobs) / totalJobs;
+    const { completedJobs, failedJobs, canceledJobs, skippedJobs, totalJobs } = workflow;
+    const over = completedJobs + failedJobs + canceledJobs + skippedJobs;
+    const part = totalJobs === 0 ? 1 : over / totalJobs;
     const bar = '#'.repeat(Math.floor(part * BAR_COLUMNS)).padEnd(BAR_COLUMNS);
     const running = jobs.filter(({ status }) => status === 'RUNNING').map(({ jobName }) => jobName);
     const now = running.slice(0, 3).map(visible).join(', ');
@@ -82,6 +83,7 @@ const marks: Readonly<Record<string, string>> = {
   FAILED: 'x',
   STOPPED: 'x',
   CANCELED: '-',
+  SKIPPED: '-',
   RUNNING: '>',
 };
 

@@ -45,6 +45,8 @@ export const WorkflowInfo = {
   name: [240, 'string'],
   endedBy: [241, 'string'],
   runningJobs: [242, 'int32'],
+  skippedJobs: [340, 'int32'],
+  waitsForGroup: [341, 'string'],
 } as const satisfies Shape;
 
 export const WorkflowJob = {
@@ -57,6 +59,7 @@ export const WorkflowJob = {
   exitCode: [7, 'int32'],
   message: [240, 'string'],
   attempts: [241, 'int32'],
+  outputs: [340, 'string', 'map'],
 } as const satisfies Shape;
 
 export const GetWorkflowStatusResponse = {

@@ -65,6 +65,7 @@ import { VolumeStore } from './volumes/store.ts';
 import { Volumes } from './volumes/volumes.ts';
 import { isWebPath, openWeb } from './web/web.ts';
 import { WorkflowFiles } from './workflows/files.ts';
+import { RunVolumes } from './workflows/run-volumes.ts';
 import { Schedules } from './workflows/schedules.ts';
 import { Workflows } from './workflows/workflows.ts';
 
@@ -277,6 +278,12 @@ async function start(
     audit,
     jobs,
     files: workflowFiles,
+    volumes: new RunVolumes({
+      volumes,
+      workspaceBytes: config.volumes.defaultBytes,
+      clock: systemClock,
+      log,
+    }),
     clock: systemClock,
     log,
   });

@@ -16,6 +16,17 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best;
 }
 
+/** How a message about an unknown word goes on: with the one that was meant, or with those there are. */
+export function hintAmong(word: string, known: readonly string[]): string {
+  // Of short names any other one is near.
+  const guess = word.length > 2 ? nearest(word, known) : undefined;
+  if (guess !== undefined) return `; did you mean '${guess}'?`;
+  const shown = known.slice(0, MAX_SHOWN).join(', ');
+  return known.length === 0 ? '' : `; there are ${shown}${known.length > MAX_SHOWN ? ', ...' : ''}`;
+}
+
+const MAX_SHOWN = 20;
+
 /** Letters to insert, remove or replace to make one word of the other. */
 function countEdits(from: string, to: string): number {
   let above = Array.from({ length: to.length + 1 }, (_, column) => column);

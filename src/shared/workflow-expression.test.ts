@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { JobletError } from './errors.ts';
-import { isFinal, type JobStatus } from './job-state.ts';
+import { hasEnded, type StepStatus } from './step-status.ts';
 import {
   type Expression,
   jobsOf,
@@ -12,17 +12,19 @@ import {
   standingOf,
 } from './workflow-expression.ts';
 
-const finals = ['COMPLETED', 'FAILED', 'STOPPED', 'CANCELED'] as const;
+const finals = ['COMPLETED', 'FAILED', 'STOPPED', 'CANCELED', 'SKIPPED'] as const;
 const names = ['a', 'b', 'c'] as const;
 
 /** Everything that a job may become, from a status on; it has run when it runs. */
 function futures({ status, hasRun }: Seen): Seen[] {
   const now = { status, hasRun };
-  if (isFinal(status)) return [now];
+  if (hasEnded(status)) return [now];
   const ends = finals.map((end) => ({ status: end, hasRun: false }));
   const ran = [
     { status: 'RUNNING' as const, hasRun: true },
-    ...finals.filter((end) => end !== 'CANCELED').map((end) => ({ status: end, hasRun: true })),
+    ...finals
+      .filter((end) => end !== 'CANCELED' && end !== 'SKIPPED')
+      .map((end) => ({ status: end, hasRun: true })),
   ];
   if (status === 'RUNNING' || hasRun) return [now, ...ran];
   if (status === 'INITIALIZING') return [now, ...ends, ...ran];
@@ -33,7 +35,7 @@ function futures({ status, hasRun }: Seen): Seen[] {
   return [now, ...waiting, ...ends, ...ran];
 }
 
-const status = fc.constantFrom<JobStatus>(...finals, 'RUNNING', 'PENDING', 'SCHEDULED');
+const status = fc.constantFrom<StepStatus>(...finals, 'RUNNING', 'PENDING', 'SCHEDULED');
 const seen = status.map((one): Seen => ({ status: one, hasRun: one === 'RUNNING' }));
 
 const tree = fc.letrec<{ tree: Expression; leaf: Expression }>((tie) => ({
@@ -77,7 +79,7 @@ function isTrue(expression: Expression, see: (job: string) => Seen): boolean {
 
 test('when all jobs have ended, an expression is settled, and as a plain evaluator has it', () => {
   const ended = fc.record({
-    status: fc.constantFrom<JobStatus>(...finals),
+    status: fc.constantFrom<StepStatus>(...finals),
     hasRun: fc.boolean(),
   });
   fc.assert(
@@ -140,7 +142,7 @@ const meanings: readonly (readonly [text: string, same: string])[] = [
   ['a NOT_IN (FAILED, STOPPED)', 'NOT a IN (FAILED, STOPPED)'],
   ["'a'='completed' and \"b\"=FAILED", 'a=COMPLETED AND b=FAILED'],
   ['a', 'a=COMPLETED'],
-  ['a=FINISHED', 'a IN (COMPLETED, FAILED, STOPPED, CANCELED)'],
+  ['a=FINISHED', 'a IN (COMPLETED, FAILED, STOPPED, CANCELED, SKIPPED)'],
 ];
 
 for (const [text, same] of meanings) {
@@ -175,20 +177,24 @@ for (const [text, why] of refused) {
   });
 }
 
-const standings: readonly (readonly [text: string, a: JobStatus, hasRun: boolean, is: Standing])[] =
-  [
-    ['a=COMPLETED', 'PENDING', false, 'open'],
-    ['a!=FAILED', 'RUNNING', true, 'open'],
-    ['a!=FAILED', 'COMPLETED', true, 'always'],
-    ['a=RUNNING', 'RUNNING', true, 'always'],
-    ['a=RUNNING', 'FAILED', true, 'always'],
-    ['a=RUNNING', 'CANCELED', false, 'never'],
-    ['a=PENDING', 'PENDING', false, 'now'],
-    ['a=PENDING', 'SCHEDULED', false, 'open'],
-    ['a=SCHEDULED', 'PENDING', false, 'open'],
-    ['a=PENDING', 'RUNNING', true, 'never'],
-    ['a=COMPLETED', 'FAILED', true, 'never'],
-  ];
+const standings: readonly (readonly [
+  text: string,
+  a: StepStatus,
+  hasRun: boolean,
+  is: Standing,
+])[] = [
+  ['a=COMPLETED', 'PENDING', false, 'open'],
+  ['a!=FAILED', 'RUNNING', true, 'open'],
+  ['a!=FAILED', 'COMPLETED', true, 'always'],
+  ['a=RUNNING', 'RUNNING', true, 'always'],
+  ['a=RUNNING', 'FAILED', true, 'always'],
+  ['a=RUNNING', 'CANCELED', false, 'never'],
+  ['a=PENDING', 'PENDING', false, 'now'],
+  ['a=PENDING', 'SCHEDULED', false, 'open'],
+  ['a=SCHEDULED', 'PENDING', false, 'open'],
+  ['a=PENDING', 'RUNNING', true, 'never'],
+  ['a=COMPLETED', 'FAILED', true, 'never'],
+];
 
 for (const [text, one, hasRun, is] of standings) {
   test(`${text} is ${is} while a is ${one}${hasRun ? ' and has run' : ''}`, () => {

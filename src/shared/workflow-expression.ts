@@ -7,8 +7,8 @@
 // takes away a job's chance to start.
 
 import { invalid } from './errors.ts';
-import { isFinal, type JobStatus } from './job-state.ts';
 import { nearest } from './nearest.ts';
+import { hasEnded, type StepStatus } from './step-status.ts';
 
 /** The words for what a job is waited for: each is one status or several. */
 export const waitedFor = {
@@ -20,22 +20,45 @@ export const waitedFor = {
   FAILED: ['FAILED'],
   STOPPED: ['STOPPED'],
   CANCELED: ['CANCELED'],
-  FINISHED: ['COMPLETED', 'FAILED', 'STOPPED', 'CANCELED'],
-} as const satisfies Record<string, readonly JobStatus[]>;
+  SKIPPED: ['SKIPPED'],
+  FINISHED: ['COMPLETED', 'FAILED', 'STOPPED', 'CANCELED', 'SKIPPED'],
+} as const satisfies Record<string, readonly StepStatus[]>;
 
-export type Expression =
-  | { readonly kind: 'all'; readonly of: readonly Expression[] }
-  | { readonly kind: 'any'; readonly of: readonly Expression[] }
-  | { readonly kind: 'not'; readonly of: Expression }
-  | { readonly kind: 'is'; readonly job: string; readonly statuses: readonly JobStatus[] };
+/** That a job is in one of some statuses. */
+export interface StatusLeaf {
+  readonly kind: 'is';
+  readonly job: string;
+  readonly statuses: readonly StepStatus[];
+}
+
+/** Leaves that are joined by AND, OR and NOT. */
+export type Joined<Leaf> =
+  | { readonly kind: 'all'; readonly of: readonly Joined<Leaf>[] }
+  | { readonly kind: 'any'; readonly of: readonly Joined<Leaf>[] }
+  | { readonly kind: 'not'; readonly of: Joined<Leaf> }
+  | Leaf;
+
+/** What a job waits for. */
+export type Expression = Joined<StatusLeaf>;
+
+/** That a text is one of some others; without others, that it says yes. See workflow-condition.ts. */
+export interface TextLeaf {
+  readonly kind: 'text';
+  readonly text: string;
+  readonly others?: readonly string[];
+}
+
+/** What has to hold when a job could start. */
+export type Condition = Joined<StatusLeaf | TextLeaf>;
 
 const MAX_CHARS = 8192;
 const MAX_DEPTH = 64;
 
-const TOKEN = /\s+|&&|\|\||==|!=|<>|[!=(),]|"([^"]*)"|'([^']*)'|([A-Za-z0-9_][A-Za-z0-9_.-]*)/y;
+const TOKEN =
+  /\s+|&&|\|\||==|!=|<>|[!=(),]|"([^"]*)"|'([^']*)'|(\$\{[^}]*\})|([A-Za-z0-9_][A-Za-z0-9_.-]*)/y;
 
 interface Token {
-  /** An operator, a word in capitals, or `word` for what is quoted. */
+  /** An operator, a word in capitals, `word` for what is quoted, or `reference` for `${...}`. */
   readonly sign: string;
   readonly text: string;
   /** Characters before it. */
@@ -44,8 +67,16 @@ interface Token {
 
 /** Reads an expression. Throws `invalid` saying what is wrong, and where in the text. */
 export function parseExpression(text: string): Expression {
+  return parseJoined(text, statusLeaf);
+}
+
+/** Reads an expression whose leaves are read by `leaf`. */
+export function parseJoined<Leaf>(
+  text: string,
+  leaf: (words: Words<Leaf>) => Joined<Leaf>,
+): Joined<Leaf> {
   if (text.length > MAX_CHARS) throw refuse(`has more than ${MAX_CHARS} characters`);
-  return new Parser(tokens(text)).whole();
+  return new Words(tokens(text), leaf).whole();
 }
 
 function refuse(message: string): Error {
@@ -61,9 +92,10 @@ function tokens(text: string): Token[] {
       const shown = JSON.stringify(text.slice(at, at + 1));
       throw refuse(`cannot be read at character ${at + 1}: ${shown}`);
     }
-    const [sign, double, single, word] = match;
+    const [sign, double, single, reference, word] = match;
     const quoted = double ?? single;
     if (quoted !== undefined) found.push({ sign: 'word', text: quoted, at });
+    else if (reference !== undefined) found.push({ sign: 'reference', text: reference, at });
     else if (sign.trim() !== '') {
       found.push({ sign: word === undefined ? sign : sign.toUpperCase(), text: sign, at });
     }
@@ -74,110 +106,115 @@ function tokens(text: string): Token[] {
 const isWord = /^(?:word|[A-Z0-9_][A-Z0-9_.-]*)$/;
 const END: Token = { sign: 'the end', text: '', at: -1 };
 
-class Parser {
+/** The words of an expression, gone through once. */
+export class Words<Leaf> {
   readonly #tokens: readonly Token[];
+  readonly #leaf: (words: Words<Leaf>) => Joined<Leaf>;
   #at = 0;
   #depth = 0;
 
-  constructor(all: readonly Token[]) {
+  constructor(all: readonly Token[], leaf: (words: Words<Leaf>) => Joined<Leaf>) {
     this.#tokens = all;
+    this.#leaf = leaf;
   }
 
-  whole(): Expression {
+  whole(): Joined<Leaf> {
     const expression = this.#either();
-    if (this.#next !== END) throw this.#unexpected('AND, OR or the end');
+    if (this.next !== END) throw this.unexpected('AND, OR or the end');
     return expression;
   }
 
-  get #next(): Token {
+  get next(): Token {
     return this.#tokens[this.#at] ?? END;
   }
 
-  #take(...signs: readonly string[]): boolean {
-    if (!signs.includes(this.#next.sign)) return false;
+  /** The one that was gone past. */
+  get last(): Token {
+    return this.#tokens[this.#at - 1] ?? END;
+  }
+
+  /** Whether one of these signs comes next; it is gone past then. */
+  take(...signs: readonly string[]): boolean {
+    if (!signs.includes(this.next.sign)) return false;
     this.#at += 1;
     return true;
   }
 
-  #either(): Expression {
+  #either(): Joined<Leaf> {
     const of = [this.#both()];
-    while (this.#take('OR', '||')) of.push(this.#both());
+    while (this.take('OR', '||')) of.push(this.#both());
     return oneOr('any', of);
   }
 
-  #both(): Expression {
+  #both(): Joined<Leaf> {
     const of = [this.#single()];
-    while (this.#take('AND', '&&')) of.push(this.#single());
+    while (this.take('AND', '&&')) of.push(this.#single());
     return oneOr('all', of);
   }
 
-  #single(): Expression {
+  #single(): Joined<Leaf> {
     this.#depth += 1;
     if (this.#depth > MAX_DEPTH) throw refuse(`is nested deeper than ${MAX_DEPTH}`);
-    const expression = this.#negated() ?? this.#grouped() ?? this.#comparison();
+    const expression = this.#negated() ?? this.#grouped() ?? this.#leaf(this);
     this.#depth -= 1;
     return expression;
   }
 
-  #negated(): Expression | undefined {
-    return this.#take('NOT', '!') ? { kind: 'not', of: this.#single() } : undefined;
+  #negated(): Joined<Leaf> | undefined {
+    return this.take('NOT', '!') ? { kind: 'not', of: this.#single() } : undefined;
   }
 
-  #grouped(): Expression | undefined {
-    if (!this.#take('(')) return undefined;
+  #grouped(): Joined<Leaf> | undefined {
+    if (!this.take('(')) return undefined;
     const inside = this.#either();
-    if (!this.#take(')')) throw this.#unexpected(')');
+    if (!this.take(')')) throw this.unexpected(')');
     return inside;
   }
 
-  #comparison(): Expression {
-    const job = this.#word('the name of a job');
-    if (this.#take('=', '==')) return { kind: 'is', job, statuses: this.#status() };
-    if (this.#take('!=', '<>')) return not({ kind: 'is', job, statuses: this.#status() });
-    if (this.#take('IN')) return { kind: 'is', job, statuses: this.#list() };
-    if (this.#take('NOT_IN')) return not({ kind: 'is', job, statuses: this.#list() });
-    // A name alone: that job went well.
-    return { kind: 'is', job, statuses: waitedFor.COMPLETED };
+  /** What `item` reads, several times between parentheses. */
+  list<T>(item: () => T): T[] {
+    if (!this.take('(')) throw this.unexpected('(');
+    const items = [item()];
+    while (this.take(',')) items.push(item());
+    if (!this.take(')')) throw this.unexpected(', or )');
+    return items;
   }
 
-  #list(): JobStatus[] {
-    if (!this.#take('(')) throw this.#unexpected('(');
-    const statuses = [...this.#status()];
-    while (this.#take(',')) statuses.push(...this.#status());
-    if (!this.#take(')')) throw this.#unexpected(', or )');
-    return [...new Set(statuses)];
-  }
-
-  #status(): readonly JobStatus[] {
-    return parseStatus(this.#word('a status'));
-  }
-
-  #word(what: string): string {
-    const { sign, text } = this.#next;
+  word(what: string): string {
+    const { sign, text } = this.next;
     if (!isWord.test(sign) || ['AND', 'OR', 'NOT', 'IN', 'NOT_IN'].includes(sign)) {
-      throw this.#unexpected(what);
+      throw this.unexpected(what);
     }
     this.#at += 1;
     return text;
   }
 
-  #unexpected(wanted: string): Error {
-    const { text, at } = this.#next;
+  unexpected(wanted: string): Error {
+    const { text, at } = this.next;
     const found = at < 0 ? 'it ends' : `${JSON.stringify(text)} stands at character ${at + 1}`;
     return refuse(`is not complete: ${found} where ${wanted} is expected`);
   }
 }
 
-function oneOr(kind: 'all' | 'any', of: readonly Expression[]): Expression {
+/** `job = STATUS`, or a job alone. */
+export function statusLeaf<Leaf>(words: Words<Leaf>): Joined<StatusLeaf> {
+  const job = words.word('the name of a job');
+  const status = () => parseStatus(words.word('a status'));
+  const list = () => [...new Set(words.list(status).flat())];
+  if (words.take('=', '==')) return { kind: 'is', job, statuses: status() };
+  if (words.take('!=', '<>')) return { kind: 'not', of: { kind: 'is', job, statuses: status() } };
+  if (words.take('IN')) return { kind: 'is', job, statuses: list() };
+  if (words.take('NOT_IN')) return { kind: 'not', of: { kind: 'is', job, statuses: list() } };
+  // A name alone: that job went well.
+  return { kind: 'is', job, statuses: waitedFor.COMPLETED };
+}
+
+function oneOr<Leaf>(kind: 'all' | 'any', of: readonly Joined<Leaf>[]): Joined<Leaf> {
   return of.length === 1 && of[0] !== undefined ? of[0] : { kind, of };
 }
 
-function not(of: Expression): Expression {
-  return { kind: 'not', of };
-}
-
 /** The statuses that a word stands for. Throws `invalid` for any other word. */
-export function parseStatus(word: string): readonly JobStatus[] {
+export function parseStatus(word: string): readonly StepStatus[] {
   const sign = word.toUpperCase();
   if (Object.hasOwn(waitedFor, sign)) return waitedFor[sign as keyof typeof waitedFor];
   const known = Object.keys(waitedFor);
@@ -189,12 +226,12 @@ export function parseStatus(word: string): readonly JobStatus[] {
 }
 
 /** The jobs that an expression names, each once, in its order. */
-export function jobsOf(expression: Expression): string[] {
+export function jobsOf(expression: Condition): string[] {
   const found = new Set<string>();
-  const collect = (one: Expression) => {
+  const collect = (one: Condition) => {
     if (one.kind === 'is') found.add(one.job);
     else if (one.kind === 'not') collect(one.of);
-    else one.of.forEach(collect);
+    else if (one.kind !== 'text') one.of.forEach(collect);
   };
   collect(expression);
   return [...found];
@@ -202,7 +239,7 @@ export function jobsOf(expression: Expression): string[] {
 
 /** What is known of a job that others wait for. */
 export interface Seen {
-  readonly status: JobStatus;
+  readonly status: StepStatus;
   /** Its command has run. */
   readonly hasRun: boolean;
 }
@@ -249,12 +286,13 @@ const stage = {
   FAILED: 3,
   STOPPED: 3,
   CANCELED: 3,
-} as const satisfies Record<JobStatus, number>;
+  SKIPPED: 3,
+} as const satisfies Record<StepStatus, number>;
 
-function standingOfJob(wanted: readonly JobStatus[], { status, hasRun }: Seen): Standing {
+function standingOfJob(wanted: readonly StepStatus[], { status, hasRun }: Seen): Standing {
   // That it has run stays true: who waits for RUNNING may hear of it only when it is over.
   if (hasRun && wanted.includes('RUNNING')) return 'always';
-  if (isFinal(status)) return wanted.includes(status) ? 'always' : 'never';
+  if (hasEnded(status)) return wanted.includes(status) ? 'always' : 'never';
   if (wanted.includes(status)) return 'now';
   return wanted.some((one) => stage[one] >= stage[status]) ? 'open' : 'never';
 }

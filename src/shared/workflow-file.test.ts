@@ -215,7 +215,7 @@ const wrong: readonly (readonly [text: string, problem: RegExp])[] = [
     'jobs: {__proto__: {command: x}, a: {command: x, __proto__: {}}}',
     /__proto__ is not known here/,
   ],
-  ['jobs: {a: {command: x, uploads: {files: ["\0"]}}}', /uploads: .* holds a NUL/],
+  ['jobs: {a: {command: x, uploads: {files: ["\0"]}}}', /uploads.* holds a NUL/],
   ['version: new\njobs: {a: {command: x}}', /version must be a number/],
   ['a: &x [1]\nb: *x', /is an alias/],
 ];

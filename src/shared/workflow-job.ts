@@ -1,6 +1,7 @@
 // A workflow as its file means it: every default filled in, every name put in its place.
 
-import type { Expression } from './workflow-expression.ts';
+import type { Condition, Expression } from './workflow-expression.ts';
+import type { LateTexts } from './workflow-outputs.ts';
 import type { Path } from './yaml-text.ts';
 
 /** When a job is started anew. */
@@ -11,6 +12,12 @@ export interface Retry {
   readonly backoffMs: number;
   /** Exit codes after which it is; empty is any failure. */
   readonly exitCodes: readonly number[];
+}
+
+export interface Concurrency {
+  readonly group: string;
+  /** Runs before it are stopped; otherwise it waits for them. */
+  readonly cancelsOthers: boolean;
 }
 
 export interface WorkflowJob {
@@ -29,6 +36,12 @@ export interface WorkflowJob {
   readonly files: readonly string[];
   readonly directories: readonly string[];
   readonly requires: Expression;
+  /** What has to hold besides when it could start; otherwise it is left out. */
+  readonly condition?: Condition;
+  /** Names of the values that it says. */
+  readonly outputs: readonly string[];
+  /** Texts that outputs of others are put into before it starts. */
+  readonly late?: LateTexts;
   readonly environment: Readonly<Record<string, string>>;
   readonly secretEnvironment: Readonly<Record<string, string>>;
   /** 0 is the default, everywhere. */
@@ -54,6 +67,10 @@ export interface Workflow {
   readonly order: readonly string[];
   /** Jobs under way at the same time; 0 is any number. */
   readonly maxParallel: number;
+  /** Of the runs of one group one goes on at a time. */
+  readonly concurrency?: Concurrency;
+  /** A volume for the run, shared by its jobs; of 0 bytes is as big as volumes usually are. */
+  readonly workspace?: { readonly bytes: number };
   /** What is allowed and may not be meant, with its place. */
   readonly warnings: readonly { readonly field: string; readonly message: string }[];
   /** `file:line:column` of a part of it. */

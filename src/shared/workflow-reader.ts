@@ -4,7 +4,8 @@
 import { invalid, JobletError, messageOf, type Problem } from './errors.ts';
 import { nearest } from './nearest.ts';
 import { parseDuration } from './units.ts';
-import type { Key, Keys, ValuesOf } from './workflow-keys.ts';
+import { isOwnKind, type Key, type Keys, type ValuesOf } from './workflow-keys.ts';
+import { hasMark } from './workflow-outputs.ts';
 import type { Part, Path, YamlText } from './yaml-text.ts';
 
 /** Problems that are named; nobody mends more at once. */
@@ -88,7 +89,7 @@ export class WorkflowReader {
   ): ValuesOf<K> {
     const values: Record<string, unknown> = {};
     for (const [word, key] of Object.entries(keys)) {
-      if (key.kind === 'variables' || key.kind === 'other') continue;
+      if (isOwnKind(key.kind)) continue;
       const placed = find(word);
       values[word] = this.#value(key, placed, fill);
     }
@@ -109,6 +110,10 @@ export class WorkflowReader {
   text({ at, value }: Placed, fill: Filling): string {
     if (typeof value !== 'string') {
       this.report(at, 'value', `${nameOf(at)} must be one value, not a list or a map`);
+      return '';
+    }
+    if (hasMark(value)) {
+      this.report(at, 'value', `${nameOf(at)} holds a NUL character`);
       return '';
     }
     const filled = fill(value);

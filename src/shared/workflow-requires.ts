@@ -2,8 +2,16 @@
 // of its items have to hold.
 
 import { JobletError } from './errors.ts';
-import type { JobStatus } from './job-state.ts';
-import { type Expression, parseExpression, parseStatus, waitedFor } from './workflow-expression.ts';
+import type { StepStatus } from './step-status.ts';
+import {
+  type Condition,
+  type Expression,
+  jobsOf,
+  parseExpression,
+  parseStatus,
+  type StatusLeaf,
+  waitedFor,
+} from './workflow-expression.ts';
 import type { Placed, WorkflowReader } from './workflow-reader.ts';
 import type { Path } from './yaml-text.ts';
 
@@ -44,51 +52,103 @@ function itemOf(reader: WorkflowReader, owner: string, at: Path, item: unknown):
   });
 }
 
-/** What `read` gives; what it refuses is noted. */
+/** What `read` gives; what it refuses is noted with the words of its owner. */
+export function noted<T>(
+  reader: WorkflowReader,
+  owner: string,
+  at: Path,
+  read: () => T,
+): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof JobletError)) throw error;
+    reader.report(at, 'value', `${owner} - ${error.message}`);
+    return undefined;
+  }
+}
+
 function tried(
   reader: WorkflowReader,
   owner: string,
   at: Path,
   read: () => Expression,
 ): Expression[] {
-  try {
-    return [read()];
-  } catch (error) {
-    if (!(error instanceof JobletError)) throw error;
-    reader.report(at, 'value', `${owner}: requires - ${error.message}`);
-    return [];
-  }
+  const expression = noted(reader, `${owner}: requires`, at, read);
+  return expression === undefined ? [] : [expression];
 }
 
 function finished(expression: Expression): Expression {
-  return replaced(expression, ({ job }) => ({ kind: 'is', job, statuses: waitedFor.FINISHED }));
+  const of = jobsOf(expression).map(
+    (job): Expression => ({ kind: 'is', job, statuses: waitedFor.FINISHED }),
+  );
+  return { kind: 'all', of };
 }
 
-const failures: ReadonlySet<JobStatus> = new Set(['FAILED', 'STOPPED', 'CANCELED']);
+const failures: ReadonlySet<StepStatus> = new Set(['FAILED', 'STOPPED', 'CANCELED']);
+
+/** The jobs that a job of a file becomes. */
+export interface Group {
+  readonly names: readonly string[];
+  /** They are those of a workflow that it calls. */
+  readonly isCall: boolean;
+}
+
+/** By the names of the file. */
+export type Groups = Map<string, Group>;
 
 /**
- * The expression with each job of a matrix as the jobs that it becomes: all of them are to have gone
- * well, and one of them is enough where a failure is waited for.
+ * The expression with each job as those that it becomes. All jobs of a matrix are to have gone well,
+ * and one of them is enough where a failure is waited for.
  */
-export function renamed(
-  expression: Expression,
-  groups: ReadonlyMap<string, readonly string[]>,
-): Expression {
+export function renamed(expression: Expression, groups: Groups): Expression;
+export function renamed(expression: Condition, groups: Groups): Condition;
+export function renamed(expression: Condition, groups: Groups): Condition {
   return replaced(expression, (one) => {
-    const names = groups.get(one.job) ?? [];
+    const { names, isCall } = groups.get(one.job) ?? { names: [], isCall: false };
+    if (isCall) return ofCall(names, one.statuses);
     if (names.length === 1 && names[0] === one.job) return one;
     const kind = one.statuses.every((status) => failures.has(status)) ? 'any' : 'all';
     return { kind, of: names.map((job) => ({ ...one, job })) };
   });
 }
 
-function replaced(
-  expression: Expression,
-  replace: (one: Expression & { readonly kind: 'is' }) => Expression,
-): Expression {
+/** That the jobs of a workflow that is called have come to one of some statuses together. */
+function ofCall(names: readonly string[], statuses: readonly StepStatus[]): Expression {
+  const all = (of: readonly StepStatus[]): Expression => ({
+    kind: 'all',
+    of: names.map((job) => ({ kind: 'is', job, statuses: of })),
+  });
+  const any = (of: readonly StepStatus[]): Expression => ({
+    kind: 'any',
+    of: names.map((job) => ({ kind: 'is', job, statuses: of })),
+  });
+  if (waitedFor.FINISHED.every((status) => statuses.includes(status))) {
+    return all(waitedFor.FINISHED);
+  }
+  const ways = statuses.map((status): Expression => {
+    switch (status) {
+      case 'COMPLETED':
+        return { kind: 'all', of: [all(['COMPLETED', 'SKIPPED', 'CANCELED']), any([status])] };
+      case 'CANCELED':
+        return { kind: 'all', of: [all(['CANCELED', 'SKIPPED']), any([status])] };
+      case 'FAILED':
+      case 'STOPPED':
+      case 'RUNNING':
+        return any([status]);
+      default:
+        return all([status]);
+    }
+  });
+  return { kind: 'any', of: ways };
+}
+
+function replaced(expression: Condition, replace: (one: StatusLeaf) => Expression): Condition {
   switch (expression.kind) {
     case 'is':
       return replace(expression);
+    case 'text':
+      return expression;
     case 'not':
       return { kind: 'not', of: replaced(expression.of, replace) };
     default:

@@ -2,16 +2,20 @@
 
 import { waitedFor } from './workflow-expression.ts';
 import {
+  concurrencyKeys,
   fileKeys,
   jobKeys,
   type Key,
   type KeyKind,
   type Keys,
+  paramKeys,
   resourceKeys,
   retryKeys,
   uploadKeys,
   workflowKeys,
+  workspaceKeys,
 } from './workflow-keys.ts';
+import { paramTypes } from './workflow-params.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -33,6 +37,7 @@ const kinds = {
   duration: { type: ['string', 'integer'], examples: ['90s', '5m', '1h30m'] },
   switch: { anyOf: [{ type: 'boolean' }, filled] },
   variables,
+  condition: scalar,
   other: {},
 } as const satisfies Record<KeyKind, Schema>;
 
@@ -54,12 +59,17 @@ const ref = (name: string): Schema => ({ $ref: `#/$defs/${name}` });
 /** What stands below the keys that are read in their own ways. */
 const others: Readonly<Record<string, Schema>> = {
   resources: ref('resources'),
+  concurrency: { anyOf: [{ type: 'string' }, ref('concurrency')] },
+  workspace: { anyOf: [{ const: 'shared' }, ref('workspace')] },
+  default: scalar,
+  enum: list,
   uploads: ref('uploads'),
   retry: { anyOf: [{ type: 'integer', minimum: 1 }, ref('retry')] },
   requires: { anyOf: [{ type: 'array', items: requirement }, requirement] },
   matrix: { type: 'object', additionalProperties: list, minProperties: 1 },
   foreach: list,
-  params: variables,
+  type: { enum: paramTypes },
+  params: { ...variables, additionalProperties: { anyOf: [scalar, ref('param')] } },
   defaults: ref('job'),
   jobs: { type: 'object', additionalProperties: ref('job'), minProperties: 1 },
   workflows: { type: 'object', additionalProperties: ref('workflow'), minProperties: 1 },
@@ -75,7 +85,7 @@ function objectOf(keys: Keys): Schema {
 }
 
 function schemaOf(word: string, { kind, about }: Key): Schema {
-  const schema = kind === 'other' ? (others[word] ?? {}) : kinds[kind];
+  const schema = others[word] ?? kinds[kind];
   return { description: about, ...schema };
 }
 
@@ -90,6 +100,9 @@ export function workflowSchema(): Schema {
       resources: objectOf(resourceKeys),
       uploads: objectOf(uploadKeys),
       retry: objectOf(retryKeys),
+      param: objectOf(paramKeys),
+      concurrency: objectOf(concurrencyKeys),
+      workspace: objectOf(workspaceKeys),
       job: objectOf(jobKeys),
       workflow: objectOf(workflowKeys),
     },

@@ -1,30 +1,48 @@
 // `${NAME}` and `${NAME:-default}` in the texts of a workflow. A text is gone through once: what is
 // put in is not looked at again, so that a value never becomes more than a value. Names that nobody
 // knows stay as they are, for a shell in the job; `$${NAME}` stays `${NAME}` whatever is known.
+// `${outputs.JOB.NAME}` has its value only when that job is over: a mark stands for it until then.
 
-const REFERENCE = /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
+import { markOf } from './workflow-outputs.ts';
+
+const REFERENCE =
+  /\$\$\{|\$\{(?:outputs\.([A-Za-z0-9_][A-Za-z0-9_.-]*)\.)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
 
 /**
  * The text with values in the places of names; undefined when it would be longer than `maxChars`.
  * `find` answers a value, undefined for a name that nobody knows, or null for one that has to stay.
+ * `prefix` stands before the names of jobs whose outputs are asked for.
  */
 export function expand(
   text: string,
   find: (name: string) => string | undefined | null,
   maxChars: number,
+  prefix = '',
 ): string | undefined {
   let result = '';
   let done = 0;
-  for (const { 0: whole, 1: name, 2: fallback, index } of text.matchAll(REFERENCE)) {
-    const value = name === undefined ? '${' : find(name);
-    // As in a shell: an empty value counts as none where there is a default.
-    const put = value === null ? whole : value || (fallback ?? value ?? whole);
+  for (const { 0: whole, 1: job, 2: name, 3: fallback, index } of text.matchAll(REFERENCE)) {
+    const put =
+      name === undefined
+        ? '${'
+        : job === undefined
+          ? chosenText(whole, find(name), fallback)
+          : markOf({ job: prefix + job, name, fallback });
     result += text.slice(done, index) + put;
     done = index + whole.length;
     if (result.length > maxChars) return undefined;
   }
   result += text.slice(done);
   return result.length > maxChars ? undefined : result;
+}
+
+/** What is put in for a name; as in a shell, an empty value counts as none where there is a default. */
+function chosenText(
+  whole: string,
+  value: string | undefined | null,
+  fallback: string | undefined,
+): string {
+  return value === null ? whole : value || (fallback ?? value ?? whole);
 }
 
 /** A variable with its value as it is written, or as it came out. */
@@ -57,7 +75,12 @@ export interface Resolved {
  * Variables with their values put together, laid over those around them. They may refer to each other
  * in any order; a name within its own value is the one around. What holds a secret is one.
  */
-export function resolve(own: Variables, around: Variables, maxChars: number): Resolved {
+export function resolve(
+  own: Variables,
+  around: Variables,
+  maxChars: number,
+  prefix = '',
+): Resolved {
   const variables = new Map(around);
   const circles: string[][] = [];
   const tooLong: string[] = [];
@@ -77,6 +100,7 @@ export function resolve(own: Variables, around: Variables, maxChars: number): Re
         return found?.text;
       },
       maxChars,
+      prefix,
     );
     path.pop();
     if (text === undefined) tooLong.push(name);

@@ -1,5 +1,6 @@
 // The variables of a workflow and of its jobs: each level lies over the one around it.
 
+import { hasMark } from './workflow-outputs.ts';
 import type { WorkflowReader } from './workflow-reader.ts';
 import { isSecretName, resolve, type Variable, type Variables } from './workflow-template.ts';
 import type { Path } from './yaml-text.ts';
@@ -22,6 +23,8 @@ export interface Level {
   readonly owner: string;
   readonly environment: { readonly at: Path; readonly value: unknown };
   readonly secrets: { readonly at: Path; readonly value: unknown };
+  /** What stands before the names of jobs that its texts know. */
+  readonly prefix: string;
 }
 
 /** The variables of a level, laid over those around it. */
@@ -54,6 +57,14 @@ export function readVariables(reader: WorkflowReader, level: Level, around: Vari
         );
         continue;
       }
+      if (hasMark(text)) {
+        reader.report(
+          place,
+          'value',
+          `${level.owner}: environment - ${shown(name)} holds a NUL character`,
+        );
+        continue;
+      }
       own.set(name, { text, isSecret: isSecret || isSecretName(name) });
       places.set(name, place);
     }
@@ -62,7 +73,7 @@ export function readVariables(reader: WorkflowReader, level: Level, around: Vari
     const message = `${level.owner}: environment variable conflicts detected: ${inBoth.join(', ')} in environment and in secret_environment; say which is meant`;
     reader.report(level.secrets.at, 'key', message);
   }
-  const { variables, circles, tooLong } = resolve(own, around, VALUE_BYTES);
+  const { variables, circles, tooLong } = resolve(own, around, VALUE_BYTES, level.prefix);
   for (const circle of circles) {
     const place = places.get(circle[0] ?? '') ?? level.environment.at;
     reader.report(
@@ -94,6 +105,14 @@ function checkName(reader: WorkflowReader, owner: string, at: Path, name: string
 
 function shown(name: string): string {
   return `'${name.slice(0, 64)}'`;
+}
+
+/** The value that a name stands for in a text that is shown: a secret stays its name. */
+export function valueIn(variables: Variables): (name: string) => string | undefined | null {
+  return (name) => {
+    const variable = variables.get(name);
+    return variable?.isSecret === true ? null : variable?.text;
+  };
 }
 
 /** The same in the two maps that a job is given. */

@@ -133,6 +133,10 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/client/nodes-file.ts', 'src/client/plain-yaml.ts'],
     load: () => import('./targets/nodes-file.ts'),
   },
+  outputs: {
+    sources: ['src/daemon/workflows/output-file.ts'],
+    load: () => import('./targets/outputs.ts'),
+  },
   pack: {
     sources: [
       'src/daemon/runtimes/manifest-guard.ts',
@@ -192,9 +196,14 @@ export const targets: Readonly<Record<string, Row>> = {
   },
   workflow: {
     sources: [
+      'src/shared/workflow-condition.ts',
       'src/shared/workflow-expression.ts',
       'src/shared/workflow-file.ts',
+      'src/shared/workflow-job-reader.ts',
       'src/shared/workflow-matrix.ts',
+      'src/shared/workflow-outputs.ts',
+      'src/shared/workflow-params.ts',
+      'src/shared/workflow-plans.ts',
       'src/shared/workflow-reader.ts',
       'src/shared/workflow-template.ts',
       'src/shared/workflow-variables.ts',

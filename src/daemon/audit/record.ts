@@ -92,7 +92,7 @@ export interface AuditRecord extends Content {
 /** Clients choose some texts, so each is bounded. */
 const MAX_TEXT_CHARS = 512;
 
-const daemonItself: Actor = { name: '', role: '', certificate: '', peer: '' };
+export const daemonItself: Actor = { name: '', role: '', certificate: '', peer: '' };
 
 /** The content that an entry becomes. */
 export function contentOf(entry: Entry): Content {

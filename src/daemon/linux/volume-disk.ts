@@ -175,7 +175,8 @@ function mountPoint(directory: string): string {
   return path.join(directory, 'mount');
 }
 
-function filesOf(directory: string): string {
+/** What jobs see of a mounted volume. */
+export function filesOf(directory: string): string {
   return path.join(mountPoint(directory), 'files');
 }
 

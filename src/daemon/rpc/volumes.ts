@@ -7,7 +7,7 @@ import type {
   VolumeService,
 } from '../../gen/joblet/volumes_pb.ts';
 import { invalid, messageOf, type Problem } from '../../shared/errors.ts';
-import { checkName } from '../../shared/names.ts';
+import { checkName, isRunVolume } from '../../shared/names.ts';
 import { formatBytes, parseBytes } from '../../shared/units.ts';
 import { type Volume, type VolumeView, volumeTypes } from '../volumes/volume.ts';
 import type { Volumes } from '../volumes/volumes.ts';
@@ -58,6 +58,10 @@ function toWish(
   const problems: Problem[] = [];
   const nameProblem = checkName(name);
   if (nameProblem !== undefined) problems.push({ field: 'name', message: nameProblem });
+  else if (isRunVolume(name)) {
+    const message = 'is that of a volume which a workflow makes for a run; choose another';
+    problems.push({ field: 'name', message });
+  }
   const known = volumeTypes.find((each) => each === (type || volumeTypes[0]));
   if (known === undefined) {
     const shown = JSON.stringify(type.slice(0, 64));

@@ -6,11 +6,13 @@ import { RunJobRequestSchema } from '../../gen/joblet/jobs_pb.ts';
 import type { RunWorkflowRequest } from '../../gen/joblet/workflows_pb.ts';
 import { invalid, JobletError } from '../../shared/errors.ts';
 import { relativeMs } from '../../shared/relative-time.ts';
+import { isWithin } from '../../shared/volume-mount.ts';
 import type { Workflow, WorkflowJob } from '../../shared/workflow-job.ts';
 import { nameInJob } from '../../shared/workflow-uploads.ts';
 import type { Path } from '../../shared/yaml-text.ts';
 import type { JobSpec } from '../jobs/job.ts';
 import { placesIn, readWorkflowText } from '../workflows/reading.ts';
+import { OUTPUT_PLACE, WORKSPACE_PLACE } from '../workflows/run-volumes.ts';
 import type { StepPlan, WorkflowPlan } from '../workflows/workflow.ts';
 import { type JobRequest, parseRfc3339 } from './job-spec.ts';
 
@@ -69,7 +71,7 @@ export async function toWorkflowPlan(
   const steps: (StepPlan | undefined)[] = [];
   for (const [at, job] of workflow.jobs.entries()) {
     if (at % JOBS_AT_ONCE === JOBS_AT_ONCE - 1) await nextTurn();
-    steps.push(reading.step(job));
+    steps.push(reading.step(job, workflow.workspace !== undefined));
   }
   const problems = reading.finish();
   if (problems.length > 0) {
@@ -84,6 +86,8 @@ export async function toWorkflowPlan(
     text: yamlContent,
     shownText,
     maxParallel: workflow.maxParallel,
+    ...(workflow.concurrency && { concurrency: workflow.concurrency }),
+    ...(workflow.workspace && { workspace: workflow.workspace }),
     steps: steps.filter((step) => step !== undefined),
   };
   return { plan, warnings: workflow.warnings };
@@ -115,8 +119,9 @@ class PlanReading {
     this.#files = new Set(parts.files);
   }
 
-  step(job: WorkflowJob): StepPlan | undefined {
-    const { name, requires, retry, files, directories } = job;
+  /** `hasWorkspace` is that its run has one. */
+  step(job: WorkflowJob, hasWorkspace: boolean): StepPlan | undefined {
+    const { name, requires, condition, outputs, late, retry, files, directories } = job;
     this.#checkFiles(job);
     for (const volume of job.volumes) {
       const word = volume.split(':', 1)[0] ?? '';
@@ -125,10 +130,14 @@ class PlanReading {
     const { startAtMs, delayMs } = this.#schedule(job);
     try {
       const { uploads: _, ...spec } = this.#parts.toSpec(requestOf(job));
+      this.#checkPlaces(job, spec.volumes, hasWorkspace);
       return {
         name,
         spec: { ...spec, startAtMs },
         requires,
+        ...(condition && { condition }),
+        ...(outputs.length > 0 && { outputs }),
+        ...(late && { late }),
         retry,
         delayMs,
         files: [...files],
@@ -183,6 +192,20 @@ class PlanReading {
   #miss(kind: keyof typeof kinds, name: string, job: WorkflowJob): void {
     const missing = this.#missing[kind];
     if (!missing.has(name)) missing.set(name, [...job.at, kinds[kind]]);
+  }
+
+  /** The volumes of a run have their places, and the job's own have others. */
+  #checkPlaces(job: WorkflowJob, volumes: JobSpec['volumes'], hasWorkspace: boolean): void {
+    const taken = [
+      ...(hasWorkspace ? [WORKSPACE_PLACE] : []),
+      ...(job.outputs.length > 0 ? [OUTPUT_PLACE] : []),
+    ];
+    for (const { path } of volumes) {
+      const place = taken.find((one) => isWithin(path, one) || isWithin(one, path));
+      if (place === undefined) continue;
+      const message = `job '${job.name}': a volume at ${path} would cover ${place}, which is the run's; give it another path`;
+      this.#report([...job.at, 'volumes'], message);
+    }
   }
 
   #checkFiles({ name, at, files, directories }: WorkflowJob): void {

@@ -3,7 +3,7 @@
 import type { MessageInitShape as Init } from '@bufbuild/protobuf';
 import type { TimestampSchema } from '../../gen/joblet/common_pb.ts';
 import type { WorkflowInfoSchema, WorkflowJobSchema } from '../../gen/joblet/workflows_pb.ts';
-import { isFinal } from '../../shared/job-state.ts';
+import { hasEnded } from '../../shared/step-status.ts';
 import { jobsOf } from '../../shared/workflow-expression.ts';
 import type { Step, Workflow } from '../workflows/workflow.ts';
 
@@ -24,13 +24,15 @@ export function toWorkflowInfo(workflow: Workflow): Init<typeof WorkflowInfoSche
     ...toTime('completedAt', workflow.endedAtMs),
     name: workflow.name,
     endedBy: workflow.endedBy,
+    skippedJobs: workflow.skipped,
+    waitsForGroup: workflow.waits ? (workflow.options.concurrency?.group ?? '') : '',
   };
 }
 
 /** A workflow in full. */
 export function toWorkflowStatus(workflow: Workflow, steps: readonly Step[]) {
   const runningJobs = steps.filter(
-    ({ jobId, status }) => jobId !== '' && !isFinal(status) && status !== 'SCHEDULED',
+    ({ jobId, status }) => jobId !== '' && !hasEnded(status) && status !== 'SCHEDULED',
   ).length;
   return {
     workflow: { ...toWorkflowInfo(workflow), yamlContent: workflow.shownText, runningJobs },
@@ -49,6 +51,7 @@ export function toWorkflowJob(step: Step): Init<typeof WorkflowJobSchema> {
     exitCode: step.exitCode,
     message: step.message,
     attempts: step.attempts,
+    outputs: step.outputs,
   };
 }
 

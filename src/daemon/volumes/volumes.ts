@@ -10,6 +10,7 @@ import type { Actor } from '../audit/record.ts';
 import { lastWords } from '../linux/programs.ts';
 import {
   canGrowMounted,
+  filesOf,
   findMounted,
   growImage,
   type MountedVolume,
@@ -190,6 +191,16 @@ export class Volumes {
   take(jobId: string, names: readonly string[]): void {
     const entries = names.map((name) => this.#get(name));
     for (const { jobs } of entries) jobs.add(jobId);
+  }
+
+  /** Of those that can be named. */
+  names(): string[] {
+    return [...this.#entries.values()].flatMap((one) => (one.isWhole ? [one.volume.name] : []));
+  }
+
+  /** Where its files lie while it is mounted. */
+  filesOf(name: string): string {
+    return filesOf(this.#directoryOf(name));
   }
 
   has(name: string): boolean {

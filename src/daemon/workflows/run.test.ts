@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { isFinal, type JobStatus } from '../../shared/job-state.ts';
+import type { StepStatus } from '../../shared/step-status.ts';
 import { type Expression, standingOf, waitedFor } from '../../shared/workflow-expression.ts';
 import { type JobNews, Run, untouched } from './run.ts';
 import type { Step, StepPlan, Workflow } from './workflow.ts';
@@ -16,6 +17,8 @@ interface Scene {
   readonly requires: readonly Expression[];
   readonly ends: readonly (typeof ends)[number][];
   readonly attempts: readonly number[];
+  /** Whether the `if` of each holds. */
+  readonly wanted: readonly boolean[];
   readonly maxParallel: number;
   /** Which of the jobs under way ends next, and whether the daemon dies before it. */
   readonly moves: readonly (readonly [pick: number, dies: boolean])[];
@@ -48,6 +51,12 @@ const scenes: fc.Arbitrary<Scene> = fc.integer({ min: 1, max: 9 }).chain((count)
     requires: fc.tuple(...Array.from({ length: count }, (_, at) => expressionOver(at))),
     ends: each(fc.constantFrom(...ends)),
     attempts: each(fc.integer({ min: 1, max: 3 })),
+    wanted: each(
+      fc.oneof(
+        { weight: 4, arbitrary: fc.constant(true) },
+        { weight: 1, arbitrary: fc.constant(false) },
+      ),
+    ),
     maxParallel: fc.nat(3),
     moves: fc.array(fc.tuple(fc.nat(20), fc.boolean()), { minLength: 40, maxLength: 40 }),
   });
@@ -57,6 +66,7 @@ function runOf(
   requires: readonly Expression[],
   maxParallel: number,
   attempts: readonly number[],
+  wanted: readonly boolean[] = [],
 ): Run {
   const steps = requires.map((expression, number): Step => {
     const retry = { attempts: attempts[number] ?? 1, backoffMs: 0, exitCodes: [] };
@@ -64,6 +74,7 @@ function runOf(
       name: `j${number}`,
       requires: expression,
       retry,
+      condition: { kind: 'text', text: String(wanted[number] ?? true) },
       delayMs: 0,
     } as unknown as StepPlan;
     return { ...untouched, number, plan };
@@ -75,19 +86,32 @@ function runOf(
 function news(id: string, status: JobStatus): JobNews {
   const over = isFinal(status);
   const exitCode = status === 'FAILED' ? 1 : 0;
-  return { id, status, startedAtMs: NOW, endedAtMs: over ? NOW : 0, exitCode, message: '' };
+  return {
+    id,
+    status,
+    startedAtMs: NOW,
+    endedAtMs: over ? NOW : 0,
+    exitCode,
+    message: '',
+    outputs: {},
+  };
 }
 
 /** What each job comes to, by the model. */
-function expected({ requires, ends: wanted }: Scene): JobStatus[] {
-  const statuses: JobStatus[] = [];
+function expected({ requires, ends: ways, wanted }: Scene): StepStatus[] {
+  const statuses: StepStatus[] = [];
   for (const [at, expression] of requires.entries()) {
     const see = (name: string) => ({
       status: statuses[Number(name.slice(1))] ?? 'PENDING',
       hasRun: true,
     });
+    // A job that needs one that was skipped has no chance because of that one alone.
+    const openSkipped = (name: string) =>
+      see(name).status === 'SKIPPED' ? { status: 'PENDING' as const, hasRun: false } : see(name);
     const holds = standingOf(expression, see) === 'always';
-    statuses.push(holds ? (wanted[at] ?? 'COMPLETED') : 'CANCELED');
+    if (holds && wanted[at] === true) statuses.push(ways[at] ?? 'COMPLETED');
+    else if (holds || standingOf(expression, openSkipped) !== 'never') statuses.push('SKIPPED');
+    else statuses.push('CANCELED');
   }
   return statuses;
 }
@@ -95,7 +119,7 @@ function expected({ requires, ends: wanted }: Scene): JobStatus[] {
 test('any workflow comes to what the model says, whatever ends when, also when the daemon dies', () => {
   fc.assert(
     fc.property(scenes, (scene) => {
-      let run = runOf(scene.requires, scene.maxParallel, scene.attempts);
+      let run = runOf(scene.requires, scene.maxParallel, scene.attempts, scene.wanted);
       run.begin(NOW);
       const jobs: string[] = [];
       const started = new Map<string, number>();
@@ -125,7 +149,11 @@ test('any workflow comes to what the model says, whatever ends when, also when t
       );
       for (const [at, status] of wanted.entries()) {
         const tries =
-          status === 'FAILED' ? (scene.attempts[at] ?? 1) : status === 'CANCELED' ? 0 : 1;
+          status === 'FAILED'
+            ? (scene.attempts[at] ?? 1)
+            : status === 'CANCELED' || status === 'SKIPPED'
+              ? 0
+              : 1;
         assert.equal(started.get(`j${at}`) ?? 0, tries);
       }
       const failed = wanted.some((status) => status === 'FAILED' || status === 'STOPPED');
@@ -149,7 +177,7 @@ test('a workflow that is ended starts nothing more, and is over when its jobs ar
     run.steps.map(({ status }) => status),
     ['FAILED', 'CANCELED', 'CANCELED'],
   );
-  const again = run.retry(NOW);
+  const again = run.retry(false, NOW);
   assert.equal(again.length, 3);
   assert.deepEqual(
     run.ready.map(({ plan }) => plan.name),

@@ -2,7 +2,9 @@
 // does nothing by itself. It is told what became of jobs, and says which steps have changed; the same
 // is written by whoever tells it, in one transaction.
 
-import { isFinal, type JobStatus, jobStatuses } from '../../shared/job-state.ts';
+import type { JobStatus } from '../../shared/job-state.ts';
+import { hasEnded, type StepStatus, stepStatuses } from '../../shared/step-status.ts';
+import { holds } from '../../shared/workflow-condition.ts';
 import { jobsOf, type Seen, standingOf } from '../../shared/workflow-expression.ts';
 import type { Ending, Step, StepState, Workflow, WorkflowStatus } from './workflow.ts';
 
@@ -14,6 +16,8 @@ export interface JobNews {
   readonly endedAtMs: number;
   readonly exitCode: number;
   readonly message: string;
+  /** What it has said; it is read when the job has COMPLETED. */
+  readonly outputs: StepState['outputs'];
 }
 
 /** A step before anything has become of it. */
@@ -28,6 +32,7 @@ export const untouched: StepState = {
   endedAtMs: 0,
   exitCode: 0,
   message: '',
+  outputs: {},
 };
 
 const LONGEST_BACKOFF_MS = 3_600_000;
@@ -43,7 +48,7 @@ export class Run {
   /** Steps that are ready or have a job that has not ended. */
   #underWay = 0;
   /** Steps by their status. */
-  readonly #counts: Record<JobStatus, number>;
+  readonly #counts: Record<StepStatus, number>;
   /** A step has had a job. */
   #hasBegun: boolean;
   #changed = new Set<number>();
@@ -60,11 +65,11 @@ export class Run {
     this.#underWay = steps.filter(isUnderWay).length;
     this.#hasBegun = steps.some(({ attempts }) => attempts > 0);
     this.#counts = Object.fromEntries(
-      jobStatuses.map((one) => [one, steps.filter(({ status }) => status === one).length]),
-    ) as Record<JobStatus, number>;
+      stepStatuses.map((one) => [one, steps.filter(({ status }) => status === one).length]),
+    ) as Record<StepStatus, number>;
     if (workflow.maxParallel === 0) return;
     for (const step of steps) {
-      const isWaiting = !step.isReady && !isFinal(step.status);
+      const isWaiting = !step.isReady && !hasEnded(step.status);
       if (isWaiting && this.#mayStart(step)) this.#blocked.add(step.number);
     }
   }
@@ -85,8 +90,15 @@ export class Run {
 
   /** Finds every step that may start, as at its beginning or when it is taken up again. */
   begin(nowMs: number): readonly Step[] {
+    if (this.workflow.waits) return [];
     this.#look(this.#steps.keys(), nowMs);
     return this.#finish(nowMs);
+  }
+
+  /** Those of its group that came before are over. */
+  release(nowMs: number): readonly Step[] {
+    this.workflow = { ...this.workflow, waits: false };
+    return this.begin(nowMs);
   }
 
   /** Takes note of what a job of one of its steps has come to, or that there is a new one. */
@@ -105,6 +117,7 @@ export class Run {
       endedAtMs: job.endedAtMs,
       exitCode: job.exitCode,
       message: job.message,
+      outputs: job.outputs,
     };
     this.#set(step.number, this.#again(step, next, nowMs) ?? next);
     if (this.workflow.startedAtMs === 0 && job.startedAtMs > 0) {
@@ -129,20 +142,27 @@ export class Run {
     this.workflow = { ...this.workflow, ending, endedBy: who };
     const words = ending === 'stop' ? 'stopped' : 'canceled';
     for (const step of this.#steps) {
-      if (step.jobId !== '' || isFinal(step.status) || keep.has(step.plan.name)) continue;
-      this.#cancel(step.number, `the workflow was ${words} by ${who}`, nowMs);
+      if (step.jobId !== '' || hasEnded(step.status) || keep.has(step.plan.name)) continue;
+      this.#leaveOut(step, 'CANCELED', `the workflow was ${words} by ${who}`, nowMs);
     }
     return this.#finish(nowMs);
   }
 
-  /** Takes up again what has not gone well. */
-  retry(nowMs: number): readonly Step[] {
-    this.workflow = { ...this.workflow, ending: '', endedBy: '', status: 'RUNNING', endedAtMs: 0 };
+  /** Takes up again what has not gone well; with `waits` when those of its group are over. */
+  retry(waits: boolean, nowMs: number): readonly Step[] {
+    this.workflow = {
+      ...this.workflow,
+      waits,
+      ending: '',
+      endedBy: '',
+      status: 'RUNNING',
+      endedAtMs: 0,
+    };
     for (const step of this.#steps) {
       if (step.status === 'COMPLETED') continue;
       this.#set(step.number, { ...untouched, attempts: step.attempts });
     }
-    this.#look(this.#steps.keys(), nowMs);
+    if (!waits) this.#look(this.#steps.keys(), nowMs);
     return this.#finish(nowMs);
   }
 
@@ -165,15 +185,50 @@ export class Run {
     const queue = [...numbers];
     for (let at = 0; at < queue.length; at += 1) {
       const step = this.#steps[queue[at] ?? -1];
-      if (step === undefined || step.isReady || isFinal(step.status)) continue;
+      if (step === undefined || step.isReady || hasEnded(step.status)) continue;
       const standing = standingOf(step.plan.requires, see);
       this.#blocked.delete(step.number);
-      if (standing === 'never') {
-        this.#cancel(step.number, 'what it requires has become impossible', nowMs);
-        queue.push(...(this.#followers[step.number] ?? []));
-      } else if (standing !== 'open' && this.workflow.ending === '') this.#admit(step);
+      if (standing === 'open') continue;
+      if (standing === 'never') this.#giveUp(step, nowMs);
+      else if (this.workflow.ending !== '') continue;
+      else if (!this.#isWanted(step)) this.#leaveOut(step, 'SKIPPED', 'its if did not hold', nowMs);
+      else {
+        this.#admit(step);
+        continue;
+      }
+      queue.push(...(this.#followers[step.number] ?? []));
     }
     this.#unblock(nowMs);
+  }
+
+  /** Whether the `if` of a step that may start holds. */
+  #isWanted({ plan: { condition } }: Step): boolean {
+    if (condition === undefined) return true;
+    const see = (name: string): Seen => this.find(name) ?? untouched;
+    return holds(condition, see, ({ job, name }) => this.outputOf(job, name));
+  }
+
+  /** What a step has said; undefined when it has not. */
+  outputOf(name: string, output: string): string | undefined {
+    const outputs = this.find(name)?.outputs ?? {};
+    return Object.hasOwn(outputs, output) ? outputs[output] : undefined;
+  }
+
+  /**
+   * What a step requires can come true no more. It is skipped where that is so only because others were,
+   * which shows when all of them have ended, so that it does not depend on their order; CANCELED else.
+   */
+  #giveUp(step: Step, nowMs: number): void {
+    const see = (name: string): Seen => this.find(name) ?? untouched;
+    const withoutSkipped = standingOf(step.plan.requires, (name): Seen => {
+      const other = see(name);
+      return other.status === 'SKIPPED' ? untouched : other;
+    });
+    if (withoutSkipped === 'never') {
+      this.#leaveOut(step, 'CANCELED', 'what it requires has become impossible', nowMs);
+    } else if (jobsOf(step.plan.requires).every((name) => hasEnded(see(name).status))) {
+      this.#leaveOut(step, 'SKIPPED', 'what it requires was skipped', nowMs);
+    }
   }
 
   #mayStart({ plan }: Step): boolean {
@@ -198,15 +253,15 @@ export class Run {
     this.#look(waiting, nowMs);
   }
 
-  #cancel(number: number, message: string, nowMs: number): void {
-    const step = this.#steps[number];
-    if (step === undefined) return;
-    this.#set(number, {
+  /** A step that gets no job. */
+  #leaveOut(step: Step, status: 'CANCELED' | 'SKIPPED', message: string, nowMs: number): void {
+    const exitCode = status === 'CANCELED' ? -1 : 0;
+    this.#set(step.number, {
       ...step,
-      status: 'CANCELED',
+      status,
       isReady: false,
       endedAtMs: nowMs,
-      exitCode: -1,
+      exitCode,
       message,
     });
   }
@@ -221,12 +276,12 @@ export class Run {
     this.#counts[before.status] -= 1;
     this.#counts[step.status] += 1;
     this.#hasBegun ||= step.attempts > 0;
-    if (isFinal(step.status)) this.#blocked.delete(number);
+    if (hasEnded(step.status)) this.#blocked.delete(number);
   }
 
   #finish(nowMs: number): readonly Step[] {
-    const { COMPLETED, FAILED, STOPPED, CANCELED } = this.#counts;
-    const isOver = COMPLETED + FAILED + STOPPED + CANCELED === this.#steps.length;
+    const { COMPLETED, FAILED, STOPPED, CANCELED, SKIPPED } = this.#counts;
+    const isOver = COMPLETED + FAILED + STOPPED + CANCELED + SKIPPED === this.#steps.length;
     this.workflow = {
       ...this.workflow,
       status: isOver ? this.#outcome() : this.#hasBegun ? 'RUNNING' : 'PENDING',
@@ -234,6 +289,7 @@ export class Run {
       completed: COMPLETED,
       failed: FAILED + STOPPED,
       canceled: CANCELED,
+      skipped: SKIPPED,
     };
     const changed = [...this.#changed].flatMap((number) => this.#steps[number] ?? []);
     this.#changed = new Set();
@@ -257,5 +313,5 @@ export class Run {
 }
 
 function isUnderWay({ isReady, status }: StepState): boolean {
-  return isReady && !isFinal(status);
+  return isReady && !hasEnded(status);
 }

@@ -1,7 +1,7 @@
 // The tables of workflows and their steps. Everything here is called within Db.write, but for what
 // only reads.
 
-import type { JobStatus } from '../../shared/job-state.ts';
+import type { StepStatus } from '../../shared/step-status.ts';
 import type { Identity } from '../jobs/job.ts';
 import type { Db } from '../store/db.ts';
 import {
@@ -11,15 +11,16 @@ import {
   type StepPlan,
   type StepState,
   type Workflow,
+  type WorkflowOptions,
   type WorkflowPlan,
   type WorkflowStatus,
 } from './workflow.ts';
 
 const COLUMNS = `id, name, shown_text, owner, max_parallel, status, ending, ended_by, created_at_ms,
-  started_at_ms, ended_at_ms, total, completed, failed, canceled`;
+  started_at_ms, ended_at_ms, total, completed, failed, canceled, skipped, options, waits`;
 
 const STATE = `status, is_ready, not_before_ms, job_id, attempts, has_run, started_at_ms, ended_at_ms,
-  exit_code, message`;
+  exit_code, message, outputs`;
 
 export class WorkflowStore {
   readonly #db: Db;
@@ -39,18 +40,18 @@ export class WorkflowStore {
   constructor(db: Db) {
     this.#db = db;
     this.#insert = db.prepare(
-      `INSERT INTO workflows (text, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO workflows (text, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#insertStep = db.prepare(
       `INSERT INTO workflow_steps (workflow_id, number, plan, secrets, ${STATE})
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#update = db.prepare(
       `UPDATE workflows SET status = ?, ending = ?, ended_by = ?, started_at_ms = ?, ended_at_ms = ?,
-         completed = ?, failed = ?, canceled = ? WHERE id = ?`,
+         completed = ?, failed = ?, canceled = ?, skipped = ?, waits = ? WHERE id = ?`,
     );
     this.#updateStep = db.prepare(
-      `UPDATE workflow_steps SET (${STATE}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      `UPDATE workflow_steps SET (${STATE}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        WHERE workflow_id = ? AND number = ?`,
     );
     this.#get = db.prepare(`SELECT ${COLUMNS} FROM workflows WHERE id = ?`);
@@ -90,6 +91,9 @@ export class WorkflowStore {
       workflow.completed,
       workflow.failed,
       workflow.canceled,
+      workflow.skipped,
+      JSON.stringify(workflow.options),
+      Number(workflow.waits),
     );
     for (const step of steps) {
       const { secretEnvironment, ...spec } = step.plan.spec;
@@ -106,7 +110,7 @@ export class WorkflowStore {
   /** Writes what has changed of a workflow. */
   set(workflow: Workflow, steps: readonly Step[]): void {
     const { id, status, ending, endedBy, startedAtMs, endedAtMs } = workflow;
-    const { completed, failed, canceled } = workflow;
+    const { completed, failed, canceled, skipped, waits } = workflow;
     this.#update.run(
       status,
       ending,
@@ -116,6 +120,8 @@ export class WorkflowStore {
       completed,
       failed,
       canceled,
+      skipped,
+      Number(waits),
       id,
     );
     for (const step of steps) this.#updateStep.run(...stateValues(step), id, step.number);
@@ -197,6 +203,7 @@ function stateValues(state: StepState): (string | number)[] {
     state.endedAtMs,
     state.exitCode,
     state.message,
+    JSON.stringify(state.outputs),
   ];
 }
 
@@ -219,6 +226,9 @@ function fromRow(row: Record<string, unknown>): Workflow {
     completed: number('completed'),
     failed: number('failed'),
     canceled: number('canceled'),
+    skipped: number('skipped'),
+    options: JSON.parse(text('options')) as WorkflowOptions,
+    waits: number('waits') === 1,
   };
 }
 
@@ -230,7 +240,7 @@ function stepFromRow(row: Record<string, unknown>): Step {
   return {
     number: number('number'),
     plan: { ...plan, spec: { ...plan.spec, secretEnvironment } },
-    status: text('status') as JobStatus,
+    status: text('status') as StepStatus,
     isReady: number('is_ready') === 1,
     notBeforeMs: number('not_before_ms'),
     jobId: text('job_id'),
@@ -240,5 +250,6 @@ function stepFromRow(row: Record<string, unknown>): Step {
     endedAtMs: number('ended_at_ms'),
     exitCode: number('exit_code'),
     message: text('message'),
+    outputs: JSON.parse(text('outputs')) as Step['outputs'],
   };
 }

@@ -1,8 +1,9 @@
 // A workflow: what was asked for (WorkflowPlan) and what became of it (Workflow with its Steps).
 
-import type { JobStatus } from '../../shared/job-state.ts';
-import type { Expression } from '../../shared/workflow-expression.ts';
-import type { Retry } from '../../shared/workflow-job.ts';
+import type { StepStatus } from '../../shared/step-status.ts';
+import type { Condition, Expression } from '../../shared/workflow-expression.ts';
+import type { Concurrency, Retry } from '../../shared/workflow-job.ts';
+import type { LateTexts } from '../../shared/workflow-outputs.ts';
 import type { Identity, JobSpec } from '../jobs/job.ts';
 
 export const workflowStatuses = [
@@ -26,6 +27,12 @@ export interface StepPlan {
   readonly name: string;
   readonly spec: Omit<JobSpec, 'uploads'>;
   readonly requires: Expression;
+  /** What has to hold besides when it could start; otherwise it is skipped. */
+  readonly condition?: Condition;
+  /** Names of the values that it says; steps of earlier versions say none. */
+  readonly outputs?: readonly string[];
+  /** Texts that outputs of others are put into before it starts. */
+  readonly late?: LateTexts;
   readonly retry: Retry;
   /** Time between its chance to start and its start. */
   readonly delayMs: number;
@@ -34,7 +41,14 @@ export interface StepPlan {
   readonly directories: readonly string[];
 }
 
-export interface WorkflowPlan {
+/** What a workflow asks for as a whole. */
+export interface WorkflowOptions {
+  readonly concurrency?: Concurrency;
+  /** A volume that its jobs share; of 0 bytes is as big as volumes usually are. */
+  readonly workspace?: { readonly bytes: number };
+}
+
+export interface WorkflowPlan extends WorkflowOptions {
   readonly name: string;
   /** As it was sent. */
   readonly text: string;
@@ -47,7 +61,7 @@ export interface WorkflowPlan {
 /** What became of a step. */
 export interface StepState {
   /** The status of its last job; PENDING before there is one. */
-  readonly status: JobStatus;
+  readonly status: StepStatus;
   /** Its requirements are met: it is started as soon as that is possible. */
   readonly isReady: boolean;
   /** Not before this; 0 is at once. */
@@ -63,6 +77,8 @@ export interface StepState {
   readonly exitCode: number;
   /** Why it ended as it did, where that needs words. */
   readonly message: string;
+  /** What it has said for those that follow. */
+  readonly outputs: Readonly<Record<string, string>>;
 }
 
 export interface Step extends StepState {
@@ -80,6 +96,9 @@ export interface Workflow {
   readonly name: string;
   readonly shownText: string;
   readonly maxParallel: number;
+  readonly options: WorkflowOptions;
+  /** It starts when those of its group that came before are over. */
+  readonly waits: boolean;
   /** Who asked for it; its jobs are theirs. */
   readonly owner: Identity;
   readonly status: WorkflowStatus;
@@ -95,4 +114,5 @@ export interface Workflow {
   readonly completed: number;
   readonly failed: number;
   readonly canceled: number;
+  readonly skipped: number;
 }

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { JobletError, messageOf } from '../../shared/errors.ts';
 import { isFinal, viewOutcome } from '../../shared/job-state.ts';
+import { hasEnded } from '../../shared/step-status.ts';
 import { jobsOf } from '../../shared/workflow-expression.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { Action } from '../audit/record.ts';
@@ -15,15 +16,18 @@ import type { Jobs } from '../jobs/jobs.ts';
 import type { Log } from '../log.ts';
 import type { Db } from '../store/db.ts';
 import type { WorkflowFiles } from './files.ts';
+import { specWithOutputs } from './late.ts';
 import { type JobNews, Run, untouched } from './run.ts';
+import { OUTPUT_FILE, type OutputKey, type RunVolumes } from './run-volumes.ts';
 import { WorkflowStore } from './store.ts';
-import { isOver, type Step, type Workflow, type WorkflowPlan } from './workflow.ts';
+import { isOver, type Step, type StepPlan, type Workflow, type WorkflowPlan } from './workflow.ts';
 
 export interface WorkflowsParts {
   readonly db: Db;
   readonly audit: Pick<Audit, 'append'>;
   readonly jobs: Pick<Jobs, 'run' | 'stop' | 'wait' | 'delete'>;
   readonly files: WorkflowFiles;
+  readonly volumes: RunVolumes;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -67,10 +71,17 @@ export class Workflows {
     const { clock, db, files } = this.#parts;
     await files.sweep(new Set([...this.#store.ids(), ...withFiles]));
     await db.write(() => {
-      for (const run of this.#runs.values()) this.#write(run, run.begin(clock.now()));
+      const runs = [...this.#runs.values()];
+      for (const run of runs) this.#write(run, run.begin(clock.now()));
+      for (const { workflow } of runs) this.#releaseNext(workflow);
     });
     this.#isGoing = true;
+    // An end that was asked for of the daemon before this one.
+    for (const run of this.#runs.values()) {
+      if (run.workflow.ending === 'stop') void this.#stopJobs(run, false, run.workflow.owner);
+    }
     for (const id of [...this.#runs.keys()]) this.#committed(id);
+    void this.#sweepVolumes();
   }
 
   /** Tries again to start what could not be started: something was written at last. */
@@ -167,7 +178,7 @@ export class Workflows {
     { ending, force }: { readonly ending: 'stop' | 'cancel'; readonly force: boolean },
     who: Identity,
   ): Promise<Workflow> {
-    const { db, clock, jobs } = this.#parts;
+    const { db, clock } = this.#parts;
     const { id } = this.get(idOrPrefix);
     const run = this.#find(id);
     if (run === undefined) {
@@ -185,10 +196,7 @@ export class Workflows {
     });
     await db.durable();
     this.#committed(id);
-    if (ending === 'stop') {
-      const running = run.steps.filter(({ jobId, status }) => jobId !== '' && !isFinal(status));
-      await Promise.allSettled(running.map(({ jobId }) => jobs.stop(jobId, { force }, who)));
-    }
+    if (ending === 'stop') await this.#stopJobs(run, force, who);
     if (ending === 'cancel') return this.get(id);
     const never = new AbortController().signal;
     while (!isOver(this.get(id).status)) await this.changed(id, never);
@@ -197,7 +205,7 @@ export class Workflows {
 
   /** Deletes a workflow that is over, with its jobs and their logs. */
   async delete(idOrPrefix: string, who: Identity): Promise<Workflow> {
-    const { db, jobs, files } = this.#parts;
+    const { db, jobs, files, volumes } = this.#parts;
     const workflow = this.get(idOrPrefix);
     if (!isOver(workflow.status)) {
       throw new JobletError(
@@ -217,6 +225,7 @@ export class Workflows {
     });
     await db.durable();
     await files.drop(workflow.id);
+    if (workflow.options.workspace) await volumes.dropWorkspace(workflow.id, who);
     return workflow;
   }
 
@@ -237,7 +246,7 @@ export class Workflows {
     try {
       await db.write(() => {
         this.#record(id, 'workflow.retry', 'ok', '', who);
-        this.#write(run, run.retry(clock.now()));
+        this.#write(run, run.retry(this.#othersOf(workflow).length > 0, clock.now()));
       });
     } catch (error) {
       this.#runs.delete(id);
@@ -257,7 +266,7 @@ export class Workflows {
     const steps = this.#store.stepsOf(old.id).map(({ plan }) => plan);
     const id = randomUUID();
     await files.copy(old.id, id);
-    const plan = { ...old, text: this.#store.textOf(old.id), steps };
+    const plan = { ...old, ...old.options, text: this.#store.textOf(old.id), steps };
     return this.#begin(id, plan, who, clock.now());
   }
 
@@ -274,13 +283,16 @@ export class Workflows {
   }
 
   async #begin(id: string, plan: WorkflowPlan, who: Identity, nowMs: number): Promise<Workflow> {
-    const { db, files } = this.#parts;
+    const { db, files, volumes } = this.#parts;
     const steps = plan.steps.map((step, number) => ({ ...untouched, number, plan: step }));
+    const { concurrency, workspace } = plan;
     const workflow: Workflow = {
       id,
       name: plan.name,
       shownText: plan.shownText,
       maxParallel: plan.maxParallel,
+      options: { ...(concurrency && { concurrency }), ...(workspace && { workspace }) },
+      waits: false,
       owner: who,
       status: 'PENDING',
       ending: '',
@@ -292,41 +304,144 @@ export class Workflows {
       completed: 0,
       failed: 0,
       canceled: 0,
+      skipped: 0,
     };
-    const run = new Run(workflow, steps);
-    run.begin(nowMs);
+    let run = new Run(workflow, steps);
+    let ended: Run[] = [];
     try {
+      if (workspace) await volumes.makeWorkspace(id, workspace.bytes, who);
       await db.write(() => {
+        const others = this.#othersOf(workflow);
+        run = new Run({ ...workflow, waits: others.length > 0 }, steps);
+        run.begin(nowMs);
         this.#record(id, 'workflow.created', run.workflow.status, plan.name, who);
         this.#store.add(run.workflow, plan, run.steps);
         this.#runs.set(id, run);
+        ended = concurrency?.cancelsOthers === true ? this.#endAll(others, who) : [];
       });
       await db.durable();
     } catch (cause) {
       this.#runs.delete(id);
       await files.drop(id);
+      if (workspace) await volumes.dropWorkspace(id, who);
       throw new JobletError(
         'unavailable',
         `the workflow could not be recorded, so nothing of it was started: ${messageOf(cause)}`,
         { cause },
       );
     }
+    for (const other of ended) {
+      this.#committed(other.workflow.id);
+      void this.#stopJobs(other, false, who);
+    }
     this.#committed(id);
     return run.workflow;
+  }
+
+  /** Runs of its group that are not over, the oldest first. */
+  #othersOf({ id, owner, options: { concurrency } }: Workflow): Run[] {
+    if (concurrency === undefined) return [];
+    return [...this.#runs.values()].filter(
+      ({ workflow: other }) =>
+        other.id !== id &&
+        other.options.concurrency?.group === concurrency.group &&
+        other.owner.name === owner.name &&
+        !isOver(other.status),
+    );
+  }
+
+  /** Ends runs within the transaction that is open; answers those of which that had not been asked. */
+  #endAll(runs: readonly Run[], who: Identity): Run[] {
+    const ended = runs.filter(({ workflow }) => workflow.ending === '');
+    for (const run of ended) {
+      const { id } = run.workflow;
+      this.#record(id, 'workflow.stop', 'ok', 'another one of its group came', who);
+      const keep = this.#starting.get(id) ?? new Set();
+      this.#write(run, run.end('stop', who.name, keep, this.#parts.clock.now()));
+    }
+    return ended;
+  }
+
+  /** Lets the next of a group start, when none goes on. Called within the transaction that is open. */
+  #releaseNext(workflow: Workflow): void {
+    const own = this.#runs.get(workflow.id);
+    const others = this.#othersOf(workflow);
+    const all = own === undefined || isOver(own.workflow.status) ? others : [own, ...others];
+    if (all.some((run) => !run.workflow.waits)) return;
+    const [next] = all.toSorted((a, b) => a.workflow.createdAtMs - b.workflow.createdAtMs);
+    if (next === undefined) return;
+    this.#write(next, next.release(this.#parts.clock.now()));
+    this.#afterCommit(() => this.#committed(next.workflow.id));
+  }
+
+  /** Ends the jobs of a run that are under way. Resolves when they have ended. */
+  async #stopJobs({ steps }: Run, force: boolean, who: Identity): Promise<void> {
+    const running = steps.filter(({ jobId, status }) => jobId !== '' && !hasEnded(status));
+    await Promise.allSettled(
+      running.map(({ jobId }) => this.#parts.jobs.stop(jobId, { force }, who)),
+    );
+  }
+
+  /** Removes the volumes of a run that it needs no more. */
+  async #dropVolumes({ workflow, steps }: Run): Promise<void> {
+    const { id, owner, options, status } = workflow;
+    // What did not go well may be taken up again.
+    if (options.workspace === undefined || status !== 'COMPLETED') return;
+    await Promise.all(steps.map(({ jobId }) => this.#isForgotten(jobId)));
+    await this.#parts.volumes.dropWorkspace(id, owner);
+  }
+
+  /** Removes the place of outputs that have been read, or never will be. */
+  async #dropOutputs(key: OutputKey, jobId: string, owner: Identity): Promise<void> {
+    await this.#isForgotten(jobId);
+    await this.#parts.volumes.dropOutputs(key, owner);
+  }
+
+  /** Resolves when a job holds nothing any more. */
+  async #isForgotten(jobId: string): Promise<void> {
+    if (jobId === '') return;
+    await this.#parts.jobs.wait(jobId, new AbortController().signal).catch(() => {});
+  }
+
+  /** Removes volumes that an earlier daemon would have removed. */
+  async #sweepVolumes(): Promise<void> {
+    const keys = [...this.#runs.values()].flatMap(({ workflow, steps }) =>
+      steps
+        .filter(({ plan, jobId, status }) => hasOutputs(plan) && jobId !== '' && !hasEnded(status))
+        .map(({ number, attempts }) => ({ workflowId: workflow.id, number, attempt: attempts })),
+    );
+    const kept = this.#store.ids().filter((id) => this.#store.find(id)?.status !== 'COMPLETED');
+    await this.#parts.volumes.sweep(new Set(kept), keys);
   }
 
   #note(job: Job, isNew: boolean): void {
     const { workflowUuid, name } = job.spec;
     if (workflowUuid === '') return;
     const run = this.#find(workflowUuid);
-    const wasPending = run?.workflow.status === 'PENDING';
-    const changed = run?.note(name, newsOf(job), isNew, this.#parts.clock.now()) ?? [];
-    if (run === undefined || changed.length === 0) return;
+    const step = run?.find(name);
+    if (run === undefined || step === undefined) return;
+    const wasPending = run.workflow.status === 'PENDING';
+    const news = this.#newsOf(run, step, job, isNew);
+    const changed = run.note(name, news, isNew, this.#parts.clock.now());
+    if (changed.length === 0) return;
     if (wasPending && run.workflow.status === 'RUNNING') {
       this.#record(workflowUuid, 'workflow.running', 'RUNNING', '');
     }
     this.#write(run, changed);
     this.#afterCommit(() => this.#committed(workflowUuid));
+  }
+
+  /** What a job has come to, and has said. */
+  #newsOf({ workflow }: Run, step: Step, job: Job, isNew: boolean): JobNews {
+    const { plan, number, attempts, jobId } = step;
+    const news = newsOf(job);
+    if (!hasOutputs(plan) || !isFinal(job.status) || (!isNew && jobId !== job.id)) return news;
+    const key = { workflowId: workflow.id, number, attempt: isNew ? attempts + 1 : attempts };
+    this.#afterCommit(() => void this.#dropOutputs(key, job.id, workflow.owner));
+    if (job.status !== 'COMPLETED') return news;
+    const reading = this.#parts.volumes.readOutputs(key, plan.outputs ?? []);
+    if ('outputs' in reading) return { ...news, outputs: reading.outputs };
+    return { ...news, status: 'FAILED', exitCode: -1, message: reading.problem };
   }
 
   /** Runs `then` when the transaction that is open has been committed; never, when it is taken back. */
@@ -342,6 +457,7 @@ export class Workflows {
     const { completed, failed, canceled, total } = workflow;
     const detail = `${completed} of ${total} jobs completed, ${failed} failed, ${canceled} canceled`;
     this.#record(workflow.id, 'workflow.ended', workflow.status, detail);
+    if (workflow.options.concurrency) this.#releaseNext(workflow);
   }
 
   #record(id: string, action: Action, result: string, detail: string, who?: Identity): void {
@@ -355,6 +471,7 @@ export class Workflows {
     if (run !== undefined && isOver(run.workflow.status)) {
       this.#runs.delete(id);
       this.#held.delete(id);
+      void this.#dropVolumes(run);
       const { status, completed, total } = run.workflow;
       this.#parts.log.info(`workflow ${status}`, { workflow: id, completed, total });
     } else this.#startReady(id);
@@ -401,11 +518,11 @@ export class Workflows {
 
   /** Gives a step its job. */
   async #start(
-    { id, owner }: Workflow,
-    { plan, attempts }: Step,
+    { id, owner, options }: Workflow,
+    { plan, number, attempts }: Step,
     starting: Set<string>,
   ): Promise<void> {
-    const { jobs, files, db, clock, log } = this.#parts;
+    const { jobs, files, volumes, db, clock, log } = this.#parts;
     this.#starting.set(id, starting.add(plan.name));
     let uploadId = '';
     let hasJob = false;
@@ -413,7 +530,14 @@ export class Workflows {
       uploadId = await files.offer(id, plan.files, plan.directories, owner);
       const startAtMs =
         plan.delayMs > 0 && attempts === 0 ? clock.now() + plan.delayMs : plan.spec.startAtMs;
-      const wish = { ...plan.spec, uploads: [], uploadId, startAtMs, workflowUuid: id };
+      const spec = specWithOutputs(plan, (name, output) => this.#find(id)?.outputOf(name, output));
+      const wish = { ...spec, uploads: [], uploadId, startAtMs, workflowUuid: id };
+      if (options.workspace) wish.volumes = [...wish.volumes, volumes.workspaceMount(id)];
+      if (hasOutputs(plan)) {
+        const key = { workflowId: id, number, attempt: attempts + 1 };
+        wish.volumes = [...wish.volumes, await volumes.makeOutputs(key, owner)];
+        wish.environment = { ...wish.environment, JOBLET_OUTPUT: OUTPUT_FILE };
+      }
       const job = await jobs.run(wish, owner);
       hasJob = true;
       // Its end was asked for while it was being started.
@@ -480,6 +604,10 @@ export class Workflows {
   }
 }
 
+function hasOutputs({ outputs = [] }: StepPlan): boolean {
+  return outputs.length > 0;
+}
+
 function newsOf(job: Job): JobNews {
   const view = job.outcome === undefined ? undefined : viewOutcome(job.outcome);
   return {
@@ -489,6 +617,7 @@ function newsOf(job: Job): JobNews {
     endedAtMs: job.endedAtMs,
     exitCode: view?.exitCode ?? 0,
     message: view?.message ?? '',
+    outputs: {},
   };
 }
 

@@ -7,6 +7,7 @@ import { checkName } from '../../../src/shared/names.ts';
 import { jobsOf, parseExpression } from '../../../src/shared/workflow-expression.ts';
 import { parseWorkflow } from '../../../src/shared/workflow-file.ts';
 import type { Workflow } from '../../../src/shared/workflow-job.ts';
+import { refsOf } from '../../../src/shared/workflow-outputs.ts';
 import { orRefused, target } from '../target.ts';
 
 const FILE = 'w.yaml';
@@ -19,6 +20,8 @@ export default target({
     'jobs:\n  t:\n    command: x\n    matrix: {v: [1, 2]}\n  u: {command: x, requires: ["t=COMPLETED AND NOT t=FAILED"], always: true}\n',
     'workflows: {one: {jobs: {a: {command: x}}}}\ndefaults: {timeout: 5m}\nparams: {p: q}\n',
     '(a=COMPLETED OR NOT b IN (FAILED, STOPPED)) && c != RUNNING',
+    'params: {n: {type: integer, default: 1, enum: [1, 2]}}\nconcurrency: {group: g}\nworkspace: {size: 4MB}\njobs: {a: {command: x, outputs: [v]}, b: {command: x, args: ["${outputs.a.v:-none}"], if: "${n} = 1 AND a=COMPLETED", requires: [a]}}',
+    'workflows: {one: {jobs: {a: {workflow: two, params: {p: q}}, b: {command: x, requires: [a: FAILED]}}}, two: {params: {p: {required: true}}, jobs: {c: {command: "${p}"}}}}',
     'jobs: {a: {command: x, uploads: {files: [f], directories: [d]}, resources: {max_cpu: 50}}}',
   ],
   words: [
@@ -33,6 +36,14 @@ export default target({
     'params: ',
     'defaults: ',
     'always: true',
+    'if: ',
+    'outputs: [',
+    '${outputs.a.v}',
+    'workflow: ',
+    'concurrency: ',
+    'workspace: shared',
+    'type: integer',
+    'SKIPPED',
     'COMPLETED',
     'NOT_IN (',
     ' AND ',
@@ -57,7 +68,12 @@ export default target({
     }
     const { jobs, order } = workflow;
     assert.deepEqual(jobs.map(({ name }) => name).toSorted(), order.toSorted());
-    for (const { name, command, requires, environment, secretEnvironment } of jobs) {
+    for (const { name, command, args, requires, environment, secretEnvironment, late } of jobs) {
+      // What is not known yet stands in the texts as it was written, and no mark of it does.
+      assert.ok(![...args, ...Object.values(environment)].some((one) => one.includes('\0')));
+      for (const { job } of Object.values(late?.args ?? {}).flatMap(refsOf)) {
+        assert.ok(order.indexOf(job) < order.indexOf(name) && order.includes(job));
+      }
       assert.equal(checkName(name), undefined);
       assert.ok(command.trim() !== '');
       for (const other of jobsOf(requires)) {
