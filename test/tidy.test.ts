@@ -32,6 +32,7 @@ const daemonRanks: readonly (readonly string[])[] = [
   ['workflows', 'builder'],
   ['jobs'],
   ['runtimes', 'volumes', 'networks', 'gpus', 'telemetry'],
+  ['archive'],
   ['audit', 'logs'],
   ['linux', 'store'],
 ];

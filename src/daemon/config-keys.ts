@@ -509,6 +509,51 @@ export const sections = {
       'Room on disk for the output of all ended jobs; the oldest goes first, 0 is no bound',
     ),
   },
+  archive: {
+    type: key(
+      choice('none', 'local', 's3'),
+      'none',
+      'Where ended jobs are archived: none, local (a directory) or s3 (a bucket of an S3 store)',
+    ),
+    directory: key(
+      { schema: absolute.schema, format: (value) => value || undefined },
+      '',
+      'Directory of the type local, best on another disk',
+    ),
+    endpoint: key(
+      text(/^(https?:\/\/[^\s/?#@]+)?$/, 'must be https://HOST or http://HOST, maybe with a port'),
+      '',
+      'S3 store; else that of AWS in the region',
+    ),
+    bucket: key(
+      text(/^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$/, 'must be the name of a bucket'),
+      '',
+      'Bucket, which has to be there',
+    ),
+    prefix: key(
+      text(
+        /^((?!\.{1,2}\/)[A-Za-z0-9._-]+\/)*$/,
+        'must end with / and hold letters, digits and ._- between slashes',
+      ),
+      '',
+      'What keys in the bucket begin with, such as nodes/a/',
+    ),
+    region: key(
+      text(/^[a-z0-9-]{1,64}$/, 'must be the name of a region'),
+      'us-east-1',
+      'Region that requests are signed for',
+    ),
+    credentialsFile: key(
+      { schema: absolute.schema, format: (value) => value || undefined },
+      '',
+      'File with aws_access_key_id and aws_secret_access_key, for its owner only; else AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment',
+    ),
+    ca: key(
+      { schema: absolute.schema, format: (value) => value || undefined },
+      '',
+      'Certificate authority of the store (PEM), beside those that are known anyway',
+    ),
+  },
   audit: {
     maxRecords: key(
       integer(1000, 100_000_000),
@@ -574,6 +619,7 @@ interface Refusal {
 
 const later = { because: 'it arrives with a later version' } as const;
 const always = { because: 'it cannot be switched off', only: true } as const;
+const ownFile = { because: 'keys stand in a file of their own, archive.credentialsFile' } as const;
 const oneDaemon = { because: 'there is one daemon, and nothing between daemons to set' } as const;
 
 /** Keys of other versions, the longest path first where one lies in another. */
@@ -631,6 +677,11 @@ export const refusals: Readonly<Record<string, Refusal>> = {
   'state.reconnect_delay': oneDaemon,
   'state.pool_size': oneDaemon,
   'state.storage': { because: 'jobs are kept in SQLite in state.path' },
+  'archive.accessKeyId': ownFile,
+  'archive.secretAccessKey': ownFile,
+  'persist.storage': {
+    because: 'what the archive is and where it lies is set in the section archive',
+  },
   persist: { because: 'output is kept in files; their place is logs.directory' },
   'logging.outputs': { because: 'there is one output, logging.output' },
   'logging.components': { because: 'there is one level, logging.level' },

@@ -217,7 +217,12 @@ const bounds = [
 ] as const;
 
 /** Problems that lie between keys. */
-function checkTogether({ joblet }: Values, report: Report): void {
+function checkTogether({ joblet, archive }: Values, report: Report): void {
+  const needed = { none: undefined, local: 'directory', s3: 'bucket' } as const;
+  const word = needed[archive.type];
+  if (word !== undefined && archive[word] === '') {
+    report(['archive', 'type'], 'value', `${archive.type} needs archive.${word}`);
+  }
   for (const [least, most] of bounds) {
     if (joblet[most] !== 0 && joblet[least] > joblet[most]) {
       report(['joblet', least], 'value', `is more than joblet.${most}; no job could meet both`);
@@ -323,6 +328,7 @@ function toConfig(values: Values, file: string) {
       },
     },
     state: values.state,
+    archive: values.archive,
     audit: { maxRecords: values.audit.maxRecords, maxAgeMs: values.audit.maxAge },
     logs: {
       directory: values.logs.directory,

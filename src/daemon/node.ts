@@ -4,12 +4,16 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { JobletError, messageOf } from '../shared/errors.ts';
+import { Archive } from './archive/archive.ts';
+import { openStore } from './archive/open.ts';
+import { ArchiveRows } from './archive/rows.ts';
 import { Audit } from './audit/audit.ts';
 import type { BuildConfig } from './builder/build.ts';
 import { Builds } from './builder/builds.ts';
 import { DebCache } from './builder/deb-cache.ts';
 import type { Config } from './config.ts';
 import { listenControl } from './control.ts';
+import { archiveRecord, followerFor } from './jobs/archive-record.ts';
 import { Bells } from './jobs/bells.ts';
 import { systemClock } from './jobs/due.ts';
 import { JobFiles } from './jobs/files.ts';
@@ -294,11 +298,25 @@ async function start(
     rows: logRows,
     log,
   });
+  const archived = openStore(config.archive, process.env);
+  const archive =
+    archived &&
+    new Archive({
+      store: archived,
+      rows: new ArchiveRows(db),
+      directoryOf: (id) => logs.directoryOf(id),
+      recordOf: (id) => archiveRecord(store.find(id), config.server.nodeId),
+      settle: (id) => sealing.settle(id),
+      clock: systemClock,
+      log,
+    });
+  if (archive !== undefined) store.tell(followerFor(archive));
   const logKeeping = new LogKeeping({
     sealing,
     retention: new Retention({
       config: config.logs,
       rows: logRows,
+      maySpare: async (id) => archive === undefined || archive.holds(id),
       discard: (id) => sealing.between(() => logs.discard(id)),
       clock: systemClock,
       log,
@@ -351,6 +369,10 @@ async function start(
   stops.push(() => workflows.stopWatching());
   schedules.recover();
   stops.push(() => schedules.stop());
+  if (archive !== undefined) {
+    archive.start();
+    stops.push(() => archive.stop());
+  }
   void trees.recover().catch((error) => {
     log.warn('what is left of unfinished runtimes stays', { why: messageOf(error) });
   });

@@ -10,6 +10,14 @@ interface Row {
 }
 
 export const targets: Readonly<Record<string, Row>> = {
+  archive: {
+    sources: [
+      'src/daemon/archive/xml.ts',
+      'src/daemon/archive/s3-answers.ts',
+      'src/daemon/archive/credentials.ts',
+    ],
+    load: () => import('./targets/archive.ts'),
+  },
   'audit-chain': {
     sources: ['src/daemon/audit/chain.ts'],
     load: () => import('./targets/audit-chain.ts'),

@@ -16,6 +16,8 @@ export interface RetentionConfig {
 export interface RetentionParts {
   readonly config: RetentionConfig;
   readonly rows: LogRows;
+  /** Whether the output of a job may go: where there is an archive, it has to hold all of it. */
+  maySpare(id: string): Promise<boolean>;
   /** Removes the output of a job from the disk. */
   discard(id: string): Promise<void>;
   readonly clock: { now(): number };
@@ -60,24 +62,29 @@ export class Retention {
       if (signal.aborted) return;
       seen(log);
       if (log.endedAtMs > oldest) kept.push(log);
-      else await this.#remove(log, `it ended more than ${formatDuration(maxAgeMs)} ago`);
+      else {
+        const why = `it ended more than ${formatDuration(maxAgeMs)} ago`;
+        if (!(await this.#remove(log, why))) kept.push(log);
+      }
     }
     let bytes = kept.reduce((sum, log) => sum + diskBytesOf(log), 0);
     if (maxBytes > 0 && bytes > maxBytes) {
       for (const log of kept.toSorted((a, b) => a.endedAtMs - b.endedAtMs)) {
         if (bytes <= maxBytes || signal.aborted) break;
-        await this.#remove(log, `logs may take ${formatBytes(maxBytes)} in all`);
-        bytes -= diskBytesOf(log);
+        const isRemoved = await this.#remove(log, `logs may take ${formatBytes(maxBytes)} in all`);
+        if (isRemoved) bytes -= diskBytesOf(log);
       }
     }
     this.#bytes = bytes;
   }
 
-  async #remove(log: EndedLog, why: string): Promise<void> {
-    const { rows, clock } = this.#parts;
+  async #remove(log: EndedLog, why: string): Promise<boolean> {
+    const { rows, maySpare, clock } = this.#parts;
+    if (!(await maySpare(log.id))) return false;
     await rows.removed(log.id, diskBytesOf(log), clock.now(), why);
     this.#parts.log.info('the output of an ended job is removed', { jobId: log.id, why });
     await this.#discard(log.id);
+    return true;
   }
 
   async #discard(id: string): Promise<void> {

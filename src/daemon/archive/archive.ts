@@ -1,0 +1,208 @@
+// Brings ended jobs into the archive, behind everything else: their log, their samples, and the record
+// of their end. What is to be done follows from the rows, so a daemon that died goes on where it was; a
+// store that does not answer is tried again, ever less often, and holds nobody up.
+
+import { JobletError, messageOf } from '../../shared/errors.ts';
+import { formatDuration } from '../../shared/units.ts';
+import type { Log } from '../log.ts';
+import { isWhole, removeJob, storeJob } from './job-files.ts';
+import type { ObjectStore } from './objects.ts';
+import type { ArchivedFile, ArchiveRows } from './rows.ts';
+
+export interface ArchiveParts {
+  readonly store: ObjectStore;
+  readonly rows: ArchiveRows;
+  /** Where the log and the samples of a job lie. */
+  readonly directoryOf: (id: string) => string;
+  /** What is to be known of an ended job for ever; undefined when there is no such job. */
+  readonly recordOf: (id: string) => object | undefined;
+  /** Brings the files of a job into the form in which they stay. */
+  readonly settle: (id: string, signal: AbortSignal) => Promise<void>;
+  readonly clock: {
+    now(): number;
+    at(atMs: number, callback: () => void): () => void;
+  };
+  readonly log: Pick<Log, 'debug' | 'info' | 'warn'>;
+}
+
+/** Jobs that are brought at once: most of the time is waiting for answers. */
+const AT_ONCE = 4;
+const FIRST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 5 * 60_000;
+
+export class Archive {
+  readonly #parts: ArchiveParts;
+  readonly #stopping = new AbortController();
+  /** Jobs to bring, those first that ended first. */
+  readonly #waiting = new Set<string>();
+  /** Jobs to remove. */
+  readonly #doomed = new Set<string>();
+  /** What is being done, by job. */
+  readonly #busy = new Map<
+    string,
+    { readonly stop: AbortController; readonly done: Promise<void> }
+  >();
+  #pauseMs = 0;
+  #resume: (() => void) | undefined;
+
+  constructor(parts: ArchiveParts) {
+    this.#parts = parts;
+  }
+
+  /** Where it is, for people. */
+  get place(): string {
+    return this.#parts.store.place;
+  }
+
+  /** Takes up what an earlier daemon left, and what ended without an archive. */
+  start(): void {
+    const { rows } = this.#parts;
+    for (const id of rows.doomed()) this.#doomed.add(id);
+    for (const id of rows.waiting()) this.#waiting.add(id);
+    this.#go();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#resume?.();
+    await Promise.all([...this.#busy.values()].map(({ done }) => done));
+  }
+
+  /** A job has ended, or is about to be recorded so. */
+  ended(id: string): void {
+    this.#waiting.add(id);
+    this.#goSoon();
+  }
+
+  /** A job was deleted, or is about to be: what the archive has of it goes, too. */
+  deleted(id: string): void {
+    this.#waiting.delete(id);
+    this.#busy.get(id)?.stop.abort();
+    this.#doomed.add(id);
+    this.#goSoon();
+  }
+
+  /** The files of a job that is in the archive as a whole; undefined when it is not. */
+  filesOf(id: string): readonly ArchivedFile[] | undefined {
+    return this.#parts.rows.filesOf(id);
+  }
+
+  /**
+   * Whether the archive gives back all of a job, so that what is here may go: it is read to find out.
+   * What it does not give back is brought again. False while it cannot be used.
+   */
+  async holds(id: string): Promise<boolean> {
+    const { rows, store, log } = this.#parts;
+    const files = rows.filesOf(id);
+    const { signal } = this.#stopping;
+    if (files === undefined || this.#resume !== undefined) return false;
+    try {
+      if (await isWhole(store, id, files, signal)) return true;
+      log.warn('the archive has lost something of a job; it is brought again', { jobId: id });
+      await rows.reopen(id);
+      this.ended(id);
+    } catch (error) {
+      if (!signal.aborted) this.#pause(id, messageOf(error));
+    }
+    return false;
+  }
+
+  /** Behind what is going on: it may be a transaction that is to be committed first. */
+  #goSoon(): void {
+    setImmediate(() => this.#go());
+  }
+
+  #go(): void {
+    if (this.#resume !== undefined || this.#stopping.signal.aborted) return;
+    const next = [...take(this.#doomed), ...take(this.#waiting)];
+    for (const id of next) {
+      if (this.#busy.size >= AT_ONCE) return;
+      if (this.#busy.has(id)) continue;
+      const isDoomed = this.#doomed.delete(id);
+      this.#waiting.delete(id);
+      const stop = new AbortController();
+      const signal = AbortSignal.any([stop.signal, this.#stopping.signal]);
+      const work = isDoomed ? this.#remove(id, signal) : this.#bring(id, signal);
+      const done = work
+        .catch((error: unknown) => this.#failed(id, isDoomed, signal, error))
+        .then(() => {
+          this.#busy.delete(id);
+          this.#go();
+        });
+      this.#busy.set(id, { stop, done });
+    }
+  }
+
+  async #bring(id: string, signal: AbortSignal): Promise<void> {
+    const { store, rows, directoryOf, recordOf, settle, clock, log } = this.#parts;
+    if (rows.filesOf(id) !== undefined || recordOf(id) === undefined) return;
+    if (!(await rows.begin(id))) return;
+    await settle(id, signal);
+    const record = recordOf(id);
+    if (record === undefined) return;
+    const files = await storeJob(store, id, directoryOf(id), record, signal);
+    await rows.finish(id, files, clock.now());
+    this.#succeeded();
+    const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    log.debug('a job is in the archive', { jobId: id, files: files.length, bytes });
+  }
+
+  async #remove(id: string, signal: AbortSignal): Promise<void> {
+    const { store, rows, recordOf, log } = this.#parts;
+    if (!rows.isDoomed(id)) {
+      // The deletion was taken back, or nothing of the job has ever come here.
+      if (recordOf(id) !== undefined) this.ended(id);
+      return;
+    }
+    await removeJob(store, id, signal);
+    await rows.forget(id);
+    this.#succeeded();
+    log.debug('a deleted job is out of the archive', { jobId: id });
+  }
+
+  #failed(id: string, isDoomed: boolean, signal: AbortSignal, error: unknown): void {
+    const { log } = this.#parts;
+    // Deleted meanwhile, or stopped.
+    if (signal.aborted) return;
+    const why = messageOf(error);
+    if (!(error instanceof JobletError)) {
+      log.warn('a job cannot be archived; it is tried again by the next daemon', {
+        jobId: id,
+        why,
+      });
+      return;
+    }
+    (isDoomed ? this.#doomed : this.#waiting).add(id);
+    this.#pause(id, why);
+  }
+
+  /** Leaves the store alone for a while. */
+  #pause(id: string, why: string): void {
+    const { log, clock } = this.#parts;
+    if (this.#resume !== undefined) return;
+    this.#pauseMs = Math.min(Math.max(FIRST_PAUSE_MS, this.#pauseMs * 2), LONGEST_PAUSE_MS);
+    const disarm = clock.at(clock.now() + this.#pauseMs, () => this.#resume?.());
+    this.#resume = () => {
+      disarm();
+      this.#resume = undefined;
+      this.#go();
+    };
+    log.warn('the archive cannot be used; jobs run on and wait for it', {
+      jobId: id,
+      why,
+      waiting: this.#waiting.size + this.#doomed.size,
+      tryAgainIn: formatDuration(this.#pauseMs),
+    });
+  }
+
+  #succeeded(): void {
+    if (this.#pauseMs === 0) return;
+    this.#pauseMs = 0;
+    this.#parts.log.info('the archive can be used again', { waiting: this.#waiting.size });
+  }
+}
+
+/** The first of a set, as many as are worked on at once. */
+function take(all: ReadonlySet<string>): string[] {
+  return [...all.values().take(AT_ONCE * 2)];
+}

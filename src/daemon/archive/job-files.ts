@@ -1,0 +1,130 @@
+// The files of an ended job, as they go into the archive and are found there again.
+
+import { createHash } from 'node:crypto';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { JobletError } from '../../shared/errors.ts';
+import { type ObjectStore, type Source, sourceOf } from './objects.ts';
+import type { ArchivedFile } from './rows.ts';
+
+/** The last object of a job: what is known of it, and what else there is. */
+export const RECORD = 'job.json';
+
+/** Segments, as they are or sealed, and samples; what is being written is none of them. */
+const LASTING = /^(\d{20}\.log(\.zst)?|metrics(\.old)?\.jsonl)$/;
+
+const HASH_BYTES = 1 << 20;
+
+/** Where an object of a job lies. */
+export function keyOf(id: string, name: string): string {
+  return `${id}/${name}`;
+}
+
+/** Everything of a job lies below it. */
+export function prefixOf(id: string): string {
+  return `${id}/`;
+}
+
+/**
+ * Stores the files of a directory, then the record that says that they are whole. Resolves with what is
+ * there.
+ */
+export async function storeJob(
+  store: ObjectStore,
+  id: string,
+  directory: string,
+  record: object,
+  signal: AbortSignal,
+): Promise<ArchivedFile[]> {
+  const files: ArchivedFile[] = [];
+  for (const name of await namesIn(directory)) {
+    const file = await open(path.join(directory, name));
+    try {
+      const source = await sourceIn(file);
+      const sha256 = await hashOf(readAll(source), signal);
+      await store.put(keyOf(id, name), source, signal);
+      files.push({ name, bytes: source.bytes, sha256 });
+    } finally {
+      await file.close();
+    }
+  }
+  const text = `${JSON.stringify({ ...record, files }, undefined, 2)}\n`;
+  await store.put(keyOf(id, RECORD), sourceOf(Buffer.from(text)), signal);
+  return files;
+}
+
+/** Whether the archive gives back every byte that it was given. */
+export async function isWhole(
+  store: ObjectStore,
+  id: string,
+  files: readonly ArchivedFile[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    for (const { name, bytes, sha256 } of files) {
+      const stored = store.get(keyOf(id, name), 0, bytes, signal);
+      if ((await hashOf(stored, signal)) !== sha256) return false;
+    }
+    return true;
+  } catch (error) {
+    if (error instanceof JobletError && error.kind === 'not-found') return false;
+    throw error;
+  }
+}
+
+/** Removes everything of a job. */
+export async function removeJob(
+  store: ObjectStore,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
+  await store.discardUnfinished(prefixOf(id), signal);
+  const keys: string[] = [];
+  for await (const { key } of store.list(prefixOf(id), signal)) keys.push(key);
+  for (const key of keys) await store.delete(key, signal);
+}
+
+/** A job that never ran has no directory. */
+async function namesIn(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    },
+  );
+  return entries
+    .filter((entry) => entry.isFile() && LASTING.test(entry.name))
+    .map(({ name }) => name)
+    .toSorted();
+}
+
+async function sourceIn(file: FileHandle): Promise<Source> {
+  const { size: bytes } = await file.stat();
+  return {
+    bytes,
+    read: async (offset, length) => {
+      const part = Buffer.allocUnsafe(length);
+      for (let done = 0; done < length; ) {
+        const { bytesRead } = await file.read(part, done, length - done, offset + done);
+        if (bytesRead === 0) throw new Error('a file that was to be archived became shorter');
+        done += bytesRead;
+      }
+      return part;
+    },
+  };
+}
+
+async function* readAll(source: Source): AsyncGenerator<Uint8Array> {
+  for (let offset = 0; offset < source.bytes; offset += HASH_BYTES) {
+    yield await source.read(offset, Math.min(HASH_BYTES, source.bytes - offset));
+  }
+}
+
+async function hashOf(parts: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const part of parts) {
+    signal.throwIfAborted();
+    hash.update(part);
+  }
+  return hash.digest('hex');
+}
