@@ -194,6 +194,7 @@ async function startApi(log: Log) {
     jobs,
     logs: none,
     uploads: none,
+    alerts: none,
     postures: none,
     volumes: none,
     files: none,

@@ -29,7 +29,7 @@ function assertNone(findings: readonly string[]): void {
 const daemonRanks: readonly (readonly string[])[] = [
   ['web'],
   ['rpc', 'doctor'],
-  ['workflows', 'builder'],
+  ['workflows', 'builder', 'alerts'],
   ['jobs'],
   ['runtimes', 'volumes', 'networks', 'gpus', 'telemetry'],
   ['archive'],

@@ -198,6 +198,14 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'show what happens on the node, and follow it',
     load: async () => (await import('./events.ts')).events,
   },
+  'alert list': {
+    summary: 'show what is wrong by the rules of the node',
+    load: async () => (await import('./alert.ts')).alertList,
+  },
+  'alert test': {
+    summary: 'see whether a target of alerts hears',
+    load: async () => (await import('./alert.ts')).alertTest,
+  },
   audit: {
     summary: 'show who did what on the daemon, and check that record',
     load: async () => (await import('./audit.ts')).audit,
@@ -237,6 +245,7 @@ export const groups: Readonly<Record<string, string>> = {
   job: 'Run jobs and look after them.',
   runtime: 'Look after runtimes, the trees of programs that jobs run in.',
   monitor: 'See how the node does.',
+  alert: 'See what is wrong by the rules of the node.',
   network: 'Networks that jobs are attached to.',
   volume: 'Keep files that outlive jobs.',
   schedule: 'Run jobs and workflows again and again.',

@@ -17,7 +17,7 @@ const MOST_SUBJECTS = 100;
 const NARROW_COLUMNS = 120;
 const SHORT_ID = 8;
 
-const kinds = ['job', 'workflow', 'schedule', 'volume', 'network', 'runtime', 'node'];
+const kinds = ['job', 'workflow', 'schedule', 'volume', 'network', 'runtime', 'alert', 'node'];
 
 const flags = {
   follow: { kind: 'switch', short: 'f', help: 'go on with the events to come' },
@@ -27,7 +27,7 @@ const flags = {
     kind: 'list',
     value: 'KIND',
     choices: kinds,
-    help: 'job, workflow, schedule, volume, network, runtime, node',
+    help: 'job, workflow, schedule, volume, network, runtime, alert',
   },
   action: { kind: 'list', value: 'WORD', help: 'only these, as job.ended; several by commas' },
 } as const;

@@ -1,5 +1,6 @@
 // The calls the client makes: where each goes, and how its messages become bytes.
 
+import * as a from './alert-messages.ts';
 import * as b from './build-messages.ts';
 import * as e from './event-messages.ts';
 import * as m from './messages.ts';
@@ -131,6 +132,16 @@ export const verifyAudit = method(
   'AuditService/VerifyAudit',
   m.VerifyAuditRequest,
   m.VerifyAuditResponse,
+);
+export const listAlerts = method(
+  'AlertService/ListAlerts',
+  a.ListAlertsRequest,
+  a.ListAlertsResponse,
+);
+export const testAlertTarget = method(
+  'AlertService/TestAlertTarget',
+  a.TestAlertTargetRequest,
+  a.TestAlertTargetResponse,
 );
 export const watchEvents = method(
   'EventService/WatchEvents',

@@ -9,6 +9,7 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import fc from 'fast-check';
+import * as alerts from '../gen/joblet/alerts_pb.ts';
 import * as audit from '../gen/joblet/audit_pb.ts';
 import * as common from '../gen/joblet/common_pb.ts';
 import * as happened from '../gen/joblet/events_pb.ts';
@@ -20,6 +21,7 @@ import * as scheduled from '../gen/joblet/schedules_pb.ts';
 import * as volumes from '../gen/joblet/volumes_pb.ts';
 import * as workflows from '../gen/joblet/workflows_pb.ts';
 import { JobletError } from '../shared/errors.ts';
+import * as alarms from './alert-messages.ts';
 import * as builds from './build-messages.ts';
 import * as events from './event-messages.ts';
 import * as messages from './messages.ts';
@@ -30,6 +32,7 @@ import { decode, encode, type Field, type Shape } from './wire.ts';
 import * as flows from './workflow-messages.ts';
 
 const generated: Readonly<Record<string, unknown>> = {
+  ...alerts,
   ...audit,
   ...common,
   ...happened,
@@ -48,6 +51,7 @@ function descriptorOf(name: string): DescMessage {
 
 const shapes = Object.entries({
   ...messages,
+  ...alarms,
   ...events,
   ...builds,
   ...present,

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { parseCidr } from '../shared/cidr.ts';
 import { messageOf } from '../shared/errors.ts';
 import { formatBytes, formatDuration, parseBytes, parseDuration } from '../shared/units.ts';
+import { ruleList, targetList } from './alert-rules.ts';
 
 /** How a value is checked, and how it is written for people. */
 interface Kind<T> {
@@ -565,6 +566,11 @@ export const sections = {
       0,
       'How long records of the audit log are kept; 0 is as long as there is room',
     ),
+  },
+  alerts: {
+    interval: key(duration(1000, 3_600_000), 10_000, 'Time between two looks for alerts'),
+    targets: key(targetList, [], 'Whom alerts are told to: each a webhook or a command'),
+    rules: key(ruleList, [], 'What is an alert; see docs/guide/alerts.md'),
   },
   monitoring: {
     system_interval: key(

@@ -9,6 +9,7 @@ import { type Cidr, parseCidr } from '../shared/cidr.ts';
 import { invalid, JobletError, messageOf, type Problem } from '../shared/errors.ts';
 import { nearest } from '../shared/nearest.ts';
 import { type Part, type Path, parseYamlText } from '../shared/yaml-text.ts';
+import { alertKeys, checkRules } from './alert-rules.ts';
 import {
   FORBIDDEN_VARIABLE,
   overrides,
@@ -198,7 +199,8 @@ function unknownKey(section: Path, word: string): string {
   return `is not known; known here are ${known.join(', ')}`;
 }
 
-function sectionOf([name]: Path): object {
+function sectionOf([name, list]: Path): object {
+  if (list !== undefined) return alertKeys[String(list)] ?? {};
   return Object.hasOwn(sections, String(name)) ? sections[name as keyof typeof sections] : {};
 }
 
@@ -217,7 +219,10 @@ const bounds = [
 ] as const;
 
 /** Problems that lie between keys. */
-function checkTogether({ joblet, archive }: Values, report: Report): void {
+function checkTogether({ joblet, archive, alerts }: Values, report: Report): void {
+  for (const { path: below, message } of checkRules(alerts.rules, alerts.targets)) {
+    report(['alerts', ...below], 'value', message);
+  }
   const needed = { none: undefined, local: 'directory', s3: 'bucket' } as const;
   const word = needed[archive.type];
   if (word !== undefined && archive[word] === '') {
@@ -329,6 +334,7 @@ function toConfig(values: Values, file: string) {
     },
     state: values.state,
     archive: values.archive,
+    alerts: { ...values.alerts, intervalMs: values.alerts.interval },
     audit: { maxRecords: values.audit.maxRecords, maxAgeMs: values.audit.maxAge },
     logs: {
       directory: values.logs.directory,

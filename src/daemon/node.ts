@@ -4,6 +4,7 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { JobletError, messageOf } from '../shared/errors.ts';
+import { openAlerts } from './alerts/open.ts';
 import { Archive } from './archive/archive.ts';
 import { openStore } from './archive/open.ts';
 import { ArchiveRows } from './archive/rows.ts';
@@ -11,7 +12,7 @@ import { Audit } from './audit/audit.ts';
 import type { BuildConfig } from './builder/build.ts';
 import { Builds } from './builder/builds.ts';
 import { DebCache } from './builder/deb-cache.ts';
-import type { Config } from './config.ts';
+import { type Config, loadConfig } from './config.ts';
 import { listenControl } from './control.ts';
 import { archiveRecord, followerFor } from './jobs/archive-record.ts';
 import { Bells } from './jobs/bells.ts';
@@ -414,7 +415,31 @@ async function start(
   const journal = new CallJournal({ audit, memory, counts: callCounts, log });
   stops.push(() => journal.flush());
   const system = readHostSystem();
+  const alerts = openAlerts({
+    config: config.alerts,
+    db,
+    audit,
+    host,
+    samples,
+    jobOf: (id) => {
+      if (jobs.isOver(id)) return undefined;
+      const { name, limits } = jobs.get(id).spec;
+      return { name, memoryLimitBytes: limits.memoryBytes };
+    },
+    nameOf: (id) => store.find(id)?.spec.name ?? '',
+    directories: places,
+    certificates: () => {
+      const { serverCert, caCert } = loadConfig(config.file, process.env).security;
+      return { server: serverCert, ca: caCert };
+    },
+    nodeId: config.server.nodeId,
+    clock: systemClock,
+    log,
+  });
+  await alerts.start();
+  stops.push(() => alerts.stop());
   const rpc = createRpc({
+    alerts,
     jobs,
     logs,
     uploads,

@@ -10,6 +10,7 @@ export const eventKinds = [
   'volume',
   'network',
   'runtime',
+  'alert',
   'node',
 ] as const;
 
@@ -63,6 +64,8 @@ const kindOf = {
   'job.network': 'job',
   'network.created': 'network',
   'network.removed': 'network',
+  'alert.fired': 'alert',
+  'alert.resolved': 'alert',
   'call.refused': undefined,
   'certificates.reload': undefined,
   'state.copied': undefined,

@@ -35,6 +35,8 @@ export const actions = [
   'job.network',
   'network.created',
   'network.removed',
+  'alert.fired',
+  'alert.resolved',
   'call.refused',
   'certificates.reload',
   'state.copied',

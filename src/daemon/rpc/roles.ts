@@ -128,6 +128,10 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
     ListSchedules: ['viewer', 'list_jobs'],
     GetSchedule: ['viewer', 'get_job'],
   }),
+  ...rows('joblet.AlertService', {
+    ListAlerts: ['viewer', 'list_alerts'],
+    TestAlertTarget: ['operator', 'test_alert'],
+  }),
   ...rows('joblet.EventService', {
     WatchEvents: ['viewer', 'watch_events'],
   }),

@@ -4,6 +4,7 @@
 import { existsSync, type FSWatcher } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
+import { AlertService } from '../../gen/joblet/alerts_pb.ts';
 import { AuditService } from '../../gen/joblet/audit_pb.ts';
 import { EventService } from '../../gen/joblet/events_pb.ts';
 import { JobService } from '../../gen/joblet/jobs_pb.ts';
@@ -31,6 +32,7 @@ import type { Uses } from '../runtimes/uses.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { Workflows } from '../workflows/workflows.ts';
 
+import { type AlertParts, alertHandlers } from './alerts.ts';
 import { auditHandlers } from './audit.ts';
 import { buildHandlers } from './builds.ts';
 import type { CallJournal } from './call-journal.ts';
@@ -52,6 +54,7 @@ import { type WorkflowParts, workflowHandlers } from './workflows.ts';
 
 export interface RpcParts extends Pick<JobParts, 'logs' | 'postures' | 'samples' | 'layoutKind'> {
   readonly uploads: Uploads;
+  readonly alerts: AlertParts['alerts'];
   readonly catalogue: Catalogue;
   readonly trees: Trees;
   readonly installs: Installs;
@@ -154,6 +157,7 @@ export function createRpc(all: RpcParts): Rpc {
   server.add(JobletService, legacyHandlers(parts));
   server.add(MonitoringService, monitoringHandlers({ ...monitoring, jobs }));
   server.add(AuditService, auditHandlers(audit));
+  server.add(AlertService, alertHandlers({ ...all, ruleCount: config.alerts.rules.length }));
   server.add(EventService, eventHandlers(audit));
   server.add(RuntimeService, {
     ...runtimeHandlers({ ...parts, ...all }),

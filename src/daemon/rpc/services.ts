@@ -1,6 +1,7 @@
 // The services of the API.
 
 import type { DescService } from '@bufbuild/protobuf';
+import { AlertService } from '../../gen/joblet/alerts_pb.ts';
 import { AuditService } from '../../gen/joblet/audit_pb.ts';
 import { EventService } from '../../gen/joblet/events_pb.ts';
 import { JobService } from '../../gen/joblet/jobs_pb.ts';
@@ -21,6 +22,7 @@ export const services: readonly DescService[] = [
   RuntimeService,
   PersistService,
   AuditService,
+  AlertService,
   EventService,
   ScheduleService,
 ];

@@ -128,14 +128,16 @@ export type Event = Message<"joblet.Event"> & {
   time: string;
 
   /**
-   * What it happened to: `job`, `workflow`, `schedule`, `volume`, `network`, `runtime` or `node`.
+   * What it happened to: `job`, `workflow`, `schedule`, `volume`, `network`, `runtime`,
+   * `alert` or `node`.
    *
    * @generated from field: string kind = 3;
    */
   kind: string;
 
   /**
-   * Which of them: the id of a job or a workflow, else the name; the node has none.
+   * Which of them: the id of a job or a workflow, of an alert the name of its rule, else the name; the
+   * node has none.
    *
    * @generated from field: string subject = 4;
    */

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { statfsSync } from 'node:fs';
+import { test } from 'node:test';
+import type { Rule } from '../alert-rules.ts';
+import { makeAuthority } from '../certs.ts';
+import { readHostUsage } from '../linux/host-usage.ts';
+import type { ReadingParts } from './readings.ts';
+import { Readings } from './readings.ts';
+
+const DAY_MS = 86_400_000;
+const NOW_MS = Date.UTC(2030, 0, 1);
+
+async function readings(more: Partial<ReadingParts> = {}) {
+  const usage = await readHostUsage();
+  const cpu = (busy: number, idle: number) => ({
+    user: busy,
+    system: 0,
+    idle,
+    ioWait: 0,
+    steal: 0,
+  });
+  const looks = [cpu(0, 0), cpu(80, 20), cpu(80, 120)].map((ticks) => ({ ...usage, cpu: ticks }));
+  const warned: string[] = [];
+  const found = new Readings({
+    host: { look: async () => looks.shift() ?? assert.fail('one look too many') },
+    samples: { brief: async () => new Map() },
+    jobOf: () => undefined,
+    directories: ['/'],
+    certificates: () => ({}),
+    log: { warn: (_, fields) => void warned.push(String(fields?.['why'])) },
+    ...more,
+  });
+  return { readings: found, warned };
+}
+
+function rule(name: string, more: Partial<Rule>): Rule {
+  return { name, when: 'cpu', to: [], ...more };
+}
+
+test('processors are busy by what they did since the last look', async () => {
+  const { readings: found } = await readings();
+  const rules = [rule('busy', { above: 70 })];
+  assert.deepEqual(await found.look(rules, NOW_MS), []);
+  const [first] = await found.look(rules, NOW_MS);
+  assert.equal(first?.isBeyond, true);
+  assert.equal(first?.text, 'all cores of the host are busy: 80 %, the limit is 70 %');
+  const [second] = await found.look(rules, NOW_MS);
+  assert.equal(second?.isBeyond, false);
+});
+
+test('a file system is looked at once, however many directories lie on it', async () => {
+  const { readings: found } = await readings({ directories: ['/', '/usr', '/'] });
+  const all = await found.look([rule('full', { when: 'disk', above: 0 })], NOW_MS);
+  assert.equal(all[0]?.subject, '/');
+  assert.equal(new Set(all.map(({ subject }) => subject)).size, all.length);
+  const { blocks, bfree, bavail } = statfsSync('/');
+  const used = ((blocks - bfree) / (blocks - bfree + bavail)) * 100;
+  const said = Number(/: ([\d.]+) %/.exec(all[0]?.text ?? '')?.[1]);
+  assert.ok(Math.abs(said - used) < 1, `${said} and ${used}`);
+});
+
+test('a certificate runs out when fewer days are left than the limit', async () => {
+  const { cert } = await makeAuthority(NOW_MS);
+  const { readings: found } = await readings({ certificates: () => ({ ca: cert }) });
+  const certs = rule('certs', { when: 'certificate', below: 14 * DAY_MS });
+  const [far] = await found.look([certs], NOW_MS);
+  assert.equal(far?.isBeyond, false);
+  const days = Number(/in (\d+) days/.exec(far?.text ?? '')?.[1]);
+  const [near] = await found.look([certs], NOW_MS + (days - 13) * DAY_MS);
+  assert.equal(near?.isBeyond, true);
+  assert.match(
+    near?.text ?? '',
+    /^certificate of the node runs out \(ca\) on 20\d\d-\d\d-\d\d, in 13 days; the limit is 336h$/,
+  );
+});
+
+test('jobs are looked at one by one, those that a rule means', async () => {
+  const use = (cpuUsec: number) => ({ cpuUsec, memoryBytes: 90, tasks: 1 });
+  let usec = 0;
+  const { readings: found } = await readings({
+    samples: {
+      brief: async () => {
+        usec += 5_000_000;
+        return new Map([
+          ['1', use(usec)],
+          ['2', use(usec)],
+        ]);
+      },
+    },
+    jobOf: (id) => ({ name: id === '1' ? 'build' : 'other', memoryLimitBytes: 100 }),
+  });
+  const rules = [
+    rule('hot', { when: 'job-cpu', above: 40, jobs: 'build' }),
+    rule('big', { when: 'job-memory', above: 95 }),
+  ];
+  await found.look(rules, NOW_MS);
+  const all = await found.look(rules, NOW_MS + 10_000);
+  assert.deepEqual(
+    all.map(({ rule: { name }, subject, isBeyond }) => [name, subject, isBeyond]),
+    [
+      ['hot', '1', true],
+      ['big', '1', false],
+      ['big', '2', false],
+    ],
+  );
+});
+
+test('what cannot be looked at is said once, and the other rules are looked at', async () => {
+  const { readings: found, warned } = await readings();
+  const rules = [
+    rule('gone', { when: 'disk', above: 1, path: '/there/is/nothing' }),
+    rule('full', { when: 'disk', above: 1 }),
+  ];
+  await found.look(rules, NOW_MS);
+  assert.equal((await found.look(rules, NOW_MS)).length, 1);
+  assert.equal(warned.length, 1);
+  assert.match(warned[0] ?? '', /ENOENT.*\/there\/is\/nothing/);
+});
