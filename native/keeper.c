@@ -4,8 +4,8 @@
 //   starting ── exec'd ──> running ── process 1 is gone ──> ended
 //       └── a step failed, stopped, timed out ──> refused: everything is taken back
 //
-// It never blocks: not on the job (what cannot be logged is dropped), not on a client (one that
-// does not read is let go).
+// While the job runs it never blocks: not on the job (what cannot be logged is dropped), not on a client
+// (one that does not read is let go), not on the daemon (one that does not read is told later).
 
 #include "launch.h"
 
@@ -153,6 +153,13 @@ static void forget_plan(void) {
   memory_drop_stack();
 }
 
+// False when it could not be said, and then `untold` says whether it can be said later.
+static bool tell_daemon(const struct frame *frame, bool *untold) {
+  bool told = frame_send(keeper.daemon, frame) == 0;
+  *untold = !told && errno == EAGAIN;
+  return told;
+}
+
 static OWN_FRAME void tell_started(void) {
   struct frame frame;
   frame_start(&frame, "started");
@@ -160,7 +167,13 @@ static OWN_FRAME void tell_started(void) {
   frame_number(&frame, (uint64_t)getpid());
   frame_number(&frame, (uint64_t)keeper.pid);
   frame_number(&frame, keeper.started_ns);
-  frame_send_patiently(keeper.daemon, &frame);
+  tell_daemon(&frame, &keeper.start_untold);
+}
+
+static bool tell_ended(const struct frame *ended) {
+  if (keeper.start_untold) tell_started();
+  keeper.end_untold = keeper.start_untold;
+  return !keeper.end_untold && tell_daemon(ended, &keeper.end_untold);
 }
 
 // Killed on the way: by us, by its memory limit, or by somebody.
@@ -202,7 +215,9 @@ static const struct timespec *until_deadline(struct timespec *wait) {
   return wait;
 }
 
-enum { FROM_LISTENER, FROM_REPORT, FROM_PIDFD, FROM_OUT, FROM_ERR, FROM_IN, FROM_MEMORY, FROM_FIXED };
+enum {
+  FROM_LISTENER, FROM_REPORT, FROM_PIDFD, FROM_OUT, FROM_ERR, FROM_IN, FROM_MEMORY, FROM_DAEMON, FROM_FIXED
+};
 
 static int wait_for_anything(struct pollfd *polled) {
   polled[FROM_LISTENER] = (struct pollfd){.fd = keeper.listener, .events = POLLIN};
@@ -213,6 +228,8 @@ static int wait_for_anything(struct pollfd *polled) {
   polled[FROM_IN] = (struct pollfd){.fd = keeper.input,
                                     .events = input_waits() ? POLLOUT : 0};
   polled[FROM_MEMORY] = (struct pollfd){.fd = keeper.memory, .events = POLLIN};
+  bool is_untold = keeper.start_untold || keeper.end_untold;
+  polled[FROM_DAEMON] = (struct pollfd){.fd = is_untold ? keeper.daemon : -1, .events = POLLOUT};
   client_poll(polled + FROM_FIXED);
   const nfds_t count = FROM_FIXED + CLIENT_LIMIT;
   if (keeper.output_touched) {
@@ -250,6 +267,7 @@ static bool watch_job(void) {
     else if (polled[FROM_IN].revents != 0) input_feed();
     client_serve(polled + FROM_FIXED);
     if (polled[FROM_LISTENER].revents != 0) client_accept(NULL);
+    if (polled[FROM_DAEMON].revents != 0) tell_started();
   }
 }
 
@@ -291,11 +309,13 @@ static const char *pairs_of(const struct frame *frame, size_t *length) {
   return pairs;
 }
 
-// The end record could not be written: stays until somebody has taken note of the end.
-static void wait_until_seen(const struct frame *ended) {
+// Where the end record could not be written, stays until somebody has taken note of the end; where the
+// daemon does not read, until it is told.
+static void wait_until_known(const struct frame *ended, bool held) {
   struct pollfd polled[FROM_FIXED + CLIENT_LIMIT];
-  while (!client_has_seen()) {
+  while ((held || keeper.end_untold) && !client_has_seen()) {
     wait_for_anything(polled);
+    if (polled[FROM_DAEMON].revents != 0) tell_ended(ended);
     client_serve(polled + FROM_FIXED);
     if (polled[FROM_LISTENER].revents != 0) client_accept(ended);
   }
@@ -324,12 +344,12 @@ static OWN_FRAME _Noreturn void finish(void) {
   bool deleted = !written && errno == ENOENT;
   bool held = !written && !deleted;
   if (held) frame_pair(&ended, "held", errno_name(errno));
-  bool told = frame_send_patiently(keeper.daemon, &ended) == 0;
+  bool told = tell_ended(&ended);
   // Nobody records the end now: whoever comes later must find it, even behind a crash.
   if (written && !told) log_make_durable(&keeper.log);
   client_tell_all(&ended);
   client_accept(&ended);
-  if (held) wait_until_seen(&ended);
+  wait_until_known(&ended, held);
   _exit(0);
 }
 

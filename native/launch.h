@@ -478,6 +478,8 @@ struct keeper {
   unsigned cgroups_made; // a bit for each of the plan's
   bool log_made;
 
+  bool start_untold; // the daemon does not read; it is told when it does
+  bool end_untold;
   uint64_t started_ns;    // since 1970; 0 is not yet
   uint64_t timeout_at_ns; // monotonic; 0 is none
   uint64_t kill_at_ns;

@@ -2,10 +2,13 @@
 // exactly one final state; and nothing of it stays on the host.
 
 import assert from 'node:assert/strict';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { deleteAllJobs, queryJobs, runJob, sendJobInput } from '../src/client/methods.ts';
+import { usePageSums } from '../src/daemon/store/page-sums.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
-import { ended, finish, printed, shell, start } from './job-calls.ts';
+import { ended, finish, printed, shell, start, statusOf } from './job-calls.ts';
 import { processesBelow } from './snapshot.ts';
 
 const skip = cannotRun();
@@ -83,6 +86,29 @@ test('a job whose launcher and then keeper are killed ends too', { skip }, async
   const { job } = await ended(api, uuid);
   assert.equal(job.reason, 'KEEPER_LOST');
   assert.deepEqual(daemon.snapshot().cgroups, []);
+});
+
+test('a job that is lost before anybody heard of its start says when that was', {
+  skip,
+}, async () => {
+  const uuid = await start(daemon.as('admin'), PATIENT);
+  await printed(daemon.as('admin'), uuid, 'ready');
+  const { startTime } = await statusOf(daemon.as('admin'), uuid);
+  const keeper = pidOf('joblet-keeper');
+  await daemon.end();
+  process.kill(keeper, 'SIGKILL');
+  // As it stands there when the daemon is killed in the moment before it has recorded the start.
+  usePageSums();
+  const state = new DatabaseSync(path.join(daemon.directory, 'state/joblet.db'));
+  state
+    .prepare("UPDATE jobs SET status = 'INITIALIZING', started_at_ms = 0 WHERE id = ?")
+    .run(uuid);
+  state.close();
+  await daemon.restart();
+  const { job, stdout } = await ended(daemon.as('admin'), uuid);
+  assert.deepEqual([job.reason, stdout], ['KEEPER_LOST', 'ready\n']);
+  const saidMs = Date.parse(job.startTime);
+  assert.ok(Math.abs(saidMs - Date.parse(startTime)) < 1000, `${job.startTime}, not ${startTime}`);
 });
 
 test('a job whose command is killed from outside says by which signal', { skip }, async () => {

@@ -18,6 +18,7 @@ import {
   watch,
   writeFileSync,
 } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { cgroupNameOf, clearCgroups } from '../src/daemon/linux/cgroup.ts';
@@ -37,6 +38,14 @@ import {
 
 const why = whyNot();
 if (why !== undefined) console.log(`skipped: ${why}`);
+
+/** Starts a program on whose descriptor 3 next to nothing can be sent that is not read. */
+const SMALL_SOCKET = `
+import os, socket, sys
+kept = socket.socket(fileno=3)
+kept.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+os.execvp(sys.argv[1], sys.argv[1:])
+`;
 
 describe('joblet-launch', { skip: why ?? false }, () => {
   let world: World;
@@ -825,6 +834,40 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       for (let state = ''; state !== 'running'; ) state = (await keeper.next())[2] ?? 'closed';
       keeper.send('stop', '0');
       await keeper.closed;
+      assert.deepEqual(world.snapshot().cgroups, []);
+    });
+
+    test('a daemon that lives and does not read keeps no job from its timeout, and is told all at last', async () => {
+      const deaf = await world.start(['python3', '-c', SMALL_SOCKET]);
+      deaf.socket.pause();
+      // What these say is more than the socket and its reader here hold.
+      const many = Array.from({ length: 250 }, () => world.plan(['true']));
+      for (const { plan } of many) deaf.send(['launch', ...plan]);
+      const shelf = `${world.directory}/shelf`;
+      mkdirSync(shelf, { mode: 0o777 });
+      execFileSync('mkfifo', ['-m', '666', `${shelf}/here`]);
+      const { id, plan } = world.plan(['sh', '-c', 'echo here >/shelf/here; sleep 1000'], {
+        timeoutMs: 60_000,
+        graceMs: 0,
+        root: ['dir', '/shelf', '0755'],
+        mounts: ['bind-rw', shelf, '/shelf'],
+      });
+      deaf.send(['launch', ...plan]);
+      await readFile(`${shelf}/here`);
+      const keeper = await KeeperClient.connect(id);
+      for (let state = ''; state !== 'running'; ) state = (await keeper.next())[2] ?? 'closed';
+      keeper.send('deadline', '1');
+      assert.deepEqual(await keeper.next(), ['deadline-set']);
+      assert.equal((await keeper.next())[0], 'ended');
+      assert.equal(world.readLog(id).end?.get('cause'), 'timeout');
+      deaf.socket.resume();
+      for (const each of [...many, { id }]) {
+        for (const verb of ['started', 'ended']) {
+          assert.equal((await deaf.frame(['started', 'ended'], each.id))[0], verb);
+        }
+      }
+      await keeper.closed;
+      rmSync(shelf, { recursive: true });
       assert.deepEqual(world.snapshot().cgroups, []);
     });
 

@@ -1,7 +1,7 @@
 // Reads the logs of jobs from their segments (docs/log-format.md), raw and sealed: history first, then
 // live, without a gap or a repetition between them, because both are the same files.
 
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { carriesOutput, type StreamName } from '../../shared/log-record.ts';
@@ -162,6 +162,12 @@ export class Logs {
   /** Whether a keeper has ever begun a log of this job: from then on the command may have run. */
   exists(id: string): boolean {
     return existsSync(this.directoryOf(id));
+  }
+
+  /** When the log of a job was begun, which is when its command was about to run; 0 when there is none. */
+  begunAtMs(id: string): number {
+    const found = statSync(this.directoryOf(id), { throwIfNoEntry: false });
+    return Math.trunc(found?.birthtimeMs ?? 0);
   }
 
   /** What a log says last: the job's end, if its keeper wrote one, and how much output it holds. */

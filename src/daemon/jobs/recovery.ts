@@ -164,6 +164,10 @@ export class Recovery {
     if (!active.settled && active.job.status === 'INITIALIZING' && end && end.startedAtMs > 0) {
       this.#active.change(active, { status: 'RUNNING', startedAtMs: end.startedAtMs });
     }
+    // It may have run, and nobody is left who knows it better.
+    if (!active.settled && end === undefined && active.job.startedAtMs === 0) {
+      active.job = { ...active.job, startedAtMs: logs.begunAtMs(id) };
+    }
     const why = lostReason(active.bootId, bootId);
     const outcome: Outcome = end === undefined ? { how: 'lost', why } : outcomeOf(end, active.job);
     const job = await this.#ends.settle(active, outcome, end, true);
