@@ -212,6 +212,7 @@ async function startApi(log: Log) {
     networks: none,
     disks: [],
     audit,
+    tracing: undefined,
     journal: { ended() {}, refused() {} } as unknown as RpcParts['journal'],
     config,
     log,

@@ -44,6 +44,7 @@ export class Daemon {
   readonly authority: KeyPair;
   readonly cgroupName: string;
   readonly #configFile: string;
+  readonly #environment: Readonly<Record<string, string>>;
   readonly #pairs: Readonly<Record<Role, KeyPair>>;
   readonly #connections = new Map<Role, Connection>();
   #child: ChildProcess | undefined;
@@ -58,12 +59,14 @@ export class Daemon {
     pairs: Readonly<Record<Role, KeyPair>>,
     cgroupName: string,
     configFile: string,
+    environment: Readonly<Record<string, string>>,
   ) {
     this.directory = directory;
     this.authority = authority;
     this.cgroupName = cgroupName;
     this.#pairs = pairs;
     this.#configFile = configFile;
+    this.#environment = environment;
   }
 
   get pid(): number {
@@ -235,7 +238,7 @@ nodes:
       [...NODE_FLAGS, main, 'serve', '--config', this.#configFile],
       {
         stdio: ['ignore', 'pipe', 'pipe'],
-        env: { PATH: process.env['PATH'] ?? '' },
+        env: { PATH: process.env['PATH'] ?? '', ...this.#environment },
       },
     );
     child.stderr.on('data', (text) => {
@@ -255,12 +258,13 @@ nodes:
 }
 
 /**
- * Starts a daemon of its own, or one on what an earlier one left in a directory. Whoever starts it
- * stops it.
+ * Starts a daemon of its own, or one on what an earlier one left in a directory, with so much more in
+ * its environment. Whoever starts it stops it.
  */
 export async function startDaemon(
   settings: Settings = {},
   directory = mkdtempSync(path.join(tmpdir(), 'joblet-')),
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<Daemon> {
   const now = Date.now();
   const authority = await makeAuthority(now);
@@ -280,7 +284,7 @@ export async function startDaemon(
     { mode: 0o600 },
   );
   const pairs = { viewer, developer, operator, admin };
-  const daemon = new Daemon(directory, authority, pairs, cgroupName, configFile);
+  const daemon = new Daemon(directory, authority, pairs, cgroupName, configFile, environment);
   try {
     await daemon.restart();
   } catch (error) {

@@ -64,7 +64,9 @@ import { CallCounts } from './telemetry/call-counts.ts';
 import { type Cloud, detectCloud } from './telemetry/cloud.ts';
 import { HostWatch } from './telemetry/host.ts';
 import { JobCounts } from './telemetry/job-counts.ts';
+import { JobTraces } from './telemetry/job-traces.ts';
 import { Samples } from './telemetry/samples.ts';
+import { findTracing } from './telemetry/tracing.ts';
 import { version } from './version.ts';
 import { VolumeStore } from './volumes/store.ts';
 import { Volumes } from './volumes/volumes.ts';
@@ -238,8 +240,10 @@ async function start(
   });
   const kept = new KeptWork(work, config.filesystem.keptWorkBytes, systemClock, log);
   const jobCounts = new JobCounts();
+  const tracing = await findTracing();
+  const traces = tracing && new JobTraces(tracing);
   const jobs = new Jobs({
-    counts: jobCounts,
+    counts: traces === undefined ? jobCounts : traces.behind(jobCounts),
     config: {
       capacity: capacityOf(config),
       maxWaitingJobs: config.joblet.maxWaitingJobs,
@@ -265,7 +269,7 @@ async function start(
     logs,
     bells,
     samples,
-    launcher,
+    launcher: traces === undefined ? launcher : traces.around(launcher),
     cgroups: layout,
     disks,
     runtimes,
@@ -463,6 +467,7 @@ async function start(
     networks,
     disks,
     journal,
+    tracing,
     catalogue,
     trees,
     installs,

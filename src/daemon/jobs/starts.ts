@@ -29,7 +29,7 @@ export interface StartsConfig {
 export interface StartsParts extends EndsParts, KeepersParts {
   readonly config: StartsConfig;
   readonly uploads: Uploads;
-  readonly launcher: LaunchPort;
+  readonly launcher: Pick<LaunchPort, 'launch'>;
   readonly cgroups: CgroupLayout;
   readonly disks: readonly string[];
 }

@@ -5,6 +5,7 @@ import { Server } from '@grpc/grpc-js';
 import { Health as HealthService } from '../../gen/grpc/health/v1/health_pb.ts';
 import { JobletError } from '../../shared/errors.ts';
 import type { Credentials } from '../credentials.ts';
+import type { Tracing } from '../telemetry/tracing.ts';
 import { type ConnectionLimits, Connections, type OnRefused } from './connections.ts';
 import { type Handlers, type Journal, serve } from './handlers.ts';
 import { Health } from './health.ts';
@@ -33,6 +34,7 @@ export class GrpcServer {
   readonly #server: Server;
   readonly #connections: Connections;
   readonly #journal: Journal;
+  readonly #tracing: Tracing | undefined;
   readonly #health = new Health();
   readonly #services: DescService[] = [];
   readonly #stopMs: number;
@@ -40,7 +42,11 @@ export class GrpcServer {
   constructor(
     credentials: Credentials,
     limits: GrpcLimits,
-    reports: { readonly journal: Journal; readonly onRefused: OnRefused },
+    reports: {
+      readonly journal: Journal;
+      readonly onRefused: OnRefused;
+      readonly tracing?: Tracing | undefined;
+    },
   ) {
     this.#server = new Server({
       'grpc.max_receive_message_length': limits.maxReceiveBytes,
@@ -61,12 +67,13 @@ export class GrpcServer {
     };
     this.#connections = new Connections(this.#server, credentials, limits, reports.onRefused);
     this.#journal = reports.journal;
+    this.#tracing = reports.tracing;
     this.#stopMs = limits.stopMs;
   }
 
   /** Adds a service; methods without a handler answer that they come later. */
   add<S extends DescService>(service: S, handlers: Handlers<S>): void {
-    serve(this.#server, service, handlers, this.#journal);
+    serve(this.#server, service, handlers, this.#journal, this.#tracing);
     this.#services.push(service);
   }
 

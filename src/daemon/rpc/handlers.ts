@@ -14,21 +14,26 @@ import type {
   handleClientStreamingCall,
   handleServerStreamingCall,
   handleUnaryCall,
+  Metadata,
   Server,
   ServerWritableStream,
 } from '@grpc/grpc-js';
 import { JobletError } from '../../shared/errors.ts';
 import type { Identity } from '../jobs/job.ts';
+import type { Tracing } from '../telemetry/tracing.ts';
 import { type AdmittedCall, admittedCall } from './admitted-call.ts';
 import type { BodyBudget } from './body-budget.ts';
 import { CanceledCall, type RpcStatus, statusOf } from './errors.ts';
 import { hasTooManyFields, MAX_FIELDS } from './field-count.ts';
+import { traced } from './traced-calls.ts';
 
 /** A call as its handler sees it. */
 export interface Call {
   readonly identity: Identity;
   /** Where the caller is, as `address:port`. */
   readonly peer: string;
+  /** A header that the client sent; empty where it did not. */
+  header(name: string): string;
   /** Aborted when nobody waits for the answer any more, or the daemon stops. */
   readonly signal: AbortSignal;
 }
@@ -100,11 +105,15 @@ export function serve<S extends DescService>(
   service: S,
   handlers: Handlers<S>,
   journal: Journal,
+  tracing: Tracing | undefined,
 ): void {
   const known = handlers as Readonly<Record<string, AnyHandler | undefined>>;
   for (const method of service.methods) {
     const path = `/${service.typeName}/${method.name}`;
-    const route = { path, method, handler: known[method.localName] ?? later(method), journal };
+    const plain = known[method.localName] ?? later(method);
+    const isStream = method.methodKind === 'server_streaming';
+    const handler = tracing === undefined ? plain : traced(tracing, path, isStream, plain);
+    const route = { path, method, handler, journal };
     const [type, handle] = adapt(route);
     server.register(
       path,
@@ -121,7 +130,7 @@ const canceled = new CanceledCall();
 
 type AnyMessage = Message;
 // biome-ignore lint/suspicious/noExplicitAny: the types have been checked where handlers are written
-type AnyHandler = (request: any, call: Call) => any;
+export type AnyHandler = (request: any, call: Call) => any;
 
 interface Route {
   readonly path: string;
@@ -265,6 +274,7 @@ class StreamWriter {
 
 interface GrpcCall {
   readonly cancelled: boolean;
+  readonly metadata: Metadata;
   getPeer(): string;
   getAuthContext(): ReturnType<AdmittedCall['getAuthContext']>;
   once(event: 'cancelled', listener: () => void): unknown;
@@ -291,6 +301,10 @@ class LiveCall implements Call {
 
   get peer(): string {
     return this.#grpc.getPeer();
+  }
+
+  header(name: string): string {
+    return String(this.#grpc.metadata.get(name)[0] ?? '');
   }
 
   /** Nobody reads any more. */

@@ -81,6 +81,7 @@ function ended(outcome: Outcome): Job {
 const call: Call = {
   identity: { name: 'ann', role: 'developer', certificate: '0A', peer: '127.0.0.1:1' },
   peer: '127.0.0.1:1',
+  header: () => '',
   signal: new AbortController().signal,
 };
 

@@ -29,6 +29,7 @@ import type { Installs } from '../runtimes/installs.ts';
 import type { Runtimes } from '../runtimes/runtimes.ts';
 import type { Trees } from '../runtimes/trees.ts';
 import type { Uses } from '../runtimes/uses.ts';
+import type { Tracing } from '../telemetry/tracing.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { Workflows } from '../workflows/workflows.ts';
 
@@ -71,6 +72,8 @@ export interface RpcParts extends Pick<JobParts, 'logs' | 'postures' | 'samples'
   readonly builds: Pick<Builds, 'build' | 'specification'>;
   readonly disks: readonly string[];
   readonly journal: CallJournal;
+  /** Undefined when nobody traces. */
+  readonly tracing: Tracing | undefined;
   readonly config: Config;
   readonly log: Log;
 }
@@ -130,6 +133,7 @@ export function createRpc(all: RpcParts): Rpc {
   const server = new GrpcServer(credentialsOf(config), limitsOf(config), {
     journal: (record) => journal.ended(record),
     onRefused: (refused) => journal.refused(refused),
+    tracing: all.tracing,
   });
   const parts: JobParts = {
     jobs,

@@ -41,6 +41,7 @@ const id = '0f8fad5b-d9cb-469f-a165-70867728950e';
 const call: Call = {
   identity: { name: 'ann', role: 'developer', certificate: '0A', peer: '127.0.0.1:1' },
   peer: '127.0.0.1:1',
+  header: () => '',
   signal: new AbortController().signal,
 };
 
