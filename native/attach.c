@@ -26,7 +26,6 @@
 #include <unistd.h>
 
 enum {
-  ROOM = 1024, // bytes of a message; the longest is below 400
   ATTACH_STRINGS = 9,
   FLOWS_STRINGS = 3,
   MAC_BYTES = 6,
@@ -36,60 +35,6 @@ enum {
 };
 
 static const char inside[] = "eth0";
-
-// ---- messages ----------------------------------------------------------------------------------
-
-struct message {
-  struct nlmsghdr head;
-  char body[ROOM - sizeof(struct nlmsghdr)];
-};
-
-static void begin(struct message *message, unsigned type, unsigned flags, const void *head,
-                  size_t length) {
-  memset(message, 0, sizeof *message);
-  message->head.nlmsg_type = (uint16_t)type;
-  message->head.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
-  message->head.nlmsg_len = (uint32_t)NLMSG_LENGTH(length);
-  memcpy(message->body, head, length);
-}
-
-// Room of a message is never short: each is made of few attributes of fixed size.
-static void *extend(struct message *message, size_t length) {
-  char *at = (char *)message + NLMSG_ALIGN(message->head.nlmsg_len);
-  message->head.nlmsg_len = (uint32_t)(NLMSG_ALIGN(message->head.nlmsg_len) + length);
-  return at;
-}
-
-static void attribute(struct message *message, unsigned type, const void *data, size_t length) {
-  struct rtattr *attribute = extend(message, RTA_LENGTH(length));
-  attribute->rta_type = (uint16_t)type;
-  attribute->rta_len = (uint16_t)RTA_LENGTH(length);
-  memcpy(RTA_DATA(attribute), data, length);
-}
-
-static struct rtattr *open_nest(struct message *message, unsigned type) {
-  struct rtattr *nest = extend(message, RTA_LENGTH(0));
-  nest->rta_type = (uint16_t)(type | NLA_F_NESTED);
-  return nest;
-}
-
-static void close_nest(struct message *message, struct rtattr *nest) {
-  nest->rta_len = (uint16_t)((char *)message + message->head.nlmsg_len - (char *)nest);
-}
-
-// Sends a message and waits for the kernel's answer, which it gives at once. 0, or -1 with errno.
-static int ask(int socket, const struct message *message) {
-  char answer[ROOM];
-  if (send(socket, message, message->head.nlmsg_len, 0) < 0) return -1;
-  ssize_t got = recv(socket, answer, sizeof answer, 0);
-  const struct nlmsghdr *head = (const void *)answer;
-  if (got < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)) || head->nlmsg_type != NLMSG_ERROR) {
-    errno = EPROTO;
-    return -1;
-  }
-  errno = -((const struct nlmsgerr *)NLMSG_DATA(head))->error;
-  return errno == 0 ? 0 : -1;
-}
 
 // ---- what is asked for -------------------------------------------------------------------------
 
@@ -143,10 +88,10 @@ static bool read_wish(const char *text, size_t length, struct wish *wish) {
 
 // ---- links -------------------------------------------------------------------------------------
 
-static void name_link(struct message *message, const char *name,
+static void name_link(struct netlink_message *message, const char *name,
                       const unsigned char mac[MAC_BYTES]) {
-  attribute(message, IFLA_IFNAME, name, strlen(name) + 1);
-  attribute(message, IFLA_ADDRESS, mac, MAC_BYTES);
+  netlink_attribute(message, IFLA_IFNAME, name, strlen(name) + 1);
+  netlink_attribute(message, IFLA_ADDRESS, mac, MAC_BYTES);
 }
 
 // The pair, made from inside, so that nothing of it was ever to be seen elsewhere.
@@ -154,39 +99,39 @@ static int make_pair(int here, int host, const struct wish *wish) {
   unsigned char mac[MAC_BYTES] = {0x02, 0x4a};
   memcpy(mac + 2, wish->addresses[0].bytes, sizeof(struct in_addr));
   struct ifinfomsg none = {0};
-  struct message message;
-  begin(&message, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &none, sizeof none);
+  struct netlink_message message;
+  netlink_begin(&message, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &none, sizeof none);
   name_link(&message, inside, mac);
-  struct rtattr *info = open_nest(&message, IFLA_LINKINFO);
-  attribute(&message, IFLA_INFO_KIND, "veth", 4);
-  struct rtattr *data = open_nest(&message, IFLA_INFO_DATA);
-  struct rtattr *peer = open_nest(&message, VETH_INFO_PEER);
-  memcpy(extend(&message, sizeof none), &none, sizeof none);
+  struct rtattr *info = netlink_open_nest(&message, IFLA_LINKINFO);
+  netlink_attribute(&message, IFLA_INFO_KIND, "veth", 4);
+  struct rtattr *data = netlink_open_nest(&message, IFLA_INFO_DATA);
+  struct rtattr *peer = netlink_open_nest(&message, VETH_INFO_PEER);
+  memcpy(netlink_extend(&message, sizeof none), &none, sizeof none);
   name_link(&message, wish->interface, mac);
-  attribute(&message, IFLA_NET_NS_FD, &host, sizeof host);
-  close_nest(&message, peer);
-  close_nest(&message, data);
-  close_nest(&message, info);
-  return ask(here, &message);
+  netlink_attribute(&message, IFLA_NET_NS_FD, &host, sizeof host);
+  netlink_close_nest(&message, peer);
+  netlink_close_nest(&message, data);
+  netlink_close_nest(&message, info);
+  return netlink_ask(here, &message);
 }
 
 // First without a link-local address, then up: the other way round the kernel would make one, and
 // announce it.
 static int bring_up(int socket, int index) {
   struct ifinfomsg link = {.ifi_index = index};
-  struct message message;
+  struct netlink_message message;
   const unsigned char mode = IN6_ADDR_GEN_MODE_NONE;
-  begin(&message, RTM_SETLINK, 0, &link, sizeof link);
-  struct rtattr *families = open_nest(&message, IFLA_AF_SPEC);
-  struct rtattr *family = open_nest(&message, AF_INET6);
-  attribute(&message, IFLA_INET6_ADDR_GEN_MODE, &mode, sizeof mode);
-  close_nest(&message, family);
-  close_nest(&message, families);
+  netlink_begin(&message, RTM_SETLINK, 0, &link, sizeof link);
+  struct rtattr *families = netlink_open_nest(&message, IFLA_AF_SPEC);
+  struct rtattr *family = netlink_open_nest(&message, AF_INET6);
+  netlink_attribute(&message, IFLA_INET6_ADDR_GEN_MODE, &mode, sizeof mode);
+  netlink_close_nest(&message, family);
+  netlink_close_nest(&message, families);
   // A host without IPv6 knows nothing of it, and needs none.
-  if (ask(socket, &message) != 0 && errno != EAFNOSUPPORT) return -1;
+  if (netlink_ask(socket, &message) != 0 && errno != EAFNOSUPPORT) return -1;
   link.ifi_flags = link.ifi_change = IFF_UP | IFF_NOARP;
-  begin(&message, RTM_SETLINK, 0, &link, sizeof link);
-  return ask(socket, &message);
+  netlink_begin(&message, RTM_SETLINK, 0, &link, sizeof link);
+  return netlink_ask(socket, &message);
 }
 
 // In bytes a second, what is beyond waits a little and is then dropped.
@@ -201,17 +146,17 @@ static int limit(int socket, int index, uint64_t bytes_per_second) {
                .linklayer = TC_LINKLAYER_ETHERNET},
       .limit = waiting > INT32_MAX ? INT32_MAX : (uint32_t)waiting,
   };
-  struct message message;
-  begin(&message, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &queue, sizeof queue);
-  attribute(&message, TCA_KIND, "tbf", 4);
-  struct rtattr *nest = open_nest(&message, TCA_OPTIONS);
-  attribute(&message, TCA_TBF_PARMS, &options, sizeof options);
-  attribute(&message, TCA_TBF_BURST, &burst_bytes, sizeof burst_bytes);
+  struct netlink_message message;
+  netlink_begin(&message, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &queue, sizeof queue);
+  netlink_attribute(&message, TCA_KIND, "tbf", 4);
+  struct rtattr *nest = netlink_open_nest(&message, TCA_OPTIONS);
+  netlink_attribute(&message, TCA_TBF_PARMS, &options, sizeof options);
+  netlink_attribute(&message, TCA_TBF_BURST, &burst_bytes, sizeof burst_bytes);
   if (bytes_per_second > UINT32_MAX) {
-    attribute(&message, TCA_TBF_RATE64, &bytes_per_second, sizeof bytes_per_second);
+    netlink_attribute(&message, TCA_TBF_RATE64, &bytes_per_second, sizeof bytes_per_second);
   }
-  close_nest(&message, nest);
-  return ask(socket, &message);
+  netlink_close_nest(&message, nest);
+  return netlink_ask(socket, &message);
 }
 
 // ---- addresses and routes ----------------------------------------------------------------------
@@ -221,11 +166,11 @@ static int add_address(int socket, int index, const struct address *address) {
                            .ifa_prefixlen = address->prefix,
                            .ifa_flags = address->family == AF_INET6 ? IFA_F_NODAD : 0,
                            .ifa_index = (unsigned)index};
-  struct message message;
-  begin(&message, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &head, sizeof head);
-  attribute(&message, IFA_LOCAL, address->bytes, address->length);
-  attribute(&message, IFA_ADDRESS, address->bytes, address->length);
-  return ask(socket, &message);
+  struct netlink_message message;
+  netlink_begin(&message, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &head, sizeof head);
+  netlink_attribute(&message, IFA_LOCAL, address->bytes, address->length);
+  netlink_attribute(&message, IFA_ADDRESS, address->bytes, address->length);
+  return netlink_ask(socket, &message);
 }
 
 // To the job's address alone, answering from the gateway's; or to everywhere, from the job's.
@@ -236,12 +181,12 @@ static int add_route(int socket, int index, const struct address *address, bool 
                        .rtm_protocol = RTPROT_STATIC,
                        .rtm_scope = RT_SCOPE_LINK,
                        .rtm_type = RTN_UNICAST};
-  struct message message;
-  begin(&message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &head, sizeof head);
-  if (to_job) attribute(&message, RTA_DST, address->bytes, address->length);
-  attribute(&message, RTA_PREFSRC, to_job ? address->gateway : address->bytes, address->length);
-  attribute(&message, RTA_OIF, &index, sizeof index);
-  return ask(socket, &message);
+  struct netlink_message message;
+  netlink_begin(&message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &head, sizeof head);
+  if (to_job) netlink_attribute(&message, RTA_DST, address->bytes, address->length);
+  netlink_attribute(&message, RTA_PREFSRC, to_job ? address->gateway : address->bytes, address->length);
+  netlink_attribute(&message, RTA_OIF, &index, sizeof index);
+  return netlink_ask(socket, &message);
 }
 
 // ---- the whole ---------------------------------------------------------------------------------
@@ -306,19 +251,19 @@ static void forget_flows_of(int socket, int family, const char *text, bool answe
   if (inet_pton(family, text, bytes) != 1) return;
   struct nfgenmsg head = {.nfgen_family = (unsigned char)family, .version = NFNETLINK_V0};
   const uint32_t by_source = 1; // the kernel's own name for it, CTA_FILTER_F_CTA_IP_SRC, stays inside it
-  struct message message;
-  begin(&message, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, 0, &head, sizeof head);
-  struct rtattr *tuple = open_nest(&message, answered ? CTA_TUPLE_REPLY : CTA_TUPLE_ORIG);
-  struct rtattr *ip = open_nest(&message, CTA_TUPLE_IP);
-  attribute(&message, family == AF_INET ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, bytes,
+  struct netlink_message message;
+  netlink_begin(&message, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, 0, &head, sizeof head);
+  struct rtattr *tuple = netlink_open_nest(&message, answered ? CTA_TUPLE_REPLY : CTA_TUPLE_ORIG);
+  struct rtattr *ip = netlink_open_nest(&message, CTA_TUPLE_IP);
+  netlink_attribute(&message, family == AF_INET ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, bytes,
             family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr));
-  close_nest(&message, ip);
-  close_nest(&message, tuple);
-  struct rtattr *filter = open_nest(&message, CTA_FILTER);
-  attribute(&message, answered ? CTA_FILTER_REPLY_FLAGS : CTA_FILTER_ORIG_FLAGS, &by_source,
+  netlink_close_nest(&message, ip);
+  netlink_close_nest(&message, tuple);
+  struct rtattr *filter = netlink_open_nest(&message, CTA_FILTER);
+  netlink_attribute(&message, answered ? CTA_FILTER_REPLY_FLAGS : CTA_FILTER_ORIG_FLAGS, &by_source,
             sizeof by_source);
-  close_nest(&message, filter);
-  (void)ask(socket, &message);
+  netlink_close_nest(&message, filter);
+  (void)netlink_ask(socket, &message);
 }
 
 void attach_forget_flows(const struct host_net *host, const char *text, size_t length) {

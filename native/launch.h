@@ -12,6 +12,8 @@
 //   cgroup.c    limits and what was used of them
 //   net.c       network namespaces, made ahead
 //   attach.c    links, addresses and routes of those that lead out
+//   netlink.c   messages to the kernel about them
+//   flows.c     says what connections there are
 //   ids.c       user namespaces
 //   log.c       the log of a job
 //   orders.c    cuts what the daemon says into orders
@@ -31,6 +33,7 @@
 #ifndef JOBLET_LAUNCH_H
 #define JOBLET_LAUNCH_H
 
+#include <linux/rtnetlink.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -295,6 +298,26 @@ void net_close(struct netns *net);
 // Brings loopback up in the network namespace of this process. 0, or -1 with errno.
 int net_loopback_up(void);
 
+// ---- netlink.c ---------------------------------------------------------------------------------
+
+enum { NETLINK_ROOM = 1024 }; // bytes of a message that is sent; the longest is below 400
+
+struct netlink_message {
+  struct nlmsghdr head;
+  char body[NETLINK_ROOM - sizeof(struct nlmsghdr)];
+};
+
+// Begins a message that is to be acknowledged, with a head of its kind.
+void netlink_begin(struct netlink_message *message, unsigned type, unsigned flags, const void *head,
+                   size_t length);
+// Makes it longer, by zeros.
+void *netlink_extend(struct netlink_message *message, size_t length);
+void netlink_attribute(struct netlink_message *message, unsigned type, const void *data, size_t length);
+struct rtattr *netlink_open_nest(struct netlink_message *message, unsigned type);
+void netlink_close_nest(struct netlink_message *message, struct rtattr *nest);
+// Sends it and waits for the kernel's answer, which comes at once. 0, or -1 with errno.
+int netlink_ask(int socket, const struct netlink_message *message);
+
 // ---- attach.c ----------------------------------------------------------------------------------
 // For the filler alone.
 
@@ -311,6 +334,11 @@ int attach_open_host(struct host_net *host);
 const char *attach_namespace(const struct host_net *host, const char *text, size_t length);
 // Forgets what the host's connection tracking knows of two addresses.
 void attach_forget_flows(const struct host_net *host, const char *text, size_t length);
+
+// ---- flows.c -----------------------------------------------------------------------------------
+
+// Says what connections there are, as lines on standard output, until standard input ends; see flows.c.
+int flows_run(const char *group);
 
 // ---- cgroup.c ----------------------------------------------------------------------------------
 

@@ -27,12 +27,14 @@ int main(int argc, char **argv) {
   if (argc > 2 && strcmp(argv[1], "probe") == 0) return probe_run((unsigned)argc - 2, argv + 2);
   if (argc == 2 && strcmp(argv[1], "inspect") == 0) return inspect_run();
   if (argc == 8 && strcmp(argv[1], "files") == 0) return files_run(argv + 2);
+  if (argc == 3 && strcmp(argv[1], "flows") == 0) return flows_run(argv[2]);
   if (argc == 4 && strcmp(argv[1], "exchange") == 0) return exchange_run(argv[2], argv[3]);
   fprintf(stderr, "joblet-launch %s\n"
                   "usage: joblet-launch launcher LOCK-FILE [DIRECTORY]\n"
                   "Started by the daemon, as root, with one end of a stream socket on descriptor 3.\n"
                   "`joblet doctor` runs its `probe` on the host and its `inspect` in a job; `exchange` is how\n"
-                  "a runtime takes the place of another, and `files` reaches the files of a job.\n",
+                  "a runtime takes the place of another, `files` reaches the files of a job, and `flows` tells of\n"
+                  "its connections.\n",
           JOBLET_VERSION);
   return 2;
 }

@@ -35,8 +35,8 @@ export function egressLines(egress: EgressDetail | undefined): string[] {
 }
 
 export const jobNetwork = command({
-  usage: 'rnx job network show|allow|deny|reset JOB [RULE...]',
-  summary: 'Shows or changes what a running job may send.',
+  usage: 'rnx job network show|allow|deny|reset|flows JOB [RULE...]',
+  summary: 'Shows or changes what a running job may send; flows shows what it did.',
   notes: [
     'RULE is [PROTOCOL:]WHERE[:PORTS]: tcp:*.example.org:443, 192.0.2.0/24, udp:*:53.',
     'The first rule that allows something makes the list all that is reached.',
@@ -46,10 +46,14 @@ export const jobNetwork = command({
     'rnx job network allow f47ac10b tcp:pypi.org:443',
     'rnx job network deny f47ac10b 10.0.0.0/8',
   ],
-  flags: {},
+  flags: { follow: { kind: 'switch', short: 'f', help: 'flows: go on with what comes' } },
   words: [2, Number.POSITIVE_INFINITY],
   missing: 'what of which job? Say rnx job network show JOB (rnx job list shows them)',
-  run: async (_values, [verb = '', uuid = '', ...rules], session) => {
+  run: async ({ follow }, [verb = '', uuid = '', ...rules], session) => {
+    if (verb === 'flows') {
+      const { showFlows } = await import('./flows.ts');
+      return showFlows(uuid, follow, session);
+    }
     const egress = await ask(verb, uuid, rules, session);
     const lines = egressLines(egress);
     const text = lines.length === 0 ? ['Sends: all that its network reaches'] : lines;
@@ -78,7 +82,7 @@ async function ask(verb: string, uuid: string, rules: readonly string[], session
     default:
       throw new JobletError(
         'invalid',
-        `${visible(verb)} is not known; say show, allow, deny or reset`,
+        `${visible(verb)} is not known; say show, allow, deny, reset or flows`,
       );
   }
 }

@@ -25,6 +25,26 @@ export const ChangeJobEgressRequest = {
   reset: [4, 'bool'],
 } as const satisfies Shape;
 
+export const GetJobFlowsRequest = {
+  uuid: [1, 'string'],
+  follow: [2, 'bool'],
+} as const satisfies Shape;
+
+export const JobFlow = {
+  number: [1, 'uint32'],
+  time: [2, 'string'],
+  endTime: [3, 'string'],
+  verdict: [4, 'string'],
+  way: [5, 'string'],
+  protocol: [6, 'string'],
+  address: [7, 'string'],
+  port: [8, 'uint32'],
+  name: [9, 'string'],
+  sentBytes: [10, 'uint64'],
+  receivedBytes: [11, 'uint64'],
+  omitted: [12, 'uint64'],
+} as const satisfies Shape;
+
 // Fields that only the server may set are left out.
 export const RunJobRequest = {
   name: [1, 'string'],
@@ -537,6 +557,7 @@ export const VerifyAuditResponse = {
 } as const satisfies Shape;
 
 export type EgressDetail = Message<typeof EgressPolicy>;
+export type FlowDetail = Message<typeof JobFlow>;
 export type NetworkDetail = Message<typeof Network>;
 export type JobRequest = Input<typeof RunJobRequest>;
 export type JobStarted = Message<typeof RunJobResponse>;

@@ -96,6 +96,7 @@ export const changeJobEgress = method(
   m.ChangeJobEgressRequest,
   m.EgressPolicy,
 );
+export const getJobFlows = method('JobService/GetJobFlows', m.GetJobFlowsRequest, m.JobFlow);
 export const createNetwork = method(
   'NetworkService/CreateNetwork',
   m.CreateNetworkRequest,

@@ -37,6 +37,7 @@ import { readBootId } from './linux/boot.ts';
 import { listDisks, openCgroups } from './linux/cgroup.ts';
 import { CgroupSlots } from './linux/cgroup-slots.ts';
 import { reserveOf } from './linux/disk.ts';
+import { FlowSource } from './linux/flow-source.ts';
 import { readConditions, requireConditions, requireRights } from './linux/host-conditions.ts';
 import { HostNetwork } from './linux/host-network.ts';
 import { hostRoot } from './linux/host-root.ts';
@@ -234,6 +235,8 @@ async function start(
         config.network.nameServers.length > 0 ? config.network.nameServers : hostNameServers(),
       log,
     ),
+    flowSource: new FlowSource(LAUNCH_BINARY, log),
+    directoryOf: (id) => logs.directoryOf(id),
     namesOf: (id) => [jobs.nameOf(id), hostnameOf(id), id],
     usersOf: (name) => jobs.countOn(name),
     log,

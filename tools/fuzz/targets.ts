@@ -67,6 +67,10 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/cli/job-files.ts'],
     load: () => import('./targets/fetched-files.ts'),
   },
+  flows: {
+    sources: ['src/daemon/linux/flow-source.ts', 'src/daemon/networks/flow-file.ts'],
+    load: () => import('./targets/flows.ts'),
+  },
   frames: {
     sources: ['src/daemon/linux/frames.ts'],
     load: () => import('./targets/frames.ts'),

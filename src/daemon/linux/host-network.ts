@@ -11,6 +11,8 @@ const FORWARDING = {
   4: '/proc/sys/net/ipv4/ip_forward',
   6: '/proc/sys/net/ipv6/conf/all/forwarding',
 } as const;
+/** Whether the kernel counts the bytes of connections. */
+const ACCOUNTING = '/proc/sys/net/netfilter/nf_conntrack_acct';
 const CONF6 = '/proc/sys/net/ipv6/conf';
 
 /** Longest message of a program that is passed on. */
@@ -43,7 +45,8 @@ export class HostNetwork {
 
   /** Whether packets are forwarded only because of us. */
   get forwardsForUs(): boolean {
-    return this.#changed() !== undefined;
+    const changed = this.#changed();
+    return Object.values(FORWARDING).some((file) => changed?.[file] !== undefined);
   }
 
   /** Where addresses and routes of this host lie. */
@@ -89,12 +92,12 @@ export class HostNetwork {
     return runProgram('nft', ['-s', 'list', 'table', 'inet', table]);
   }
 
-  /** Lets the kernel forward packets, and notes what was not so before. */
+  /** Lets the kernel forward packets and count their bytes, and notes what was not so before. */
   forward(): void {
     const families = this.hasIpv6 ? ([4, 6] as const) : ([4] as const);
     const off = families.filter((family) => read(FORWARDING[family]) === '0');
-    if (off.length === 0) return;
     const settings: Record<string, string> = {};
+    if (read(ACCOUNTING) === '0') settings[ACCOUNTING] = '0';
     if (off.includes(6)) {
       // A host that forwards no longer hears its own router, unless it is told to.
       for (const device of readdirSync(CONF6)) {
@@ -103,7 +106,10 @@ export class HostNetwork {
       }
     }
     for (const family of off) settings[FORWARDING[family]] = '0';
-    const changed: Changed = { bootId: readBootId(), settings };
+    if (Object.keys(settings).length === 0) return;
+    // What an earlier daemon changed stays noted.
+    const all = { ...settings, ...this.#changed() };
+    const changed: Changed = { bootId: readBootId(), settings: all };
     writeFileSync(this.#forwardingFile, JSON.stringify(changed), { mode: 0o600 });
     for (const file of Object.keys(settings)) {
       writeSetting(file, file.endsWith('accept_ra') ? '2' : '1');

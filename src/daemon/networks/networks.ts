@@ -22,10 +22,12 @@ import { JobletError, messageOf } from '../../shared/errors.ts';
 import { checkName } from '../../shared/names.ts';
 import { type PublishedPort, parsePublished } from '../../shared/publish.ts';
 import type { Actor } from '../audit/record.ts';
+import type { FlowSource } from '../linux/flow-source.ts';
 import type { HostNetwork } from '../linux/host-network.ts';
 import type { AttachPort } from '../linux/launcher.ts';
 import type { Log } from '../log.ts';
 import { EgressRules } from './egress.ts';
+import { type Attached, FlowLog } from './flows.ts';
 import { HeldPorts } from './held-ports.ts';
 import { type Attachment, type Network, NO_NETWORK } from './network.ts';
 import { isReachedByLoopback, type Published } from './published.ts';
@@ -33,6 +35,7 @@ import type { Found, Resolver } from './resolver.ts';
 import {
   deviceOf,
   formatLearned,
+  formatLimits,
   formatRules,
   gatewaysOf,
   interfacesOf,
@@ -57,6 +60,9 @@ export interface NetworksParts {
   readonly port: AttachPort;
   readonly host: HostNetwork;
   readonly resolver: Resolver;
+  readonly flowSource: FlowSource;
+  /** Where the log of a job is. */
+  readonly directoryOf: (jobId: string) => string;
   /** What the others of its network find a job by. */
   readonly namesOf: (jobId: string) => readonly string[];
   /** Jobs on a network that have not ended. */
@@ -150,6 +156,7 @@ export class Networks {
   readonly #lent = new Map<string, Lent>();
   readonly #egress = new EgressRules();
   readonly #ports = new HeldPorts();
+  readonly flows: FlowLog;
   #interface = Math.floor(Math.random() * INTERFACES);
   #prepared: Promise<void> | undefined;
   #refreshed: Promise<void> | undefined;
@@ -160,6 +167,13 @@ export class Networks {
   constructor(parts: NetworksParts) {
     this.#parts = parts;
     this.#id = idOf(parts.config.instance);
+    const { directoryOf, flowSource, log } = parts;
+    this.flows = new FlowLog({
+      directoryOf,
+      dump: () => flowSource.dump(),
+      mark: () => flowSource.mark(),
+      log,
+    });
     for (const network of parts.store.networks()) this.#know(network);
     for (const attachment of parts.store.attachments()) {
       const network = this.#networks.get(attachment.network);
@@ -174,7 +188,12 @@ export class Networks {
   /** Makes the host ready, where jobs will need it soon. */
   start(): void {
     const { config, log } = this.#parts;
-    for (const { attachment } of this.#held.values()) this.#holdAgain(attachment);
+    // Jobs that ended meanwhile are about to be forgotten.
+    if (this.#held.size > 0) this.#watchFlows();
+    for (const { attachment } of this.#held.values()) {
+      this.#holdAgain(attachment);
+      this.flows.resume(this.#attached(attachment));
+    }
     if (config.defaultNetwork === NO_NETWORK && this.#held.size === 0) return;
     const network = this.#networks.get(config.defaultNetwork);
     void this.#prepare()
@@ -192,10 +211,12 @@ export class Networks {
     for (const slots of this.#slots.values()) slots.close();
     this.#parts.resolver.stop();
     this.#ports.stop();
+    await this.#parts.flowSource.stop();
+    this.flows.stop();
     if (this.#prepared === undefined || this.#held.size > 0) return;
     await this.#prepared.catch(() => {});
     try {
-      await host.changeRules(replacing(this.#table));
+      await host.changeRules(replacing(this.#table) + replacing(this.#limits));
       await host.changeLinks([
         ...this.#all().flatMap((network) => this.#routesOf(network, 'del')),
         ...this.#bridges().map((name) => `link del ${name}`),
@@ -303,6 +324,7 @@ export class Networks {
     const attachment = { jobId, network: name, address, interface: key, egress, publish };
     this.#held.set(jobId, { attachment, slots });
     this.#lent.set(key, { slot, slots, jobId, doomed: false });
+    this.flows.begin(this.#attached(attachment));
     this.#parts.store.attach(attachment);
     this.#egress.setJob(key, name, egress);
     if (isReachedByLoopback(ports)) this.#parts.host.openLoopback(key);
@@ -325,6 +347,7 @@ export class Networks {
     if (held === undefined) return;
     this.#held.delete(jobId);
     this.#parts.store.detach(jobId);
+    this.flows.end(jobId);
     const { interface: key, address, publish } = held.attachment;
     const lent = this.#lent.get(key);
     // The next job is not to come under its rules.
@@ -457,6 +480,42 @@ export class Networks {
       if (!this.#held.has(jobId)) slots.rest(slot.address);
     }
     this.#lent.clear();
+  }
+
+  #attached({ jobId, network }: Attachment): Attached {
+    const known = this.#networks.get(network);
+    const gateways = known === undefined ? [] : gatewaysOf(this.#prefix6, known);
+    return {
+      jobId,
+      addresses: this.addressesOf(jobId),
+      gateways: gateways.map(([, address]) => address),
+    };
+  }
+
+  /** Begins to record flows, those too that stand. */
+  #watchFlows(): void {
+    const { flowSource } = this.#parts;
+    flowSource.start(this.#logGroup, {
+      told: (news) => this.flows.told(news),
+      lost: () => this.flows.lost(),
+    });
+    this.#tellRanges();
+    void flowSource.dump();
+  }
+
+  #tellRanges(): void {
+    const v4 = this.#all().map(({ cidr }) => formatCidr(cidr));
+    const v6 = this.#prefix6 === '' ? [] : [`${this.#prefix6}::/48`];
+    this.#parts.flowSource.setRanges([...v4, ...v6]);
+  }
+
+  get #limits(): string {
+    return `${this.#table}_limits`;
+  }
+
+  /** One of 65,535, as the kernel numbers those that hear of packets. */
+  get #logGroup(): number {
+    return 1 + (Number.parseInt(this.#id.slice(2), 36) % 0xffff);
   }
 
   get #table(): string {
@@ -652,6 +711,8 @@ export class Networks {
       await this.#define();
       this.#parts.host.forward();
       await this.#apply();
+      await this.#parts.host.changeRules(formatLimits(this.#limits, this.#id));
+      this.#watchFlows();
     }).catch((error: unknown) => {
       this.#prepared = undefined;
       throw error;
@@ -675,6 +736,7 @@ export class Networks {
     for (const network of this.#all()) {
       this.#namePorts.set(network.name, await this.#answerNames(network));
     }
+    this.#tellRanges();
     await this.#changeRules();
     const inForce = await host.readRules(this.#table);
     if (!inForce.includes('jump from_job') || !inForce.includes('goto refuse')) {
@@ -702,6 +764,7 @@ export class Networks {
       watched: this.#egress.watched(),
       published: this.#published(),
       nowMs: Date.now(),
+      logGroup: this.#logGroup,
       forwardsForUs: host.forwardsForUs,
     });
     await host.changeRules(rules);
@@ -713,16 +776,21 @@ export class Networks {
       domain: network.name,
       addressesOf: (name) => (network.peers ? this.#addressesOfName(network, name) : []),
       mayAsk: (client, name) => {
-        const key = this.#interfaceOf(client);
-        return key !== undefined && this.#egress.mayAsk(key, name);
+        const asker = this.#attachmentOf(client);
+        if (asker === undefined) return false;
+        const may = this.#egress.mayAsk(asker.interface, name);
+        if (!may) this.flows.nameRefused(asker.jobId, name);
+        return may;
       },
       learned: (client, name, found) => this.#learn(client, name, found),
     });
   }
 
   async #learn(client: string, name: string, found: readonly Found[]): Promise<void> {
-    const key = this.#interfaceOf(client);
-    const news = key === undefined ? [] : this.#egress.learn(key, name, found, Date.now());
+    const asker = this.#attachmentOf(client);
+    if (asker === undefined) return;
+    this.flows.named(asker.jobId, name, found);
+    const news = this.#egress.learn(asker.interface, name, found, Date.now());
     if (news.length === 0) return;
     const { host, log } = this.#parts;
     const opened = this.#inTurn(() => host.changeRules(formatLearned(this.#table, news)));
@@ -732,11 +800,11 @@ export class Networks {
   }
 
   /** Of the job that has an address. */
-  #interfaceOf(client: string): string | undefined {
+  #attachmentOf(client: string): Attachment | undefined {
     const asker = comparable(client);
     for (const { attachment } of this.#held.values()) {
       if (this.addressesOf(attachment.jobId).some((own) => comparable(own) === asker)) {
-        return attachment.interface;
+        return attachment;
       }
     }
     return undefined;

@@ -37,6 +37,19 @@ const CLOSED6 = [
   'ff00::/8', // multicast
 ] as const;
 
+/** Of each job. */
+const REFUSALS_TOLD = '100/second burst 100 packets';
+
+/** Connections of one job. The kernel remembers 262,144 of them on most hosts. */
+const BEGUN_A_SECOND = 500;
+const BEGUN_AT_ONCE = 4096;
+const STANDING = 4096;
+/** How long it remembers those that are over or were never answered: so few do not last for longer. */
+const REMEMBERED = {
+  tcp: 'syn_sent: 30, time_wait: 10, close: 5, last_ack: 10',
+  udp: 'unreplied: 10, replied: 60',
+} as const;
+
 export interface Facts {
   readonly table: string;
   /** What the names of all interfaces of ours begin with. */
@@ -51,6 +64,8 @@ export interface Facts {
   /** Jobs that ports of the host lead into. */
   readonly published: readonly Published[];
   readonly nowMs: number;
+  /** Where packets that are refused are told of. */
+  readonly logGroup: number;
   /** The kernel forwards packets only because we asked it to: then only ours are. */
   readonly forwardsForUs: boolean;
 }
@@ -137,7 +152,12 @@ export function formatRules(facts: Facts): string {
       'ct status dnat accept',
       'drop',
     ],
-    refuse: ['meta l4proto tcp reject with tcp reset', 'reject with icmpx type admin-prohibited'],
+    refuse: [
+      // So many of a job are told of; no flood of them is anybody's work.
+      `update @refused { iifname limit rate ${REFUSALS_TOLD} } log group ${facts.logGroup}`,
+      'meta l4proto tcp reject with tcp reset',
+      'reject with icmpx type admin-prohibited',
+    ],
     outwards: [
       'type nat hook postrouting priority srcnat; policy accept;',
       ...seenFromGateway(published),
@@ -151,13 +171,47 @@ export function formatRules(facts: Facts): string {
       ]),
     ],
   };
-  const sets = policiesIn(facts).flatMap((policy) => setsOf(policy, facts.nowMs));
+  const sets = [
+    '  set refused { type ifname; flags dynamic,timeout; timeout 1m; size 65535; }\n',
+    ...policiesIn(facts).flatMap((policy) => setsOf(policy, facts.nowMs)),
+  ];
   const text = Object.entries({ ...chains, ...egressChains(facts) })
     .map(
       ([name, lines]) => `  chain ${name} {\n${lines.map((line) => `    ${line}\n`).join('')}  }\n`,
     )
     .join('');
   return `${replacing(table)}table inet ${table} {\n${sets.join('')}${text}}\n`;
+}
+
+/**
+ * How much of the host's memory of connections one job takes: what it begins in a second, and what it
+ * has at once. A table of its own, that stays as it is when rules change.
+ */
+export function formatLimits(table: string, interfaces: string): string {
+  const begins = `iifname "${interfaces}*" ct state new ct status & confirmed == 0`;
+  const families = ['ip', 'ip6'] as const;
+  const timeouts = Object.entries(REMEMBERED).flatMap(([protocol, policy]) =>
+    families.map(
+      (family) =>
+        `  ct timeout ${protocol}_${family} { protocol ${protocol}; l3proto ${family}; policy = { ${policy} }; }\n`,
+    ),
+  );
+  const remembered = Object.keys(REMEMBERED).flatMap((protocol) =>
+    families.map(
+      (family) =>
+        `    ${begins} meta nfproto ${family === 'ip' ? 'ipv4' : 'ipv6'} meta l4proto ${protocol} ct timeout set "${protocol}_${family}"\n`,
+    ),
+  );
+  return `${replacing(table)}table inet ${table} {
+  set begun { type ifname; flags dynamic,timeout; timeout 2m; size 65535; }
+  set standing { type ifname; flags dynamic; size 65535; }
+${timeouts.join('')}  chain begin {
+    type filter hook prerouting priority mangle; policy accept;
+    ${begins} update @begun { iifname limit rate over ${BEGUN_A_SECOND}/second burst ${BEGUN_AT_ONCE} packets } drop
+    ${begins} add @standing { iifname ct count over ${STANDING} } drop
+${remembered.join('')}  }
+}
+`;
 }
 
 /** What puts nothing in the place of a table, whether or not there is one. */

@@ -30,6 +30,7 @@ import type { Held, Postures } from '../jobs/postures.ts';
 import type { UploadPart, Uploads } from '../jobs/uploads.ts';
 import type { Networks } from '../networks/networks.ts';
 import { changed, readRules, toEgress } from './egress.ts';
+import { readFlows } from './flows.ts';
 import type { Call, Handlers } from './handlers.ts';
 import { encodeJobs, takePage } from './job-pages.ts';
 import { inRuntime, type JobRuntimeParts } from './job-runtime.ts';
@@ -68,7 +69,7 @@ export interface JobParts {
   readonly volumes: JobRuntimeParts['volumes'];
   /** The jobs of its workflow that a job waited for, by their names. */
   readonly dependenciesOf: (job: Job) => readonly string[];
-  readonly networks: Pick<Networks, 'addressesOf' | 'findEgress' | 'changeEgress'>;
+  readonly networks: Pick<Networks, 'addressesOf' | 'findEgress' | 'changeEgress' | 'flows'>;
   readonly host: Host;
   readonly policy: JobPolicy;
   readonly nodeId: string;
@@ -159,6 +160,8 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
       };
       return toEgress(await networks.changeEgress(id, change, identity));
     },
+
+    getJobFlows: (request, { signal }) => readFlows(parts, request, signal),
 
     deleteJob: async ({ uuid }, { identity }) => {
       const { id } = await jobs.delete(uuid, identity);

@@ -52,6 +52,7 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
     CancelJob: ['developer', 'stop_job'],
     ExtendJob: ['developer', 'extend_job'],
     ChangeJobEgress: ['developer', 'run_job'],
+    GetJobFlows: ['viewer', 'get_job'],
     DeleteJob: ['developer', 'delete_job'],
     DeleteAllJobs: ['developer', 'delete_job'],
     GetJobStatus: ['viewer', 'get_job'],
