@@ -1,5 +1,6 @@
 // Programs that try to get out of a job, for tests that run them as jobs of one kind or another. A
-// probe prints what it should not have got as `LEAK: ...`, and how much it tried.
+// probe prints what it should not have got as `LEAK: ...`, and how much it tried. They are in Python, which a
+// job brings along where its root is not the host's.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -11,7 +12,8 @@ import path from 'node:path';
 import type { JobRequest } from '../src/client/messages.ts';
 import type { Daemon } from './harness.ts';
 import { finish } from './job-calls.ts';
-import { upload } from './upload-parts.ts';
+import { inPortablePython, portablePython } from './portable-python.ts';
+import { type File, upload } from './upload-parts.ts';
 
 const PROBES = path.join(import.meta.dirname, 'probes/inside');
 
@@ -43,6 +45,8 @@ interface Run {
   readonly least?: number;
   /** Sends so much along that the work directory lies on disk. */
   readonly onDisk?: boolean;
+  /** Brings its Python along: the root of the job need not have one. */
+  readonly portable?: boolean;
 }
 
 interface Bait {
@@ -57,6 +61,7 @@ export class Probing {
   readonly facts: Readonly<Record<string, unknown>>;
   readonly #daemon: Daemon;
   readonly #bait: Bait;
+  #python: readonly File[] | undefined;
 
   constructor(daemon: Daemon, facts: Readonly<Record<string, unknown>>, bait: Bait) {
     this.#daemon = daemon;
@@ -71,17 +76,17 @@ export class Probing {
       ...['finding.py', name].map((each) => file(each, readFileSync(path.join(PROBES, each)))),
       file('facts.json', Buffer.from(JSON.stringify({ ...this.facts, ...run.facts }))),
     ];
-    const sent: JobRequest = run.onDisk
-      ? {
-          uploadId: await upload(this.#daemon.as('admin'), [
-            ...files,
-            file('big', Buffer.alloc(IN_MEMORY_BYTES + 1)),
-          ]),
-        }
-      : { uploads: files };
+    if (run.onDisk) files.push(file('big', Buffer.alloc(IN_MEMORY_BYTES + 1)));
+    if (run.portable) files.push(...this.#bringPython());
+    const sent: JobRequest =
+      run.onDisk || run.portable
+        ? { uploadId: await upload(this.#daemon.as('admin'), files) }
+        : { uploads: files };
+    const inHostsPython = { command: '/usr/bin/python3', args: ['-B', `/work/${name}`] };
+    const { args, ...program } = run.portable ? inPortablePython(name) : inHostsPython;
     const { job, stdout, stderr } = await finish(this.#daemon.as('admin'), {
-      command: '/usr/bin/python3',
-      args: ['-B', `/work/${name}`, ...(run.args ?? [])],
+      ...program,
+      args: [...args, ...(run.args ?? [])],
       ...sent,
       ...run.request,
     });
@@ -93,6 +98,13 @@ export class Probing {
       `${name} tried ${tried} things only:\n${stdout}`,
     );
     return stdout;
+  }
+
+  #bringPython(): readonly File[] {
+    this.#python ??= portablePython(
+      ['finding.py', ...Object.keys(probes)].map((each) => path.join(PROBES, each)),
+    );
+    return this.#python;
   }
 
   stop(): void {

@@ -21,8 +21,9 @@ import { getJobStatus, sendJobInput, stopJob } from '../src/client/methods.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { NESTED, type Probe, type Probing, probes, startProbing } from './inside-probes.ts';
 import { ended, finish, printed, shell, start } from './job-calls.ts';
+import { cannotBringPython } from './portable-python.ts';
 import { buildProbe, cannotBuildProbes } from './probe-build.ts';
-import { cannotMakePythonTree, describeRuntime, makePythonTree } from './runtime-tree.ts';
+import { cannotMakeTree, makeRuntime } from './runtime-tree.ts';
 import { processesBelow } from './snapshot.ts';
 
 const skip = cannotRun();
@@ -37,7 +38,7 @@ const inRuntimes = [
   'outside.py',
   'identity.py',
 ] as const;
-const noPython = cannotMakePythonTree();
+const noRuntime = cannotMakeTree() || cannotBringPython();
 
 let daemon: Daemon;
 let api: Connection;
@@ -56,19 +57,10 @@ after(async () => {
 });
 
 /** Makes a runtime, once; what is then the host's, and no job in it sees. */
-async function runtimeFacts(): Promise<Record<string, unknown>> {
-  const folder = path.join(daemon.directory, 'runtimes/python');
-  if (!existsSync(folder)) {
-    makePythonTree(path.join(folder, 'isolated'));
-    describeRuntime(folder, { name: 'python', version: '1' });
-  }
-  const others = [
-    '/usr/sbin',
-    '/usr/share',
-    '/usr/include',
-    '/usr/bin/python3-config',
-    '/usr/bin/dpkg',
-  ];
+function runtimeFacts(): Record<string, unknown> {
+  const folder = path.join(daemon.directory, 'runtimes/small');
+  if (!existsSync(folder)) makeRuntime(folder, { name: 'small', version: '1' });
+  const others = ['/usr/sbin', '/usr/share', '/usr/include', '/usr/bin/python3', '/usr/bin/dpkg'];
   return { hostPaths: [...(probing.facts['hostPaths'] as string[]), ...others] };
 }
 
@@ -119,8 +111,9 @@ describe('inside a job (S2-4, S3-1, S4-9)', { skip }, () => {
   }
 
   for (const name of inRuntimes) {
-    test(`S0-45 ${name} finds no way out of a runtime`, { skip: noPython }, async () => {
-      await probing.run(name, { request: { runtime: 'python' }, facts: await runtimeFacts() });
+    test(`S0-45 ${name} finds no way out of a runtime`, { skip: noRuntime }, async () => {
+      const request = { runtime: 'small' };
+      await probing.run(name, { request, facts: runtimeFacts(), portable: true });
     });
   }
 

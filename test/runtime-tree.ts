@@ -1,17 +1,7 @@
 // Small runtimes, made by hand as anybody might: a folder with runtime.yml and a tree, put where the
 // daemon looks for runtimes.
 
-import { execFileSync } from 'node:child_process';
-import {
-  copyFileSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  realpathSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stringify } from 'yaml';
 
@@ -54,41 +44,4 @@ export function makeTree(tree: string): void {
   copyFileSync(BUSYBOX, path.join(tree, 'usr/bin/busybox'));
   for (const each of APPLETS.split(' ')) symlinkSync('busybox', path.join(tree, 'usr/bin', each));
   writeFileSync(path.join(tree, 'etc/os-release'), 'ID=small\n');
-}
-
-const PYTHON = '/usr/bin/python3';
-
-/** Why there is no Python to be put into a tree, or false. */
-export function cannotMakePythonTree(): string | false {
-  return cannotMakeTree() || (existsSync(PYTHON) ? false : 'there is no python3');
-}
-
-/** A tree with this host's Python, and what that needs of libraries, beside the small one's programs. */
-export function makePythonTree(tree: string): void {
-  makeTree(tree);
-  const file = realpathSync(PYTHON);
-  const library = `/usr/lib/${path.basename(file)}`;
-  const modules = readdirSync(`${library}/lib-dynload`).map(
-    (name) => `${library}/lib-dynload/${name}`,
-  );
-  for (const each of [file, ...librariesOf([file, ...modules])]) copyInto(tree, each);
-  cpSync(library, path.join(tree, library), { recursive: true });
-  symlinkSync(path.basename(file), path.join(tree, PYTHON));
-  for (const name of ['lib', 'lib64']) {
-    if (existsSync(path.join(tree, 'usr', name))) symlinkSync(`usr/${name}`, path.join(tree, name));
-  }
-}
-
-/** What programs load when they start, the loader too. */
-function librariesOf(files: readonly string[]): string[] {
-  const said = execFileSync('ldd', files, { encoding: 'utf8' });
-  return [...new Set([...said.matchAll(/(?:=> |^\t)(\/\S+) \(/gm)].map(([, name = '']) => name))];
-}
-
-/** Puts a file where it lies on this host, below /usr as all that is in a merged one. */
-function copyInto(tree: string, file: string): void {
-  const place = file.replace(/^\/lib/, '/usr/lib');
-  const copy = path.join(tree, place);
-  mkdirSync(path.dirname(copy), { recursive: true });
-  copyFileSync(file, copy);
 }

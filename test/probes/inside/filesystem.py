@@ -20,7 +20,7 @@ MOUNTING = '''
     pivot_root /tmp /tmp
     fusermount3 -u /tmp
     swapon /work/x
-    losetup -f
+    losetup -f /etc/passwd
 '''
 WRITABLE = {'/work', '/tmp', '/dev/shm', *facts.get('volumes', [])}
 
