@@ -24,7 +24,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, afterEach, before, test } from 'node:test';
-import { getJobStatus, queryJobs } from '../src/client/methods.ts';
+import { followAudit, getJobStatus, queryJobs } from '../src/client/methods.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 
 const MAIN = path.join(import.meta.dirname, '../src/cli/main.ts');
@@ -113,6 +113,18 @@ function assertNothingLeft(name: string): void {
   assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(daemon.directory));
 }
 
+/** Resolves when the audit log has all of these. */
+async function recorded(...expected: readonly RegExp[]): Promise<void> {
+  const missing = new Set(expected);
+  const filter = { actions: ['runtime.built', 'runtime.installed'] };
+  for await (const record of daemon.as('admin').serverStream(followAudit, { filter })) {
+    const { action, who, result, detail } = record;
+    const line = `${who} ${action} ${result} ${detail}`;
+    for (const each of missing) if (each.test(line)) missing.delete(each);
+    if (missing.size === 0) return;
+  }
+}
+
 test('a build is held as it says, and has the host’s network alone', { skip }, async () => {
   const { child, ended } = await startWaiting('held');
   const api = daemon.as('viewer');
@@ -134,6 +146,7 @@ test('Ctrl-C ends a build, and nothing of it is left', { skip }, async () => {
   assert.match(err, /\nCanceled: nothing of the build is left\n$/);
   await emptied(path.join(runtimes(), '.builds'));
   assertNothingLeft('interrupted');
+  await recorded(/^test-admin runtime\.built failed interrupted@1\.0\.0: the call was canceled$/);
 });
 
 test('a client that is killed takes its build along', { skip }, async () => {
@@ -167,6 +180,11 @@ test('a daemon that is killed amid a build leaves nothing to the next one', { sk
   assertNothingLeft('crashed');
   specification('crashed');
   assert.equal((await start('crashed').ended).code, 0);
+  await recorded(
+    /^ runtime\.built failed crashed: its daemon ended before it$/,
+    /^test-admin runtime\.built ok crashed@1\.0\.0$/,
+    /^test-admin runtime\.installed ok crashed@1\.0\.0$/,
+  );
 });
 
 /** Packs a folder as an archive beside a specification, and answers its SHA-256. */
@@ -244,4 +262,7 @@ test('a test that fails keeps a tree from being installed', { skip }, async () =
   assert.equal(code, 1);
   assert.match(err, /✗ Final validation: the test "runs" failed: it ended as not-started/);
   assertNothingLeft('untested');
+  await recorded(
+    /^test-admin runtime\.built failed untested@1\.0\.0: Final validation: the test "/,
+  );
 });

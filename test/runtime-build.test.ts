@@ -163,6 +163,9 @@ test('S0-31 a name is looked for in a checkout, or at the node', { skip }, async
     misspelt.err,
     /specification not found: python-3\.11-mk \(did you mean python-3\.11-ml\?\)/,
   );
+  const unknown = await rnx('runtime', 'build', 'cobol');
+  assert.match(unknown.err, /specification not found: cobol \(there is [a-z0-9., -]+\)/);
+  assert.doesNotMatch(unknown.err, /setup/);
   const branch = await rnx('runtime', 'build', '--branch=main', 'named');
   assert.match(branch.err, /--branch: rnx fetches no repositories/);
 });

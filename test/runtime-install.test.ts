@@ -242,6 +242,13 @@ test('what is no pack and no runtime is refused before or behind the upload, and
     assert.match(err, refusal);
   }
   assert.deepEqual(leftOn(daemon), []);
+  const { records } = await daemon
+    .as('admin')
+    .unary(queryAudit, { filter: { actions: ['runtime.installed'] } });
+  assert.deepEqual(
+    records.map(({ who, result, detail }) => `${who} ${result} ${detail.slice(0, 9)}`),
+    Array(2).fill('test-operator failed unnamed: '),
+  );
   const denied = await runRnx(daemon, 'developer', 'runtime', 'install', './bad');
   assert.match(denied.err, /role developer is not allowed/);
   const call = daemon.as('operator').serverStream(installLocalRuntime, {});

@@ -110,6 +110,7 @@ const lines: Readonly<Record<string, readonly Line[]>> = {
       line: 'rnx job run --runtime=java:21 --volume=classes java -cp /volumes/classes HelloWorld',
       prints: /^Hello, Joblet!\n$/,
     },
+    { line: 'rnx volume remove classes', prints: /removed/ },
   ],
   'openjdk-17': [
     {
@@ -189,7 +190,8 @@ let folder: string;
 before(async () => {
   if (skip !== false) return;
   folder = mkdtempSync(path.join(tmpdir(), 'joblet-shipped-'));
-  daemon = await startDaemon();
+  // Builds take longer than a connection may be idle.
+  daemon = await startDaemon({ grpc: { maxConnectionIdle: 0 } });
   probing = await startProbing(daemon);
   // The lines of the guides call it by its name.
   writeFileSync(path.join(folder, 'rnx'), `#!/bin/sh\nexec ${process.execPath} ${CLIENT} "$@"\n`, {

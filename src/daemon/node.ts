@@ -392,6 +392,8 @@ async function start(
     uploads,
     trees,
     catalogue,
+    runtimes,
+    audit,
     cache: new DebCache(
       path.join(config.runtimes.directory, '.packages'),
       config.runtimes.packageCacheBytes,

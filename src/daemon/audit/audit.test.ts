@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -7,7 +7,7 @@ import type { Log } from '../log.ts';
 import { Db } from '../store/db.ts';
 import { anchorFile } from './anchor.ts';
 import { Audit, type AuditBounds } from './audit.ts';
-import type { Entry } from './record.ts';
+import { actions, type Entry } from './record.ts';
 
 const quiet: Log = { debug() {}, info() {}, warn() {}, error() {}, change() {} };
 const never = new AbortController().signal;
@@ -232,4 +232,15 @@ test('a text that is no text is recorded as one, and bounded', async (t) => {
     audit.record(entry(1, { detail: `\ud800\0${'x'.repeat(100_000)}`, method: '\udfff' })),
   );
   assert.deepEqual(await world.damages(), []);
+});
+
+test('every action that is recorded is explained', () => {
+  const guide = readFileSync(
+    path.join(import.meta.dirname, '../../../docs/guide/audit.md'),
+    'utf8',
+  );
+  assert.deepEqual(
+    actions.filter((action) => !guide.includes(`\`${action}\``)),
+    [],
+  );
 });

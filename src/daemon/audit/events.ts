@@ -49,6 +49,7 @@ const kindOf = {
   'volume.resized': 'volume',
   'volume.removed': 'volume',
   'runtime.installed': 'runtime',
+  'runtime.built': 'runtime',
   'runtime.removed': 'runtime',
   'workflow.created': 'workflow',
   'workflow.running': 'workflow',

@@ -20,6 +20,7 @@ export const actions = [
   'volume.resized',
   'volume.removed',
   'runtime.installed',
+  'runtime.built',
   'runtime.removed',
   'workflow.created',
   'workflow.running',

@@ -17,6 +17,8 @@ import type { Uploads } from '../jobs/uploads.ts';
 import type { Log } from '../log.ts';
 import type { Catalogue } from '../runtimes/catalogue.ts';
 import { RUNTIME_FILE, TREE_FOLDER } from '../runtimes/layout.ts';
+import type { RuntimeAudit } from '../runtimes/record.ts';
+import type { Runtimes } from '../runtimes/runtimes.ts';
 import { SPECIFICATION_FILE } from '../runtimes/specification.ts';
 import type { Trees } from '../runtimes/trees.ts';
 import { BuildArea } from './build-area.ts';
@@ -53,6 +55,8 @@ export interface BuildParts {
   readonly uploads: Pick<Uploads, 'stage' | 'release'>;
   readonly trees: Pick<Trees, 'stage' | 'unstage' | 'install'>;
   readonly catalogue: Pick<Catalogue, 'list'>;
+  readonly runtimes: Pick<Runtimes, 'forgetGone'>;
+  readonly audit: RuntimeAudit;
   readonly cache: DebCache;
   readonly env: Environment;
   readonly log: Log;
@@ -101,6 +105,13 @@ const LOCK_FILE = 'build.lock';
 
 /** What was not installed. */
 export const nothing = { directory: '', bytes: 0, lock: '' };
+
+const JOB_NAME = 'build-';
+
+/** What a job builds, by the name of the job. */
+export function builtName(jobName: string): string {
+  return jobName.slice(JOB_NAME.length);
+}
 
 /** A build that failed for a reason that its author can understand. */
 export class BuildFailed extends Error {}
@@ -201,7 +212,7 @@ export class Build {
   #jobSpec(build: BuildSandbox): JobSpec {
     const { memoryBytes, processes, timeoutMs } = this.#parts.config;
     return {
-      ...jobSpecOf(`build-${this.#spec.name}`, [
+      ...jobSpecOf(`${JOB_NAME}${this.#spec.name}`, [
         places.node,
         ...process.execArgv,
         `${places.program}/builder/main.ts`,

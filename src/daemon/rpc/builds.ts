@@ -20,29 +20,23 @@ import { platformWarnings } from '../../shared/platform.ts';
 import type { BuildEvent, BuildOrder } from '../builder/build.ts';
 import type { Builds } from '../builder/builds.ts';
 import type { Handlers } from './handlers.ts';
-import { type ArrivalParts, recordArrival } from './install-news.ts';
 
 const FILE_NAME = 'runtime.yaml';
 const MAX_FILE_NAME_CHARS = 4096;
 
 type BuildHandlers = Pick<Handlers<typeof RuntimeService>, 'validateRuntimeYAML' | 'buildRuntime'>;
 
-export interface BuildHandlerParts extends ArrivalParts {
+export interface BuildHandlerParts {
   readonly builds: Pick<Builds, 'build' | 'specification'>;
 }
 
-export function buildHandlers({ builds, audit, runtimes }: BuildHandlerParts): BuildHandlers {
+export function buildHandlers({ builds }: BuildHandlerParts): BuildHandlers {
   return {
     buildRuntime: async function* (request, { identity, signal }) {
       checkFileName(request.fileName);
       const order = await toOrder(request, builds);
       for await (const event of builds.build(order, identity, signal)) {
         if (event.kind === 'log' && event.level === 'info' && !request.verbose) continue;
-        if (event.kind === 'result' && event.result.directory !== '') {
-          const { name, version } = event.result;
-          runtimes.forgetGone();
-          await recordArrival(audit, `${name}@${version}`, identity);
-        }
         yield toProgress(event);
       }
     },

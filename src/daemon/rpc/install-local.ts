@@ -43,6 +43,7 @@ export async function* installLocal(
     const wish = { spec, force };
     return yield* tellInstallation(
       parts,
+      spec,
       (report) => {
         const follower = { signal, report };
         return uploadId === ''

@@ -15,13 +15,7 @@ import type { BuildEvent, BuildOrder } from '../builder/build.ts';
 import type { Builds } from '../builder/builds.ts';
 import type { Installs } from '../runtimes/installs.ts';
 import type { Call } from './handlers.ts';
-import {
-  type Arrival,
-  type ArrivalParts,
-  type News,
-  recordArrival,
-  tellInstallation,
-} from './install-news.ts';
+import { type Arrival, type ArrivalParts, type News, tellInstallation } from './install-news.ts';
 
 export interface NamedParts extends ArrivalParts {
   readonly installs: Installs;
@@ -43,6 +37,7 @@ export async function* installNamed(
   const { identity, signal } = call;
   const fetching = tellInstallation(
     parts,
+    spec,
     (report) => parts.installs.fromRegistry({ spec, force }, registry, { signal, report }),
     STEPS,
     identity,
@@ -83,9 +78,7 @@ async function* build(
     }
     const { ok, message, name, version, directory, bytes, jobId } = event.result;
     if (!ok) throw new JobletError('wrong-state', message);
-    parts.runtimes.forgetGone();
     const runtime = `${name}@${version}`;
-    await recordArrival(parts.audit, runtime, identity);
     return { message, runtime, directory, bytes, newBytes: bytes, jobId };
   }
   throw new Error('a build ended without a result');

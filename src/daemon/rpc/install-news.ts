@@ -1,8 +1,8 @@
 // What is told of an installation, wherever the runtime comes from.
 
-import type { Audit } from '../audit/audit.ts';
 import type { Identity } from '../jobs/job.ts';
 import type { Installed, Step } from '../runtimes/installs.ts';
+import { type RuntimeAudit, recordInstall } from '../runtimes/record.ts';
 import type { Runtimes } from '../runtimes/runtimes.ts';
 import { stepsOf } from './steps.ts';
 
@@ -32,23 +32,25 @@ export interface Arrival {
 
 export interface ArrivalParts {
   readonly runtimes: Pick<Runtimes, 'forgetGone'>;
-  readonly audit: Pick<Audit, 'record'>;
+  readonly audit: RuntimeAudit;
 }
 
-/** Follows the steps of an installation to its end, and records that. */
+/** Follows the steps of the installation of what was asked for to its end, which is recorded. */
 export async function* tellInstallation(
   { runtimes, audit }: ArrivalParts,
+  asked: string,
   work: (report: (step: Step) => void) => Promise<Installed>,
   totalSteps: number,
   who: Identity,
 ): AsyncGenerator<News, Arrival> {
-  const steps = stepsOf(work);
+  const steps = stepsOf((report: (step: Step) => void) =>
+    recordInstall(audit, asked, who, () => work(report)),
+  );
   for (;;) {
     const next = await steps.next();
     if (next.done === true) {
       const { runtime, directory, bytes, newBytes, replaced } = next.value;
       runtimes.forgetGone();
-      await recordArrival(audit, runtime, who);
       const message = replaced
         ? `Runtime ${runtime} took the place of the one that was there`
         : `Runtime ${runtime} installed`;
@@ -57,13 +59,4 @@ export async function* tellInstallation(
     const { number: step, ...same } = next.value;
     yield { kind: 'step', step, totalSteps, ...same };
   }
-}
-
-export async function recordArrival(
-  audit: Pick<Audit, 'record'>,
-  runtime: string,
-  who: Identity,
-): Promise<void> {
-  const record = { action: 'runtime.installed', who, result: 'ok', detail: runtime } as const;
-  await audit.record({ atMs: Date.now(), ...record });
 }

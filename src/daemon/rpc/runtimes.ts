@@ -58,7 +58,7 @@ export function runtimeHandlers(parts: RuntimeParts): RuntimeHandlers {
     testRuntime: ({ runtime }, call) => testRuntime(parts, runtime, call),
 
     removeRuntime: async ({ runtime }, { identity }) => {
-      const { refs, freedBytes } = await removeRuntime(parts, runtime, Date.now(), identity);
+      const { refs, freedBytes } = await removeRuntime(parts, runtime, identity);
       return {
         success: true,
         message: `Runtime ${refs.join(', ')} removed`,

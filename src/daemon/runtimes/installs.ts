@@ -49,6 +49,8 @@ export interface Follower {
 export interface Installed extends Placed {
   /** `name@version`. */
   readonly runtime: string;
+  /** A newer version that was there already; empty when this is the latest. */
+  readonly newer: string;
 }
 
 /** What is under way at the same time, of each kind: it takes a thread, and room on the disk. */
@@ -140,7 +142,7 @@ export class Installs {
     this.#requireWanted(names, { ...wish, force });
     const progress = (done: number, total: number) => report?.({ number: 2, message, done, total });
     const placed = await trees.install(directory, { ...names, force }, { signal, progress });
-    return { ...placed, runtime: refOf(names) };
+    return { ...placed, runtime: refOf(names), newer: this.#newerThan(names) };
   }
 
   /** @throws JobletError exhausted when enough is under way */
@@ -174,7 +176,7 @@ export class Installs {
       const { tree, name, version, specification, isSigned } = unpacked;
       const wanted = { name, version, specification, isSigned, force: wish.force };
       const placed = await trees.install(tree, wanted, following(2, 'Installing'));
-      return { ...placed, runtime: `${name}@${version}` };
+      return { ...placed, runtime: refOf(unpacked), newer: this.#newerThan(unpacked) };
     } finally {
       await trees.unstage(target);
     }
@@ -216,12 +218,17 @@ export class Installs {
       throw new JobletError('invalid', message, { about: 'runtime_spec' });
     }
     if (force || (mayBeOlder ?? isExact)) return;
+    const newer = this.#newerThan({ name, version });
+    if (newer === '') return;
+    const message = `${name}@${version} is older than ${newer}, which is installed; ask for ${name}@${version} by its version, or use --force`;
+    throw new JobletError('wrong-state', message, { about: 'runtime_spec' });
+  }
+
+  #newerThan({ name, version }: Pick<Unpacked, 'name' | 'version'>): string {
     const newer = this.#parts.catalogue
       .list()
       .find((one) => one.name === name && compareVersions(one.version, version) > 0);
-    if (newer === undefined) return;
-    const message = `${name}@${version} is older than ${refOf(newer)}, which is installed; ask for ${name}@${version} by its version, or use --force`;
-    throw new JobletError('wrong-state', message, { about: 'runtime_spec' });
+    return newer === undefined ? '' : refOf(newer);
   }
 }
 

@@ -2,9 +2,9 @@
 
 import { JobletError } from '../../shared/errors.ts';
 import { splitRuntimeName } from '../../shared/runtime-names.ts';
-import type { Audit } from '../audit/audit.ts';
 import type { Actor } from '../audit/record.ts';
 import { type Catalogue, type Runtime, refOf } from './catalogue.ts';
+import { type RuntimeAudit, recordRemoval } from './record.ts';
 import type { Runtimes } from './runtimes.ts';
 import type { Trees } from './trees.ts';
 import type { Uses } from './uses.ts';
@@ -14,7 +14,7 @@ export interface RemovalParts {
   readonly runtimes: Pick<Runtimes, 'forgetGone'>;
   readonly trees: Pick<Trees, 'remove'>;
   readonly uses: Pick<Uses, 'usersOf'>;
-  readonly audit: Pick<Audit, 'record'>;
+  readonly audit: RuntimeAudit;
 }
 
 export interface Removed {
@@ -33,7 +33,6 @@ const NAMED_JOBS = 3;
 export async function removeRuntime(
   { catalogue, runtimes, trees, uses, audit }: RemovalParts,
   name: string,
-  nowMs: number,
   who: Actor,
 ): Promise<Removed> {
   const meant = catalogue.get(name);
@@ -48,10 +47,10 @@ export async function removeRuntime(
   let freedBytes = 0;
   // What lies in the folder of another one goes first.
   for (const runtime of going.toSorted((a, b) => b.directory.length - a.directory.length)) {
-    freedBytes += await trees.remove(runtime.directory, runtime.name, runtime.version);
+    freedBytes += await recordRemoval(audit, refOf(runtime), who, () =>
+      trees.remove(runtime.directory, runtime.name, runtime.version),
+    );
     runtimes.forgetGone();
-    const detail = refOf(runtime);
-    await audit.record({ atMs: nowMs, action: 'runtime.removed', who, result: 'ok', detail });
   }
   return { refs: going.map(refOf), freedBytes };
 }
