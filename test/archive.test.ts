@@ -7,12 +7,15 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { generated } from '../src/client/generated.ts';
+import type { LogRequest } from '../src/client/messages.ts';
 import { deleteJob } from '../src/client/methods.ts';
 import { type Source, sourceOf } from '../src/daemon/archive/objects.ts';
 import { S3Objects } from '../src/daemon/archive/s3-objects.ts';
+import { PersistService } from '../src/gen/joblet/persist/persist_pb.ts';
 import { Wire } from './cut-off.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
-import { finish, shell, start } from './job-calls.ts';
+import { finish, output, shell, start } from './job-calls.ts';
 import { cannotStore, S3_KEYS, S3Server } from './s3-server.ts';
 
 const skip = cannotRun() || cannotStore();
@@ -20,11 +23,13 @@ const skip = cannotRun() || cannotStore();
 const ROUNDS = Number(process.env['JOBLET_ARCHIVE_ROUNDS'] ?? 1);
 const BIG_BYTES = 17 << 20;
 const { signal } = new AbortController();
+const queryLogs = generated(PersistService.method.queryLogs);
 
 const server = new S3Server();
 const wire = new Wire(Number(server.endpoint.port));
 const objects = new S3Objects(server.connection(), 'node/');
 let home = '';
+let endpoint = '';
 let daemon: Daemon;
 
 before(async () => {
@@ -35,7 +40,7 @@ before(async () => {
   const text = `[default]\naws_access_key_id = ${accessKeyId}\naws_secret_access_key = ${secretAccessKey}\n`;
   writeFileSync(credentialsFile, text, { mode: 0o600 });
   await server.start();
-  const endpoint = (await wire.open()).origin;
+  endpoint = (await wire.open()).origin;
   daemon = await startDaemon({
     archive: { type: 's3', endpoint, bucket: server.bucket, prefix: 'node/', credentialsFile },
     logging: { level: 'DEBUG' },
@@ -301,4 +306,78 @@ test('a job that is deleted while it is uploaded leaves nothing in the archive',
   await gone;
   assert.equal((await archivedOf(id)).size, 0);
   assert.equal(await unfinished(), 0);
+});
+
+/** All that a log holds, by several questions. */
+async function answers(of: Daemon, uuid: string): Promise<string[]> {
+  const requests: LogRequest[] = [
+    {},
+    { position: 20_000n },
+    { tailLines: 7, streams: ['stderr'] },
+    { streams: ['stdout'] },
+    { filter: '77$', linesAfter: 1 },
+  ];
+  const all: string[] = [];
+  for (const request of requests) {
+    const bytes = await output(of.as('viewer'), { uuid, noFollow: true, ...request });
+    all.push(bytes.toString('base64'));
+  }
+  for await (const { content } of of.as('viewer').serverStream(queryLogs, { jobId: uuid })) {
+    all.push(Buffer.from(content).toString('base64'));
+  }
+  return all;
+}
+
+test('what retention removes from the node is read from the archive, and goes only when it is there (S3-1, S3-5)', {
+  skip,
+}, async (t) => {
+  const settings = (prefix: string) => ({
+    archive: {
+      type: 's3',
+      endpoint,
+      bucket: server.bucket,
+      prefix,
+      credentialsFile: path.join(home, 'credentials'),
+    },
+    logs: { segmentBytes: '64KB', sealAfter: '100ms' },
+  });
+  const before = await startDaemon(settings('kept/'));
+  t.after(() => before.stop());
+  const noise = 'for i in $(seq 1 1000); do echo out $i of many; echo err $i >&2; done';
+  const script = `${noise}; printf "\\000\\377\\r\\n"; head -c 150000 /dev/urandom; printf end`;
+  const { job } = await finish(before.as('developer'), shell(script));
+  const short = await finish(before.as('developer'), shell('echo short'));
+  const ids = [job.uuid, short.job.uuid];
+  const expected: string[][] = [];
+  for (const id of ids) expected.push(await answers(before, id));
+  await before.end();
+  // The same node with room for nothing.
+  const configFile = path.join(before.directory, 'joblet-config.yml');
+  const config = JSON.parse(readFileSync(configFile, 'utf8'));
+  writeFileSync(
+    configFile,
+    JSON.stringify({ ...config, logs: { ...config.logs, retentionBytes: 1 } }),
+  );
+  wire.cut();
+  const warned = before.logged(/\[WARN\] the archive cannot be used/);
+  const removed = ids.map((id) =>
+    before.logged(new RegExp(`output of an ended job is removed.*${id}`)),
+  );
+  await before.restart();
+  await Promise.race([warned, finish(before.as('developer'), shell('true')).then(() => warned)]);
+  assert.deepEqual(await answers(before, job.uuid), expected[0], 'nothing goes before it is there');
+  wire.mend();
+  await Promise.all(removed);
+  for (const [index, id] of ids.entries()) {
+    const left = readdirSync(path.join(before.directory, 'logs', id));
+    assert.deepEqual(
+      left.filter((name) => name.includes('.log')),
+      [],
+    );
+    assert.deepEqual(await answers(before, id), expected[index]);
+  }
+  wire.cut();
+  await assert.rejects(answers(before, job.uuid), /UNAVAILABLE|cannot be used/);
+  wire.mend();
+  assert.deepEqual(await answers(before, job.uuid), expected[0]);
 });

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { JobletError, messageOf } from '../shared/errors.ts';
 import { type Config, type Environment, loadConfig, parseConfig } from './config.ts';
+import { archiveLines } from './doctor/archive.ts';
 import { checks, type Facts } from './doctor/checks.ts';
 import { formatJson, formatText, judge, type Line } from './doctor/report.ts';
 import { type SelfCheckWanted, selfCheck } from './doctor/self-check.ts';
@@ -43,7 +44,11 @@ export async function doctorCommand(argv: string[]): Promise<number> {
   // Half a second that is not to be cut short: what was made has to be taken away again.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
   const { config, line } = readConfiguration(read.config, process.env);
-  const lines = [line, ...(await examine(config))];
+  const lines = [
+    line,
+    ...(await examine(config)),
+    ...(await archiveLines(config.archive, process.env)),
+  ];
   const host = `${os.hostname()}, ${os.availableParallelism()} processors, ${(os.totalmem() / 1024 ** 3).toFixed(1)} GB`;
   const { isTTY, columns = COLUMNS } = process.stdout;
   const hasColor = isTTY && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb';

@@ -176,14 +176,31 @@ async function start(
   });
   const addressOf = keeperAddresses(config.state.path);
   const bells = new Bells(addressOf);
+  const archived = openStore(config.archive, process.env);
+  const archive =
+    archived &&
+    new Archive({
+      store: archived,
+      rows: new ArchiveRows(db),
+      directoryOf: (id) => logs.directoryOf(id),
+      recordOf: (id) => archiveRecord(store.find(id), config.server.nodeId),
+      settle: (id) => sealing.settle(id),
+      clock: systemClock,
+      log,
+    });
   // Reading a log needs to know which jobs are over, and jobs need their logs: the question is asked
   // only when both are there.
-  const logs = new Logs(config.logs.directory, bells, {
-    isOver: (id) => jobs.isOver(id),
-    keptBytes: (id) => jobs.keptBytes(id),
-    droppedBytes: (id) => jobs.droppedBytes(id),
-    whyRemoved: (id) => logRows.whyRemoved(id),
-  });
+  const logs = new Logs(
+    config.logs.directory,
+    bells,
+    {
+      isOver: (id) => jobs.isOver(id),
+      keptBytes: (id) => jobs.keptBytes(id),
+      droppedBytes: (id) => jobs.droppedBytes(id),
+      whyRemoved: (id) => logRows.whyRemoved(id),
+    },
+    archive,
+  );
   const memory = new Memory(systemClock, ownHeap(), log);
   stops.push(() => memory.stop());
   const launcher = new Launcher(
@@ -209,6 +226,7 @@ async function start(
   const samples = new Samples({
     layout,
     directoryOf: (id) => logs.directoryOf(id),
+    textElsewhere: async (id, name) => archive?.textOf(id, name),
     intervalMs: config.jobMetrics.intervalMs,
     clock: systemClock,
     log,
@@ -306,18 +324,6 @@ async function start(
     rows: logRows,
     log,
   });
-  const archived = openStore(config.archive, process.env);
-  const archive =
-    archived &&
-    new Archive({
-      store: archived,
-      rows: new ArchiveRows(db),
-      directoryOf: (id) => logs.directoryOf(id),
-      recordOf: (id) => archiveRecord(store.find(id), config.server.nodeId),
-      settle: (id) => sealing.settle(id),
-      clock: systemClock,
-      log,
-    });
   if (archive !== undefined) store.tell(followerFor(archive));
   const logKeeping = new LogKeeping({
     sealing,

@@ -5,7 +5,8 @@
 import { JobletError, messageOf } from '../../shared/errors.ts';
 import { formatDuration } from '../../shared/units.ts';
 import type { Log } from '../log.ts';
-import { isWhole, removeJob, storeJob } from './job-files.ts';
+import { ArchivedBytes } from './archived-bytes.ts';
+import { isWhole, keyOf, removeJob, storeJob } from './job-files.ts';
 import type { ObjectStore } from './objects.ts';
 import type { ArchivedFile, ArchiveRows } from './rows.ts';
 
@@ -27,6 +28,8 @@ export interface ArchiveParts {
 
 /** Jobs that are brought at once: most of the time is waiting for answers. */
 const AT_ONCE = 4;
+/** More than samples ever take. */
+const MAX_TEXT_BYTES = 16 << 20;
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 5 * 60_000;
 
@@ -85,6 +88,24 @@ export class Archive {
   /** The files of a job that is in the archive as a whole; undefined when it is not. */
   filesOf(id: string): readonly ArchivedFile[] | undefined {
     return this.#parts.rows.filesOf(id);
+  }
+
+  /** A file of a job that is in the archive as a whole; whoever opens it closes it. */
+  open(id: string, name: string): ArchivedBytes {
+    const { store, rows } = this.#parts;
+    const file = rows.filesOf(id)?.find((each) => each.name === name);
+    if (file !== undefined) return new ArchivedBytes(store, keyOf(id, name), file);
+    throw new JobletError('unavailable', `${name} of job ${id} is not in the archive any more`);
+  }
+
+  /** The text of a small file of a job; undefined when the archive has no such file. */
+  async textOf(id: string, name: string): Promise<string | undefined> {
+    const file = this.filesOf(id)?.find((each) => each.name === name);
+    if (file === undefined || file.bytes > MAX_TEXT_BYTES) return undefined;
+    const text = Buffer.alloc(file.bytes);
+    const open = this.open(id, name);
+    await open.read(text, 0, text.length, 0).finally(() => open.close());
+    return text.toString('utf8');
   }
 
   /**

@@ -7,13 +7,22 @@ import path from 'node:path';
 import { carriesOutput, type StreamName } from '../../shared/log-record.ts';
 import { type End, parseEnd } from '../linux/end-record.ts';
 import { parsePairs } from '../linux/frames.ts';
-import { gapOf, type LogRecord, type Run } from '../logs/records.ts';
-import { openSegment, type Passed, type SegmentFile, type Wants } from '../logs/segment-file.ts';
+import { gapOf, type LogRecord, type OpenFile, type Run } from '../logs/records.ts';
+import {
+  openElsewhere,
+  openSegment,
+  type Passed,
+  type SegmentFile,
+  type SegmentPlace,
+  segmentsIn,
+  type Wants,
+} from '../logs/segment-file.ts';
 import {
   listSegments,
   rawName,
   type Segment,
   sealedName,
+  segmentsOf,
   unfinishedName,
 } from '../logs/segments.ts';
 import { endOf } from '../logs/summary.ts';
@@ -65,6 +74,13 @@ export interface LogOwners {
   whyRemoved(id: string): string;
 }
 
+/** Where files of ended jobs are besides, such as an archive. */
+export interface Elsewhere {
+  filesOf(id: string): readonly { readonly name: string; readonly bytes: number }[] | undefined;
+  /** @throws JobletError unavailable: it is there, and cannot be read now */
+  open(id: string, name: string): OpenFile;
+}
+
 /** Behind the name of a log whose job is being deleted. */
 const ASIDE = '.deleted';
 
@@ -83,11 +99,13 @@ export class Logs {
   readonly #directory: string;
   readonly #bells: Bells;
   readonly #jobs: LogOwners;
+  readonly #elsewhere: Elsewhere | undefined;
 
-  constructor(directory: string, bells: Bells, jobs: LogOwners) {
+  constructor(directory: string, bells: Bells, jobs: LogOwners, elsewhere?: Elsewhere | undefined) {
     this.#directory = directory;
     this.#bells = bells;
     this.#jobs = jobs;
+    this.#elsewhere = elsewhere;
   }
 
   directoryOf(id: string): string {
@@ -102,7 +120,7 @@ export class Logs {
     const { streams, tailLines, signal } = query;
     const start =
       tailLines > 0
-        ? await tailPosition(this.directoryOf(job.id), streams, tailLines, signal)
+        ? await tailPosition(this.#placeOf(job.id), streams, tailLines, signal)
         : query.position;
     let reached = start;
     let lastNs = 0n;
@@ -242,6 +260,28 @@ export class Logs {
     return names.filter((name) => /^[0-9a-f-]{36}$/.test(name));
   }
 
+  /** The segments of a log: what is not on this disk any more is read where it is. */
+  #placeOf(id: string): SegmentPlace {
+    const here = segmentsIn(this.directoryOf(id));
+    const files = this.#elsewhere?.filesOf(id) ?? [];
+    if (files.length === 0) return here;
+    const there = segmentsOf(files.map(({ name }) => name));
+    const openThere = async (base: number) => {
+      const segment = there.find((each) => each.base === base);
+      if (segment === undefined || this.#elsewhere === undefined) return undefined;
+      const name = segment.isSealed ? sealedName(base) : rawName(base);
+      const bytes = files.find((file) => file.name === name)?.bytes ?? 0;
+      return openElsewhere(segment, this.#elsewhere.open(id, name), bytes);
+    };
+    return {
+      list: async () => {
+        const bases = new Set([...(await here.list()), ...there].map(({ base }) => base));
+        return [...bases].toSorted((a, b) => a - b).map((base) => ({ base }));
+      },
+      open: async (base) => (await here.open(base)) ?? (await openThere(base)),
+    };
+  }
+
   /** What a log has from the segment that holds `start` on, following the job when asked to. */
   async *#pieces(
     id: string,
@@ -249,7 +289,7 @@ export class Logs {
     wants: Wants,
     query: Pick<LogQuery, 'follow' | 'signal'>,
   ): AsyncGenerator<Run | Passed> {
-    const directory = this.directoryOf(id);
+    const place = this.#placeOf(id);
     let position = start;
     let segment: SegmentFile | undefined;
     try {
@@ -257,10 +297,10 @@ export class Logs {
         // Asked before reading: what a final job has written is all there by then.
         const final = this.#jobs.isOver(id);
         if (query.signal.aborted) return;
-        const segments = await listSegments(directory);
+        const segments = await place.list();
         for (const { base } of segmentsFrom(segments, position, segment?.base)) {
           if (segment?.base !== base) {
-            const next = await openSegment(directory, base);
+            const next = await place.open(base);
             if (next === undefined) continue;
             await segment?.close();
             segment = next;
@@ -340,10 +380,10 @@ async function renameIfThere(from: string, to: string): Promise<void> {
 
 /** The segments still to be read: from the open one on, or from the one that holds `position`. */
 function segmentsFrom(
-  segments: readonly Segment[],
+  segments: readonly Pick<Segment, 'base'>[],
   position: number,
   current: number | undefined,
-): readonly Segment[] {
+): readonly Pick<Segment, 'base'>[] {
   if (current !== undefined) return segments.filter(({ base }) => base >= current);
   const first = segments.findLastIndex(({ base }) => base <= position);
   return segments.slice(Math.max(0, first));

@@ -1,6 +1,5 @@
 // Records of a log out of bytes, wherever those come from.
 
-import type { FileHandle } from 'node:fs/promises';
 import { HEADER_BYTES, parseHeader, type RecordHeader } from '../../shared/log-record.ts';
 import { parseCount, parsePairs } from '../linux/frames.ts';
 
@@ -43,14 +42,26 @@ export function gapOf(payload: Buffer): { readonly bytes: number; readonly reaso
   return { bytes: Number.isSafeInteger(told) ? told : 0, reason: pairs.get('reason') ?? '' };
 }
 
+/** A file that is open for reading, on this disk or elsewhere. */
+export interface OpenFile {
+  /** Fills a part of a buffer from a place of the file; with less at its end only. */
+  read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ readonly bytesRead: number }>;
+  close(): Promise<void>;
+}
+
 /** Reads a growing file of records forward. */
 export class RunReader {
-  readonly #file: FileHandle;
+  readonly #file: Pick<OpenFile, 'read'>;
   #offset = 0;
   /** Behind the offset: what was read and is no whole record yet. */
   #rest: Buffer = nothing;
 
-  constructor(file: FileHandle) {
+  constructor(file: Pick<OpenFile, 'read'>) {
     this.#file = file;
   }
 

@@ -4,9 +4,9 @@ import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { constants, crc32, zstdDecompress } from 'node:zlib';
-import { parseRun, type Run, RunReader } from './records.ts';
+import { type OpenFile, parseRun, type Run, RunReader } from './records.ts';
 import { type Frame, indexBytesOf, parseIndex } from './sealed-index.ts';
-import { rawName, sealedName } from './segments.ts';
+import { listSegments, rawName, type Segment, sealedName } from './segments.ts';
 import { type Contents, contentsOf } from './summary.ts';
 
 /** Records that were not opened: nobody wants them, or they are damaged. */
@@ -45,6 +45,22 @@ export interface Source {
 /** An index is mostly shorter, and then read at once. */
 const TAIL_BYTES = 8 * 1024;
 
+/** Where the segments of a log are. */
+export interface SegmentPlace {
+  /** In the order of their bytes. */
+  list(): Promise<readonly Pick<Segment, 'base'>[]>;
+  /** Undefined when it is not there any more. */
+  open(base: number): Promise<SegmentFile | undefined>;
+}
+
+/** Those in a directory of this node. */
+export function segmentsIn(directory: string): SegmentPlace {
+  return {
+    list: () => listSegments(directory),
+    open: (base) => openSegment(directory, base),
+  };
+}
+
 /** Opens a segment of a log; undefined when it is not there any more. */
 export async function openSegment(
   directory: string,
@@ -54,6 +70,16 @@ export async function openSegment(
   if (raw !== undefined) return new RawSegment(base, raw);
   const sealed = await openIfThere(path.join(directory, sealedName(base)));
   return sealed && openSealed(base, await sourceOf(sealed));
+}
+
+/** Opens a segment that lies elsewhere, in a file of so many bytes. */
+export async function openElsewhere(
+  { base, isSealed }: Pick<Segment, 'base' | 'isSealed'>,
+  file: OpenFile,
+  bytes: number,
+): Promise<SegmentFile> {
+  if (!isSealed) return new RawSegment(base, file);
+  return openSealed(base, sourceIn(file, bytes));
 }
 
 /** Opens a sealed segment; one whose index is damaged gives nothing. */
@@ -68,10 +94,10 @@ export async function openSealed(base: number, source: Source): Promise<SegmentF
 
 class RawSegment implements SegmentFile {
   readonly base: number;
-  readonly #file: FileHandle;
+  readonly #file: OpenFile;
   readonly #reader: RunReader;
 
-  constructor(base: number, file: FileHandle) {
+  constructor(base: number, file: OpenFile) {
     this.base = base;
     this.#file = file;
     this.#reader = new RunReader(file);
@@ -177,15 +203,18 @@ async function readFrames(source: Source): Promise<readonly Frame[]> {
 }
 
 async function sourceOf(file: FileHandle): Promise<Source> {
-  const { size } = await file.stat();
+  return sourceIn(file, (await file.stat()).size);
+}
+
+function sourceIn(file: OpenFile, bytes: number): Source {
   return {
-    bytes: size,
-    read: (offset, bytes) => readAt(file, offset, bytes),
+    bytes,
+    read: (offset, length) => readAt(file, offset, length),
     close: () => file.close(),
   };
 }
 
-async function readAt(file: FileHandle, offset: number, bytes: number): Promise<Buffer> {
+async function readAt(file: OpenFile, offset: number, bytes: number): Promise<Buffer> {
   const buffer = Buffer.allocUnsafe(bytes);
   const { bytesRead } = await file.read(buffer, 0, bytes, offset);
   return buffer.subarray(0, bytesRead);

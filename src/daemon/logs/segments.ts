@@ -34,6 +34,11 @@ export async function listSegments(directory: string): Promise<Segment[]> {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
+  return segmentsOf(names);
+}
+
+/** The segments among the names of files, in the order of their bytes. */
+export function segmentsOf(names: readonly string[]): Segment[] {
   const segments = new Map<number, Segment>();
   for (const name of names) {
     const isRaw = isSegment(name);

@@ -3,8 +3,7 @@
 
 import { carriesOutput, type StreamName } from '../../shared/log-record.ts';
 import type { Run } from './records.ts';
-import { openSegment, type Part } from './segment-file.ts';
-import { listSegments } from './segments.ts';
+import type { Part, SegmentPlace } from './segment-file.ts';
 import type { Contents } from './summary.ts';
 
 const NEWLINE = 0x0a;
@@ -14,15 +13,15 @@ export type Streams = ReadonlySet<StreamName>;
 
 /** Position of the first of the last lines; 0 when there are no more than those. */
 export async function tailPosition(
-  directory: string,
+  place: SegmentPlace,
   streams: Streams,
   lines: number,
   signal: AbortSignal,
 ): Promise<number> {
   const tail = new Tail(streams, lines);
-  const segments = await listSegments(directory);
+  const segments = await place.list();
   for (const { base } of segments.toReversed()) {
-    const segment = await openSegment(directory, base);
+    const segment = await place.open(base);
     if (segment === undefined) continue;
     try {
       for (const part of (await segment.parts()).toReversed()) {

@@ -28,17 +28,29 @@ export function appendLines(directory: string, lines: readonly Line[]): void {
   appendFileSync(file, text, { mode: 0o600 });
 }
 
+/** The text of a file that is not in the directory any more; undefined when there is none. */
+export type Elsewhere = (name: string) => Promise<string | undefined>;
+
+const nowhere: Elsewhere = async () => undefined;
+
 /** The samples in a directory, oldest first; none when there is no file. */
-export async function* readLines(directory: string): AsyncGenerator<Line> {
+export async function* readLines(
+  directory: string,
+  elsewhere: Elsewhere = nowhere,
+): AsyncGenerator<Line> {
   // Opened in this order, a change of files in between shows lines twice rather than not at all.
   const names = [NEW, OLD];
   const files = [];
   for (const name of names) files.push(await openIfThere(path.join(directory, name)));
   let lastMs = 0;
   try {
-    for (const file of files.reverse()) {
-      if (file === undefined) continue;
-      for await (const text of file.readLines({ encoding: 'utf8', autoClose: false })) {
+    for (const name of names.toReversed()) {
+      const file = files[names.indexOf(name)];
+      const texts =
+        file?.readLines({ encoding: 'utf8', autoClose: false }) ??
+        (await elsewhere(name))?.split('\n') ??
+        [];
+      for await (const text of texts) {
         const line = parseLine(text);
         if (line === undefined) continue;
         if ('sample' in line) {

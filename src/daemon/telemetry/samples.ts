@@ -27,6 +27,8 @@ export interface SamplesParts {
   readonly layout: CgroupLayout;
   /** Where the log of a job is; its samples lie beside it. */
   readonly directoryOf: (id: string) => string;
+  /** The text of a file that lay there and is gone; undefined when nobody has it. */
+  readonly textElsewhere: (id: string, name: string) => Promise<string | undefined>;
   readonly intervalMs: number;
   readonly clock: {
     now(): number;
@@ -120,7 +122,9 @@ export class Samples {
       // Somebody looks: there is to be something to see.
       if (job !== undefined && job.last === undefined) await this.#look(job);
       let lastMs = 0;
-      for await (const line of readLines(this.#parts.directoryOf(id))) {
+      const elsewhere = async (name: string) =>
+        isOver ? this.#parts.textElsewhere(id, name) : undefined;
+      for await (const line of readLines(this.#parts.directoryOf(id), elsewhere)) {
         if (signal.aborted) return;
         if (!('sample' in line)) continue;
         lastMs = line.sample.atMs;
