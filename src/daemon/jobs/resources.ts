@@ -126,23 +126,27 @@ export class Resources {
     return this.#cgroups.take(id, idRange, spec.limits, disks, spec.init);
   }
 
-  /** Makes the job's work directory, or says how the launcher is to make it. */
-  async takeWork(id: string, spec: WorkWish, staged: Staged | undefined): Promise<WorkSource> {
+  /** How the launcher is to make the job's work directory; undefined when it is to lie on disk. */
+  workInMemory(spec: WorkWish, staged: Staged | undefined): WorkSource | undefined {
     const { kind, bytes } = this.planWork(spec, staged);
-    const copyFrom = staged?.directory ?? '';
-    if (kind === 'memory') return { kind, bytes, copyFrom };
+    return kind === 'memory' ? { kind, bytes, copyFrom: staged?.directory ?? '' } : undefined;
+  }
+
+  /** Makes the job's work directory on disk. */
+  async makeWork(id: string, spec: WorkWish, staged: Staged | undefined): Promise<WorkSource> {
+    const { bytes } = this.planWork(spec, staged);
     this.#onDisk.add(id);
     const image = await makeWorkImage(
       this.#workDirectory,
       id,
       bytes,
-      copyFrom,
+      staged?.directory ?? '',
       this.#writesAtOnce(spec.limits),
     );
     return { kind: 'disk', ...image };
   }
 
-  /** Attaches the job to its network; undefined when that is none. */
+  /** Attaches the job to its network. */
   takeNetwork(id: string, spec: StoredSpec): Promise<JobNetwork | undefined> {
     return this.#networks.take(id, {
       name: spec.network,

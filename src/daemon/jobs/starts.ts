@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../shared/errors.ts';
 import type { CgroupLayout } from '../linux/cgroup.ts';
 import type { Launched, LaunchPort } from '../linux/launcher.ts';
+import { NO_NETWORK } from '../networks/network.ts';
 import { Unattached } from '../networks/slots.ts';
 import type { HeldRoot } from '../runtimes/runtimes.ts';
 import type { Active, ActiveJobs } from './active.ts';
@@ -124,9 +125,14 @@ export class Starts {
     const { config, resources, uploads, launcher, logs, clock } = this.#parts;
     active.launches += 1;
     try {
-      active.staged ??= await uploads.restage(id, spec.uploads);
-      const work = await resources.takeWork(id, spec, active.staged);
-      const volumes = await resources.openVolumes(id, spec);
+      // Nothing is waited for but what the job has: the plan of a plain one leaves in this very turn.
+      if (spec.uploads.length > 0) active.staged ??= await uploads.restage(id, spec.uploads);
+      const work =
+        resources.workInMemory(spec, active.staged) ??
+        (await resources.makeWork(id, spec, active.staged));
+      const volumes = spec.volumes.length > 0 ? await resources.openVolumes(id, spec) : [];
+      const isAttached = spec.network !== NO_NETWORK;
+      const network = isAttached ? await resources.takeNetwork(id, spec) : undefined;
       const disks = [...this.#parts.disks, ...devicesOf(work, volumes)];
       const cgroups = resources.takeCgroups(id, active.idRange ?? 0, spec, disks);
       const plan = makePlan(spec, {
@@ -136,7 +142,7 @@ export class Starts {
         volumes,
         idRange: active.idRange ?? 0,
         cgroups,
-        network: await resources.takeNetwork(id, spec),
+        network,
         logDirectory: logs.directoryOf(id),
         logSegmentBytes: config.logSegmentBytes,
         logQuotaBytes: config.logQuotaBytes,

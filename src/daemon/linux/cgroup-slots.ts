@@ -18,8 +18,10 @@ export class CgroupSlots {
   readonly layout: CgroupLayout;
   /** First ids of the ranges that keep their directories, and the limits that these were left with. */
   readonly #kept: Map<number, string>;
-  /** What the directories of a range had counted up when its job came. */
+  /** What the directories of a range had counted up when its job came, or by now when it has none. */
   readonly #usedUp = new Map<number, UsedUp>();
+  /** Ranges whose last job has counted up more since that was read. */
+  readonly #unread = new Set<number>();
 
   /** `ranges` are the first ids of the ranges that are to keep their directories; v1 hosts only. */
   constructor(layout: CgroupLayout, ranges: readonly number[]) {
@@ -52,10 +54,9 @@ export class CgroupSlots {
     const wanted = plan.join('\n');
     this.#kept.set(idRange, wanted);
     const isAsIs = left === wanted;
-    this.#usedUp.delete(idRange);
-    if (isAsIs && this.layout.kind === 'v1') {
-      this.#usedUp.set(idRange, readUsedUp(this.layout, slotNameOf(idRange)));
-    }
+    if (isAsIs) this.#readUsedUp(idRange);
+    else this.#usedUp.delete(idRange);
+    this.#unread.delete(idRange);
     return ['cgroups-kept', isAsIs ? 'as-is' : 'anew', ...plan];
   }
 
@@ -84,7 +85,13 @@ export class CgroupSlots {
     }
     if (idRange === undefined || !this.#kept.has(idRange)) return;
     if (orphaned) this.#make(idRange);
-    if (orphaned || end?.cgroupsAsNew !== true) this.#kept.set(idRange, '');
+    if (orphaned || end?.cgroupsAsNew !== true) {
+      this.#kept.set(idRange, '');
+      return;
+    }
+    this.#unread.add(idRange);
+    // Between two jobs is the time for it: no start waits then.
+    setImmediate(() => this.#readUsedUp(idRange));
   }
 
   /** Removes what no job is in. */
@@ -99,6 +106,11 @@ export class CgroupSlots {
         }
       }
     }
+  }
+
+  #readUsedUp(first: number): void {
+    if (this.layout.kind !== 'v1' || !this.#unread.delete(first)) return;
+    this.#usedUp.set(first, readUsedUp(this.layout, slotNameOf(first)));
   }
 
   #make(first: number): void {
