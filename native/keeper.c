@@ -388,6 +388,12 @@ static OWN_FRAME _Noreturn void refuse(void) {
   _exit(0);
 }
 
+void keeper_prepare(void) {
+  setsid();
+  shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) _exit(1);
+}
+
 _Noreturn void keeper_run(struct plan *plan, struct entry *entry, int daemon) {
   keeper = (struct keeper){
       .plan = plan, .entry = entry, .daemon = daemon, .listener = -1, .report = -1,
@@ -395,9 +401,6 @@ _Noreturn void keeper_run(struct plan *plan, struct entry *entry, int daemon) {
   };
   client_start();
   keeper_move_timeout(plan->timeout_ms);
-  setsid();
-  shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (shared == MAP_FAILED) _exit(1);
   if (!setup_job()) refuse();
   setup_settle();
   if (!watch_job()) refuse();

@@ -519,7 +519,9 @@ struct keeper {
 
 extern struct keeper keeper;
 
-// The keeper of a job. `daemon` is the socket to the daemon; `entry` what process 1 will need.
+// What a keeper can make of itself before its job is known.
+void keeper_prepare(void);
+// The keeper of a job, prepared. `daemon` is the socket to the daemon; `entry` what process 1 will need.
 _Noreturn void keeper_run(struct plan *plan, struct entry *entry, int daemon);
 // Ends the job for `cause`: SIGTERM, and SIGKILL after the grace; at once when that is 0.
 void keeper_end_job(const char *cause, uint64_t grace_ms);
@@ -534,6 +536,8 @@ bool setup_job(void);
 bool setup_log(void);
 // Leaves what was the launcher's, while process 1 works.
 void setup_settle(void);
+// Closes all descriptors beyond standard error but these, which it sorts; -1 is none.
+void setup_close_but(int *kept, unsigned count);
 
 struct pollfd;
 
@@ -558,6 +562,14 @@ bool input_waits(void);
 void input_feed(void);
 // Nobody reads it any more, or nobody writes.
 void input_close(void);
+
+// ---- standby.c ---------------------------------------------------------------------------------
+
+// Gives the keeper that stands by behind `socket` its job. False when it cannot take it.
+bool standby_hand_over(int socket, const struct entry *entry, const char *text, size_t length);
+// For that keeper: waits for its job. The plan's length, or -1 when the launcher is gone; of the entry
+// it fills what is the launcher's.
+ssize_t standby_take(int socket, struct entry *entry, char *text, size_t room);
 
 // ---- launcher.c --------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ enum {
   IDS_KEPT = 1024,    // user namespaces kept, one for each job that runs at the same time
   TEMPLATES_KEPT = 256,
   KEEPER_BUCKETS = 256,
+  STANDBY_AFTER_MS = 5, // without an order: a fork then is in nobody's way
   PAGE = 4096,
   EXIT_CLAIMED = 3, // another daemon runs its jobs where this one is to
 };
@@ -78,6 +79,11 @@ static struct launcher {
   int filler;
   pid_t filler_pid;
   int notices[2]; // keepers write to [1]
+  int standby;    // socket to the keeper that stands by, or 0
+  pid_t standby_pid;
+  bool wants_standby;
+  int turn; // the lock of this launcher's turn
+  int claimed;
 } __attribute__((aligned(PAGE))) my;
 
 void launcher_drop(void) {
@@ -291,6 +297,63 @@ static OWN_FRAME void tell_failed(const char *id, const char *step, const char *
   frame_send_patiently(DAEMON_FD, &frame);
 }
 
+// A keeper that waits for its job. It holds nothing of what the launcher keeps but the locks, which
+// have to cover every launch: it lives exactly as long as the launcher until it has a job.
+static _Noreturn void stand_by(int socket, pid_t launcher) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != launcher) _exit(0);
+  int kept[] = {DAEMON_FD, socket, my.notices[1], my.turn, my.claimed};
+  setup_close_but(kept, LENGTH(kept));
+  main_rename("joblet-standby");
+  keeper_prepare();
+  struct entry entry = {.launcher = my.notices[1], .stdio = {-1, -1, -1}};
+  ssize_t length = standby_take(socket, &entry, my.text, sizeof my.text);
+  if (length < 0) _exit(0);
+  prctl(PR_SET_PDEATHSIG, 0);
+  close(socket);
+  char problem[PROBLEM_ROOM];
+  // The launcher has read it already: only memory can be short.
+  if (!plan_read(&my.plan, my.text, (size_t)length, problem)) _exit(1);
+  keeper_run(&my.plan, &entry, DAEMON_FD);
+}
+
+static void start_standby(void) {
+  my.wants_standby = false;
+  int ends[2];
+  // Without one, keepers are forked when they are needed.
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return;
+  pid_t launcher = getpid();
+  pid_t pid = fork();
+  if (pid == 0) stand_by(ends[1], launcher);
+  close(ends[1]);
+  if (pid < 0) {
+    close(ends[0]);
+    return;
+  }
+  my.standby = ends[0];
+  my.standby_pid = pid;
+}
+
+static void let_standby_go(void) {
+  close(my.standby);
+  my.standby = 0;
+  my.standby_pid = 0;
+  my.wants_standby = true;
+}
+
+// The keeper of a job: the one that stands by, or else one that is forked now. -1 with errno.
+static pid_t start_keeper(struct plan *plan, struct entry *entry, const char *text, size_t length) {
+  pid_t pid = my.standby_pid;
+  if (pid != 0 && standby_hand_over(my.standby, entry, text, length)) {
+    let_standby_go();
+    return pid;
+  }
+  pid = fork();
+  if (pid != 0) return pid;
+  keeper_prepare();
+  keeper_run(plan, entry, DAEMON_FD);
+}
+
 static void launch(char *plan_text, size_t length) {
   struct plan *plan = &my.plan;
   char problem[PROBLEM_ROOM];
@@ -322,8 +385,7 @@ static void launch(char *plan_text, size_t length) {
       .generation = my.generation,
       .stdio = {-1, -1, -1},
   };
-  pid_t pid = fork();
-  if (pid == 0) keeper_run(plan, &entry, DAEMON_FD);
+  pid_t pid = start_keeper(plan, &entry, plan_text, length);
   if (pid < 0) {
     tell_failed(plan->id, "keeper", "fork", errno);
     if (is_attached) give_back_attached(job, true);
@@ -365,7 +427,10 @@ static void reap_children(int signals) {
   (void)!read(signals, &info, sizeof info);
   int status;
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-    if (pid != my.filler_pid) keeper_ended(pid, status);
+    if (pid == my.filler_pid) continue;
+    if (pid == my.standby_pid) let_standby_go();
+    else keeper_ended(pid, status);
+    if (my.wants_standby) start_standby();
   }
 }
 
@@ -454,6 +519,7 @@ static OWN_FRAME int tell_ready(void) {
 static int take_turn(const char *lock_path) {
   int lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) return -1;
+  my.turn = lock;
   int taken = flock(lock, LOCK_EX | LOCK_NB);
   if (taken != 0 && errno == EWOULDBLOCK) {
     fprintf(stderr, "joblet-launch: waits for what the launcher before was starting\n");
@@ -493,7 +559,9 @@ int launcher_run(const char *lock_path, const char *claimed_path) {
   if (take_turn(lock_path) != 0) return fail(lock_path);
   int refused = claim(claimed, claimed_path);
   if (refused != 0) return refused;
+  my.claimed = claimed;
   start_filler();
+  start_standby();
 
   if (tell_ready() != 0) return fail("descriptor 3");
   for (;;) {
@@ -503,7 +571,9 @@ int launcher_run(const char *lock_path, const char *claimed_path) {
         {.fd = my.notices[0], .events = POLLIN},
         {.fd = my.filler, .events = POLLIN},
     };
-    if (poll(polled, LENGTH(polled), -1) < 0 && errno != EINTR) return fail("poll");
+    int ready = poll(polled, LENGTH(polled), my.wants_standby ? STANDBY_AFTER_MS : -1);
+    if (ready < 0 && errno != EINTR) return fail("poll");
+    if (ready == 0) start_standby();
     // What can be used again first, so that the launches behind it find it.
     if (polled[2].revents != 0) take_notice();
     if (polled[3].revents != 0) take_from_filler();

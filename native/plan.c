@@ -444,9 +444,12 @@ static const char *check(char letter, struct operand *operand) {
   }
 }
 
-static const struct option *find_option(const char *name) {
+// Plans are nearly in the order of the table: the search begins behind what was found last.
+static const struct option *find_option(const char *name, const struct option *last) {
+  unsigned begin = last == NULL ? 0 : (unsigned)(last - options);
   for (unsigned i = 0; i < LENGTH(options); i++) {
-    if (strcmp(options[i].name, name) == 0) return &options[i];
+    const struct option *option = &options[(begin + i) % LENGTH(options)];
+    if (strcmp(option->name, name) == 0) return option;
   }
   return NULL;
 }
@@ -477,10 +480,11 @@ bool plan_read(struct plan *plan, char *text, size_t length, char problem[PROBLE
 
   bool given[LENGTH(options)] = {false};
   char *end = text + length;
+  const struct option *option = NULL;
   for (char *at = text; at < end;) {
     const char *name = at;
     at += strlen(at) + 1;
-    const struct option *option = find_option(name);
+    option = find_option(name, option);
     if (option == NULL) return refuse(problem, name, "an unknown option");
     struct operand operands[4];
     for (unsigned i = 0; option->operands[i] != 0; i++) {

@@ -149,13 +149,10 @@ static int compare_fds(const void *a, const void *b) {
   return *(const int *)a - *(const int *)b;
 }
 
-// Closes what the launcher had open, and what only process 1 needed.
-static void close_the_rest(void) {
-  int kept[] = {keeper.daemon, keeper.listener,  keeper.report, keeper.input,  keeper.output[0],
-                keeper.memory, keeper.output[1], keeper.pidfd,  keeper.log.dir};
-  qsort(kept, LENGTH(kept), sizeof *kept, compare_fds);
+void setup_close_but(int *kept, unsigned count) {
+  qsort(kept, count, sizeof *kept, compare_fds);
   int next = STDERR_FILENO + 1;
-  for (unsigned i = 0; i < LENGTH(kept); i++) {
+  for (unsigned i = 0; i < count; i++) {
     if (kept[i] < next) continue;
     if (kept[i] > next) syscall(SYS_close_range, next, kept[i] - 1, 0);
     next = kept[i] + 1;
@@ -173,5 +170,8 @@ void setup_settle(void) {
   dup2(STDIN_FILENO, STDERR_FILENO);
   (void)!chdir("/");
   main_rename("joblet-keeper");
-  close_the_rest();
+  // What the launcher had open, and what only process 1 needed.
+  int kept[] = {keeper.daemon, keeper.listener,  keeper.report, keeper.input,  keeper.output[0],
+                keeper.memory, keeper.output[1], keeper.pidfd,  keeper.log.dir};
+  setup_close_but(kept, LENGTH(kept));
 }

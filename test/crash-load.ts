@@ -214,11 +214,14 @@ export class CrashLoad {
         assert.equal(found?.uuid, uuid, `${name} is forgotten`);
       }
     }
-    let lost = 0;
+    // What was to be stopped may still run, where the daemon died before its client could say so, and
+    // hold the places that all others wait for.
     for (const { name, uuid } of known.values()) {
       const { next } = kindOf(kindNameOf(name));
-      // What was to be stopped may still run, where the daemon died before its client could say so.
       if (next === 'stop') await api.unary(stopJob, { uuid, force: true }).catch(() => {});
+    }
+    let lost = 0;
+    for (const { uuid } of known.values()) {
       const { job, stdout } = await ended(api, uuid);
       const isLost = job.reason === 'KEEPER_LOST';
       if (isLost) lost += 1;

@@ -901,6 +901,34 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       assert.ok(after <= before + 16, `${before} -> ${after}`);
     });
 
+    test('has a keeper stand by for the next job, and does without where that was killed', async () => {
+      const other = await world.start();
+      const [, standby = 0] = other.children();
+      const first = world.plan(['sleep', '1000']);
+      assert.equal((await other.launch(first)).keeperPid, standby);
+      const [, next = 0] = other.children().filter((pid) => pid !== standby);
+      if (next !== 0) {
+        process.kill(next, 'SIGKILL');
+        await untilDead(next);
+      }
+      const second = world.plan(['sleep', '1000'], { ids: FIRST_ID + 65536 });
+      assert.notEqual((await other.launch(second)).keeperPid, next);
+      for (const { id } of [first, second]) await endJob(id);
+      await other.stop();
+    });
+
+    test('takes the keeper that stands by along when it ends, however that is', async () => {
+      const other = await world.start();
+      const [, standby = 0] = other.children();
+      other.child.kill('SIGKILL');
+      await other.stop();
+      await untilDead(standby);
+      const plan = world.plan(['true']);
+      const next = await world.start();
+      assert.equal((await (await next.launch(plan)).ended).get('code'), '0');
+      await next.stop();
+    });
+
     test('forgets the root of a runtime that is removed', async () => {
       const source = `${world.directory}/runtime`;
       mkdirSync(source);
@@ -941,6 +969,12 @@ describe('joblet-launch', { skip: why ?? false }, () => {
     }
   });
 });
+
+async function endJob(id: string): Promise<void> {
+  const keeper = await KeeperClient.connect(id);
+  keeper.send('stop', '0');
+  await keeper.closed;
+}
 
 /** Resolves when a process has ended, whoever's child it is: its pidfd becomes readable. */
 function untilDead(pid: number): Promise<void> {

@@ -286,15 +286,19 @@ export class LauncherProcess {
     return frame[0] === 'failed' ? frame.slice(2) : ['it started'];
   }
 
-  /** Keepers that live, by name. */
+  /** Its children, the oldest first: what fills the pool of networks, then the keeper that stands by. */
+  children(): number[] {
+    const file = path.join('/proc', String(this.pid), 'task', String(this.pid), 'children');
+    const pids = readFileSync(file, 'utf8').split(' ');
+    return pids.filter((pid) => pid !== '').map(Number);
+  }
+
+  /** Keepers that live and have a job, by name. */
   keepers(): string[] {
-    const children = path.join('/proc', String(this.pid), 'task', String(this.pid), 'children');
     try {
-      return readFileSync(children, 'utf8')
-        .split(' ')
-        .filter((pid) => pid !== '')
+      return this.children()
         .map((pid) => readFileSync(`/proc/${pid}/stat`, 'utf8'))
-        .filter((stat) => !stat.includes('joblet-netns') && !isLeaving(stat));
+        .filter((stat) => !/joblet-(netns|standby)/.test(stat) && !isLeaving(stat));
     } catch {
       return [];
     }

@@ -33,7 +33,10 @@ export interface Snapshot {
 const CGROUPS = '/sys/fs/cgroup';
 
 export function takeSnapshot(pid: number, cgroupName: string, directory: string): Snapshot {
-  const below = descendants(pid).flatMap((each) => look(each) ?? []);
+  // The keeper that stands by takes the next job, and another one comes when there is time.
+  const below = descendants(pid)
+    .flatMap((each) => look(each) ?? [])
+    .filter(({ name }) => name !== 'joblet-standby');
   return {
     cgroups: cgroupBases(cgroupName).flatMap(directoriesBelow).filter(isHeld).toSorted(),
     mounts: [...mountsOf(directory), ...loopsOf(directory)].toSorted(),
