@@ -10,6 +10,7 @@
 #include "launch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,8 +23,10 @@
 #include <unistd.h>
 
 enum {
-  OUTPUT_ROOM = 64 << 10, // what a pipe holds
+  PIPE_ROOM = 64 << 10,    // what a pipe holds
+  OUTPUT_ROOM = 256 << 10, // what one holds of a job that writes much
   PAGE = 4096,
+  IDLE_MS = 50,
   STRINGS_ROOM = 1536,
 };
 
@@ -94,10 +97,19 @@ static void keep_deadlines(void) {
 
 // ---- output ------------------------------------------------------------------------------------
 
+// A job that writes much gets a longer pipe: it and its keeper then take turns less often. Where the
+// kernel does not give that, it is as long as before.
+static void widen_pipe(int which) {
+  if (keeper.pipe_widened[which]) return;
+  keeper.pipe_widened[which] = true;
+  fcntl(keeper.output[which], F_SETPIPE_SZ, OUTPUT_ROOM);
+}
+
 // One read, one record. False at the end of the pipe.
 static bool copy_output(int which) {
   ssize_t length = read(keeper.output[which], output, sizeof output);
   if (length > PAGE) keeper.output_touched = true;
+  if (length >= PIPE_ROOM) widen_pipe(which);
   if (length > 0) {
     log_output(&keeper.log, which == 0 ? LOG_STDOUT : LOG_STDERR, output, (size_t)length);
     return true;
@@ -232,15 +244,19 @@ static int wait_for_anything(struct pollfd *polled) {
   polled[FROM_DAEMON] = (struct pollfd){.fd = is_untold ? keeper.daemon : -1, .events = POLLOUT};
   client_poll(polled + FROM_FIXED);
   const nfds_t count = FROM_FIXED + CLIENT_LIMIT;
+  struct timespec wait;
+  const struct timespec *until = until_deadline(&wait);
   if (keeper.output_touched) {
     // An idle keeper gives back the room that a burst of output took.
-    int ready = poll(polled, count, 0);
-    if (ready != 0) return ready;
+    const struct timespec idle = {.tv_nsec = IDLE_MS * 1000000};
+    bool sooner = until != NULL && until->tv_sec == 0 && until->tv_nsec < idle.tv_nsec;
+    int ready = ppoll(polled, count, sooner ? until : &idle, NULL);
+    if (ready != 0 || sooner) return ready;
     madvise(output, sizeof output, MADV_DONTNEED);
     keeper.output_touched = false;
+    until = until_deadline(&wait);
   }
-  struct timespec wait;
-  return ppoll(polled, count, until_deadline(&wait), NULL);
+  return ppoll(polled, count, until, NULL);
 }
 
 // Until process 1 is gone. False when the launch failed before the command ran.

@@ -514,6 +514,7 @@ struct keeper {
   const char *cause; // why the keeper ended the job, or NULL
   bool out_of_memory;
   bool output_touched;
+  bool pipe_widened[2];
   struct log log;
 };
 
