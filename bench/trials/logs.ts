@@ -15,7 +15,7 @@ import { type Row, ratio, type Trial } from '../trial.ts';
 
 const MB = 1024 * 1024;
 const TEXT_MB = 64;
-const TIMES = Number(process.env['T'] ?? 16);
+const TIMES = 16;
 const FOLLOWERS = 20;
 const STAMPS = 200;
 const MOST_ROUNDS = 3;
