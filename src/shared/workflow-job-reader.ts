@@ -6,7 +6,7 @@ import { pathProblem } from './upload-path.ts';
 import { outputsIn, parseCondition } from './workflow-condition.ts';
 import { type Condition, type Expression, jobsOf } from './workflow-expression.ts';
 import type { Retry, WorkflowJob } from './workflow-job.ts';
-import { jobKeys, resourceKeys, retryKeys, uploadKeys } from './workflow-keys.ts';
+import { jobKeys, resourceKeys, retryKeys, uploadKeys, type ValuesOf } from './workflow-keys.ts';
 import {
   formatLate,
   hasMark,
@@ -57,11 +57,16 @@ export class JobReader {
       prefix: scope.prefix,
     };
     const variables = readVariables(reader, level, insideOf(plan));
-    const fill = fillingOf(plan, variables);
+    let isMarked = false;
+    const fill: Filling = (text) => {
+      const filled = expand(text, valueIn(variables), MAX_TEXT_CHARS, scope.prefix);
+      isMarked ||= filled !== undefined && hasMark(filled);
+      return filled;
+    };
     const values = reader.values(jobKeys, find, fill);
     if (values.command.trim() === '')
       reader.report(find('command')?.at ?? at, 'key', `${owner}: command is missing`);
-    this.#checkMarks(owner, find, at, values);
+    if (isMarked) this.#checkMarks(owner, find, at, values);
     this.#warnOfSecrets(owner, find, variables);
     const limits = this.#limits(section('resources'), values, fill);
     const own = new Map([...variables].filter(([, { isParam }]) => isParam !== true));
@@ -225,9 +230,10 @@ export class JobReader {
   /** Limits stand below `resources`, and in older files beside the command. */
   #limits(
     resources: Placed,
-    beside: Readonly<Record<keyof typeof resourceKeys, string | number>>,
+    beside: ValuesOf<typeof resourceKeys>,
     fill: Filling,
-  ) {
+  ): ValuesOf<typeof resourceKeys> {
+    if (resources.value === undefined) return beside;
     const inside = this.#reader.map(resources.at, resources.value, resourceKeys);
     const find = (word: string) =>
       inside.has(word) ? { at: [...resources.at, word], value: inside.get(word) } : undefined;
@@ -236,7 +242,7 @@ export class JobReader {
     for (const [word, value] of Object.entries(values)) {
       if (value === 0 || value === '') merged[word] = beside[word as keyof typeof resourceKeys];
     }
-    return merged as typeof values;
+    return merged as ValuesOf<typeof resourceKeys>;
   }
 
   #uploads(uploads: Placed, fill: Filling): Pick<WorkflowJob, 'files' | 'directories'> {
@@ -303,10 +309,6 @@ function insideOf({ scope, instance }: Plan): Variables {
   return instance.variables.size === 0
     ? scope.around
     : new Map([...scope.around, ...instance.variables]);
-}
-
-function fillingOf({ scope }: Plan, variables: Variables): Filling {
-  return (text) => expand(text, valueIn(variables), MAX_TEXT_CHARS, scope.prefix);
 }
 
 function formatMarks(text: string): string {

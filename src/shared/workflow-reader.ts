@@ -4,7 +4,7 @@
 import { invalid, JobletError, messageOf, type Problem } from './errors.ts';
 import { nearest } from './nearest.ts';
 import { parseDuration } from './units.ts';
-import { isOwnKind, type Key, type Keys, type ValuesOf } from './workflow-keys.ts';
+import { isOwnKind, type Key, type Keys, type OwnKind, type ValuesOf } from './workflow-keys.ts';
 import { hasMark } from './workflow-outputs.ts';
 import type { Part, Path, YamlText } from './yaml-text.ts';
 
@@ -87,20 +87,20 @@ export class WorkflowReader {
     find: (word: string) => Placed | undefined,
     fill: Filling,
   ): ValuesOf<K> {
-    const values: Record<string, unknown> = {};
-    for (const [word, key] of Object.entries(keys)) {
-      if (isOwnKind(key.kind)) continue;
+    const { words, absent } = tableOf(keys);
+    const values = { ...absent };
+    for (const [word, kind] of words) {
       const placed = find(word);
-      values[word] = this.#value(key, placed, fill);
+      if (placed !== undefined) values[word] = this.#value(kind, placed, fill);
     }
     return values as ValuesOf<K>;
   }
 
-  #value({ kind }: Key, placed: Placed | undefined, fill: Filling): unknown {
-    if (kind === 'texts') return placed === undefined ? [] : this.texts(placed, fill);
-    const text = placed === undefined ? '' : this.text(placed, fill);
+  #value(kind: SharedKind, placed: Placed, fill: Filling): unknown {
+    if (kind === 'texts') return this.texts(placed, fill);
+    const text = this.text(placed, fill);
     if (kind === 'text') return text;
-    if (placed === undefined || text === '') return kind === 'switch' ? false : 0;
+    if (text === '') return absentValues[kind];
     const { at } = placed;
     if (kind === 'switch') return this.#switch(at, text);
     return kind === 'count' ? this.#count(at, text) : this.#duration(at, text);
@@ -159,6 +159,36 @@ export class WorkflowReader {
     this.report(at, 'value', `${nameOf(at)} must be true or false, not ${shown}`);
     return false;
   }
+}
+
+type SharedKind = Exclude<Key['kind'], OwnKind>;
+
+/** What a key is that is not there. */
+const absentValues = {
+  text: '',
+  texts: [],
+  count: 0,
+  duration: 0,
+  switch: false,
+} as const satisfies Record<SharedKind, unknown>;
+
+interface Table {
+  readonly words: readonly (readonly [word: string, kind: SharedKind])[];
+  readonly absent: Readonly<Record<string, unknown>>;
+}
+
+/** Tables are gone through for each of thousands of jobs. */
+const tables = new WeakMap<Keys, Table>();
+
+function tableOf(keys: Keys): Table {
+  const known = tables.get(keys);
+  if (known !== undefined) return known;
+  const words = Object.entries(keys).flatMap(([word, { kind }]) =>
+    isOwnKind(kind) ? [] : [[word, kind] as const],
+  );
+  const absent = Object.fromEntries(words.map(([word, kind]) => [word, absentValues[kind]]));
+  tables.set(keys, { words, absent });
+  return { words, absent };
 }
 
 /** What a place is called in a message: its last key, with the job that it belongs to. */

@@ -73,6 +73,7 @@ export function readVariables(reader: WorkflowReader, level: Level, around: Vari
     const message = `${level.owner}: environment variable conflicts detected: ${inBoth.join(', ')} in environment and in secret_environment; say which is meant`;
     reader.report(level.secrets.at, 'key', message);
   }
+  if (own.size === 0) return around;
   const { variables, circles, tooLong } = resolve(own, around, VALUE_BYTES, level.prefix);
   for (const circle of circles) {
     const place = places.get(circle[0] ?? '') ?? level.environment.at;

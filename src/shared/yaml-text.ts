@@ -83,9 +83,11 @@ function parse(text: string, file: string, scalars: 'by their types' | 'as writt
       for (const { key } of items) {
         if (!isScalar(key)) continue;
         const word = String(key.value);
-        const shown = JSON.stringify(word.slice(0, MAX_WORD_CHARS));
-        const message = `the key ${shown} is not unique: it stands here twice`;
-        if (seen.has(word)) repeated.push({ field: placeAt(startOf(key) ?? 0), message });
+        if (seen.has(word)) {
+          const shown = JSON.stringify(word.slice(0, MAX_WORD_CHARS));
+          const message = `the key ${shown} is not unique: it stands here twice`;
+          repeated.push({ field: placeAt(startOf(key) ?? 0), message });
+        }
         seen.add(word);
       }
     },

@@ -70,9 +70,9 @@ async function inThread(order: ReadingOrder): Promise<ReadingReport> {
     // What a text may need at most; a thread that needs more ends, and the daemon does not.
     resourceLimits: { maxOldGenerationSizeMb: 512 },
   });
-  const [report] = (await once(worker, 'message')) as [ReadingReport];
+  const [report] = (await once(worker, 'message')) as [string];
   await worker.terminate();
-  return report;
+  return JSON.parse(report) as ReadingReport;
 }
 
 /** What is to be said to an order. Pure; also what the thread does. */
