@@ -294,6 +294,13 @@ bool net_request_order(int filler, const struct order *order);
 bool net_receive(int filler, struct made *made);
 // Whether no packet was ever sent or received in it.
 bool net_is_pristine(const struct netns *net);
+
+struct traffic {
+  uint64_t rx_bytes, rx_packets, tx_bytes, tx_packets;
+};
+
+// What went over its devices but loopback; zeros where that cannot be told.
+struct traffic net_traffic(const struct netns *net);
 void net_close(struct netns *net);
 // Brings loopback up in the network namespace of this process. 0, or -1 with errno.
 int net_loopback_up(void);

@@ -213,6 +213,18 @@ static OWN_FRAME void tell_net(const char *verb, const char *key, const char *te
   frame_send_patiently(DAEMON_FD, &frame);
 }
 
+static OWN_FRAME void tell_traffic(const char *key, struct traffic traffic) {
+  struct frame frame;
+  frame_start(&frame, "detached");
+  frame_text(&frame, key);
+  frame_text(&frame, "used");
+  frame_pair_number(&frame, "rx-bytes", traffic.rx_bytes);
+  frame_pair_number(&frame, "rx-packets", traffic.rx_packets);
+  frame_pair_number(&frame, "tx-bytes", traffic.tx_bytes);
+  frame_pair_number(&frame, "tx-packets", traffic.tx_packets);
+  frame_send_patiently(DAEMON_FD, &frame);
+}
+
 static void keep_attached(struct netns *net, const char *key) {
   struct attached *place = &my.attached[my.attached_count++];
   place->net = *net;
@@ -272,9 +284,13 @@ static void detach(const char *key) {
 // Gives back what a job had. Only where its last process is certainly gone can it be used again.
 static void give_back_attached(struct running *job, bool in_order) {
   bool unused = in_order && my.attached_count < ATTACHED_KEPT && net_is_pristine(&job->net);
-  if (unused) keep_attached(&job->net, job->net_key);
-  else net_close(&job->net);
-  tell_net("detached", job->net_key, unused ? "unused" : "used", NULL);
+  if (unused) {
+    keep_attached(&job->net, job->net_key);
+    tell_net("detached", job->net_key, "unused", NULL);
+    return;
+  }
+  tell_traffic(job->net_key, net_traffic(&job->net));
+  net_close(&job->net);
 }
 
 static struct netns take_net(void) {

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -157,6 +158,31 @@ bool net_is_pristine(const struct netns *net) {
     line = end + 1;
   }
   return has_loopback;
+}
+
+struct traffic net_traffic(const struct netns *net) {
+  struct traffic sum = {0};
+  char text[2048];
+  ssize_t length = pread(net->devices, text, sizeof text - 1, 0);
+  if (length <= 0) return sum;
+  text[length] = 0;
+  char *rest = text;
+  for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+    char *name = line + strspn(line, " "), *numbers = strchr(name, ':');
+    if (numbers == NULL || strncmp(name, "lo:", 3) == 0) continue;
+    struct traffic one;
+    // Between them errors and the like, six numbers.
+    const char *format = "%" SCNu64 "%" SCNu64 "%*u%*u%*u%*u%*u%*u%" SCNu64 "%" SCNu64;
+    if (sscanf(numbers + 1, format, &one.rx_bytes, &one.rx_packets, &one.tx_bytes,
+               &one.tx_packets) != 4) {
+      continue;
+    }
+    sum.rx_bytes += one.rx_bytes;
+    sum.rx_packets += one.rx_packets;
+    sum.tx_bytes += one.tx_bytes;
+    sum.tx_packets += one.tx_packets;
+  }
+  return sum;
 }
 
 void net_close(struct netns *net) {

@@ -219,7 +219,7 @@ async function start(
         networks.launcherReplaced();
         jobs.launcherReplaced();
       },
-      detached: (key, unused) => networks.detached(key, unused),
+      detached: (key, unused, traffic) => networks.detached(key, unused, traffic),
     },
     log,
   );
@@ -257,6 +257,7 @@ async function start(
     directoryOf: (id) => logs.directoryOf(id),
     namesOf: (id) => [jobs.nameOf(id), hostnameOf(id), id],
     usersOf: (name) => jobs.countOn(name),
+    sent: (id, traffic) => samples.sent(id, traffic),
     log,
   });
   const kept = new KeptWork(work, config.filesystem.keptWorkBytes, systemClock, log);

@@ -6,7 +6,8 @@ import type { Socket } from 'node:net';
 import { JobletError, messageOf } from '../../shared/errors.ts';
 import type { Log } from '../log.ts';
 import { type End, nsToMs, parseEnd } from './end-record.ts';
-import { FrameReader, formatFrame, MAX_FRAME_BYTES, parsePairs } from './frames.ts';
+import { FrameReader, formatFrame, MAX_FRAME_BYTES, parseCount, parsePairs } from './frames.ts';
+import type { InterfaceUsage } from './job-usage.ts';
 
 /** A launch plan: options and operands, flat. */
 export type LaunchPlan = readonly string[];
@@ -28,8 +29,11 @@ export interface LauncherEvents {
   /** The launcher died, and another is ready: of the first one's keepers, each now speaks for itself. */
   replaced(): void;
   /** A job has given its attached namespace back: it waits again, or is gone. */
-  detached(key: string, unused: boolean): void;
+  detached(key: string, unused: boolean, traffic: Traffic): void;
 }
+
+/** What a job sent and received; zeros where nobody knows. */
+export type Traffic = Pick<InterfaceUsage, 'rxBytes' | 'rxPackets' | 'txBytes' | 'txPackets'>;
 
 /** An attached network namespace to be made: addresses as text, each with its prefix and gateway. */
 export interface AttachWish {
@@ -262,7 +266,7 @@ export class Launcher implements LaunchPort, AttachPort {
         return;
       }
       case 'detached':
-        this.#events.detached(id, rest[0] === 'unused');
+        this.#events.detached(id, rest[0] === 'unused', parseTraffic(parsePairs(rest.slice(1))));
         return;
       case 'filler-gone':
         this.#loseAttaching();
@@ -326,4 +330,14 @@ export class Launcher implements LaunchPort, AttachPort {
       if (by === undefined || by !== this.#running) this.#settle(id, undefined);
     }
   }
+}
+
+function parseTraffic(pairs: ReadonlyMap<string, string>): Traffic {
+  const number = (key: string) => parseCount(pairs.get(key) ?? '0') || 0;
+  return {
+    rxBytes: number('rx-bytes'),
+    rxPackets: number('rx-packets'),
+    txBytes: number('tx-bytes'),
+    txPackets: number('tx-packets'),
+  };
 }

@@ -24,7 +24,7 @@ import { type PublishedPort, parsePublished } from '../../shared/publish.ts';
 import type { Actor } from '../audit/record.ts';
 import type { FlowSource } from '../linux/flow-source.ts';
 import type { HostNetwork } from '../linux/host-network.ts';
-import type { AttachPort } from '../linux/launcher.ts';
+import type { AttachPort, Traffic } from '../linux/launcher.ts';
 import type { Log } from '../log.ts';
 import { EgressRules } from './egress.ts';
 import { type Attached, FlowLog } from './flows.ts';
@@ -67,6 +67,8 @@ export interface NetworksParts {
   readonly namesOf: (jobId: string) => readonly string[];
   /** Jobs on a network that have not ended. */
   readonly usersOf: (name: string) => number;
+  /** Hears what a job that has ended sent and received. */
+  readonly sent: (jobId: string, traffic: Traffic) => void;
   readonly log: Log;
 }
 
@@ -145,6 +147,8 @@ interface Lent {
   readonly jobId: string;
   /** The job did not end in order: nothing of it is used again. */
   doomed: boolean;
+  /** Somebody waits until it is given back. */
+  returned: PromiseWithResolvers<void> | undefined;
 }
 
 export class Networks {
@@ -323,7 +327,7 @@ export class Networks {
     const { key, address } = slot;
     const attachment = { jobId, network: name, address, interface: key, egress, publish };
     this.#held.set(jobId, { attachment, slots });
-    this.#lent.set(key, { slot, slots, jobId, doomed: false });
+    this.#lent.set(key, { slot, slots, jobId, doomed: false, returned: undefined });
     this.flows.begin(this.#attached(attachment));
     this.#parts.store.attach(attachment);
     this.#egress.setJob(key, name, egress);
@@ -464,20 +468,32 @@ export class Networks {
   }
 
   /** The launcher says what became of what a job had. */
-  detached(key: string, unused: boolean): void {
+  detached(key: string, unused: boolean, traffic: Traffic): void {
     const lent = this.#lent.get(key);
     if (lent === undefined) return;
     this.#lent.delete(key);
+    if (!unused) this.#parts.sent(lent.jobId, traffic);
+    lent.returned?.resolve();
     if (unused && !lent.doomed) lent.slots.giveBack(lent.slot);
     else if (unused) lent.slots.drop(lent.slot);
     else lent.slots.rest(lent.slot.address);
   }
 
+  /** Resolves when a job that has ended has given back what it had: what it sent is known then. */
+  async returned(jobId: string): Promise<void> {
+    if (this.#held.has(jobId)) return;
+    const lent = [...this.#lent.values()].find((each) => each.jobId === jobId);
+    if (lent === undefined) return;
+    lent.returned ??= Promise.withResolvers();
+    await lent.returned.promise;
+  }
+
   /** The launcher died: what waited is gone, and what jobs have goes with them. */
   launcherReplaced(): void {
     for (const slots of this.#slots.values()) slots.lose();
-    for (const { slot, slots, jobId } of this.#lent.values()) {
+    for (const { slot, slots, jobId, returned } of this.#lent.values()) {
       if (!this.#held.has(jobId)) slots.rest(slot.address);
+      returned?.resolve();
     }
     this.#lent.clear();
   }

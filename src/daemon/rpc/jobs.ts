@@ -69,7 +69,10 @@ export interface JobParts {
   readonly volumes: JobRuntimeParts['volumes'];
   /** The jobs of its workflow that a job waited for, by their names. */
   readonly dependenciesOf: (job: Job) => readonly string[];
-  readonly networks: Pick<Networks, 'addressesOf' | 'findEgress' | 'changeEgress' | 'flows'>;
+  readonly networks: Pick<
+    Networks,
+    'addressesOf' | 'findEgress' | 'changeEgress' | 'flows' | 'returned'
+  >;
   readonly host: Host;
   readonly policy: JobPolicy;
   readonly nodeId: string;

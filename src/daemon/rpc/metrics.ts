@@ -24,6 +24,8 @@ import {
   type Pressure,
   sumOfDisks,
 } from '../linux/job-usage.ts';
+import { NO_NETWORK } from '../networks/network.ts';
+import type { Networks } from '../networks/networks.ts';
 import type { Samples } from '../telemetry/samples.ts';
 import { firstUsage, lastUsage, type Step } from '../telemetry/series.ts';
 import type { Call } from './handlers.ts';
@@ -36,7 +38,8 @@ type Aggregate = MessageInitShape<typeof JobMetricsAggregateSchema>;
 export interface MetricsParts {
   readonly jobs: Pick<Jobs, 'get' | 'wait'>;
   readonly postures: Pick<Postures, 'cgroupPathOf'>;
-  readonly samples: Pick<Samples, 'read'>;
+  readonly samples: Pick<Samples, 'read' | 'sentBy'>;
+  readonly networks: Pick<Networks, 'returned'>;
   readonly layoutKind: CgroupLayout['kind'];
   readonly sampleIntervalMs: number;
 }
@@ -147,7 +150,7 @@ export function aggregate(values: readonly number[]): Aggregate {
 
 /** The samples of a job from its beginning: nothing yet of one that has not started. */
 export async function* steps(
-  { jobs, samples, layoutKind }: MetricsParts,
+  { jobs, samples, networks, layoutKind }: MetricsParts,
   job: Job,
   follow: boolean,
   signal: AbortSignal,
@@ -164,7 +167,10 @@ export async function* steps(
   if (!isFinal(ended.status) || usage === undefined || startedAtMs === 0) return;
   const before = previous ?? firstUsage(startedAtMs);
   const { cpuUsec, readBytes = 0, writtenBytes = 0 } = usage;
-  const last = lastUsage(before, { endedAtMs, cpuUsec, readBytes, writtenBytes }, layoutKind);
+  if (job.spec.network !== NO_NETWORK) await networks.returned(job.id);
+  const traffic = job.spec.network === NO_NETWORK ? undefined : await samples.sentBy(job.id);
+  const total = { endedAtMs, cpuUsec, readBytes, writtenBytes, traffic };
+  const last = lastUsage(before, total, layoutKind);
   yield { usage: last, previous: before };
 }
 

@@ -5,6 +5,7 @@ import { appendFileSync, renameSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import type { JobUsage } from '../linux/job-usage.ts';
+import type { Traffic } from '../linux/launcher.ts';
 import type { Base } from './base.ts';
 
 const NEW = 'metrics.jsonl';
@@ -16,8 +17,14 @@ const FILE_BYTES = 4 << 20;
 /** The longest line that is believed. */
 const LINE_BYTES = 256 * 1024;
 
-/** A line of the file: what the counters stood at before the job, or a sample. */
-export type Line = { readonly base: Base } | { readonly sample: JobUsage };
+/**
+ * A line of the file: what the counters stood at before the job, a sample, or what it had sent and
+ * received at its end.
+ */
+export type Line =
+  | { readonly base: Base }
+  | { readonly sample: JobUsage }
+  | { readonly traffic: Traffic };
 
 /** Adds lines to the samples in a directory. */
 export function appendLines(directory: string, lines: readonly Line[]): void {
@@ -69,8 +76,9 @@ export async function* readLines(
 export function parseLine(text: string): Line | undefined {
   if (text.length > LINE_BYTES || !text.endsWith('}')) return undefined;
   try {
-    const line = JSON.parse(text) as { base?: Base; sample?: JobUsage } | null;
+    const line = JSON.parse(text) as { base?: Base; sample?: JobUsage; traffic?: Traffic } | null;
     if (line?.base !== undefined) return { base: line.base };
+    if (line?.traffic !== undefined) return { traffic: line.traffic };
     const sample = line?.sample;
     return sample !== undefined && Number.isFinite(sample.atMs) ? { sample } : undefined;
   } catch {

@@ -10,6 +10,7 @@ import {
   readJobUsage,
   type UsedUp,
 } from '../linux/job-usage.ts';
+import type { Traffic } from '../linux/launcher.ts';
 import type { Log } from '../log.ts';
 import { type Base, baseAt, nothingBefore, without } from './base.ts';
 import { appendLines, readLines } from './sample-file.ts';
@@ -147,6 +148,26 @@ export class Samples {
       readers.delete(reader);
       if (readers.size === 0 && this.#early.get(id) === readers) this.#early.delete(id);
     }
+  }
+
+  /** What a job had sent and received at its end is known. */
+  sent(id: string, traffic: Traffic): void {
+    try {
+      appendLines(this.#parts.directoryOf(id), [{ traffic }]);
+    } catch (error) {
+      // A job that is deleted takes its samples along.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      const why = messageOf(error);
+      this.#parts.log.warn('what a job sent is not kept', { jobId: id, why });
+    }
+  }
+
+  /** The same, once it is known; undefined when it never was. */
+  async sentBy(id: string): Promise<Traffic | undefined> {
+    for await (const line of readLines(this.#parts.directoryOf(id))) {
+      if ('traffic' in line) return line.traffic;
+    }
+    return undefined;
   }
 
   #earlyReaders(id: string): Set<Reader> {

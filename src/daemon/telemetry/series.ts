@@ -3,6 +3,7 @@
 
 import type { CgroupLayout } from '../linux/cgroup.ts';
 import { type IoUsage, type JobUsage, noTraffic, sumOfDisks } from '../linux/job-usage.ts';
+import type { Traffic } from '../linux/launcher.ts';
 
 /** A sample, with the one before it: what went on in between is the difference. */
 export interface Step {
@@ -16,6 +17,8 @@ export interface Total {
   readonly cpuUsec: number;
   readonly readBytes: number;
   readonly writtenBytes: number;
+  /** Undefined where nobody knows. */
+  readonly traffic?: Traffic | undefined;
 }
 
 /** The device that stands for those of which only the sum is known. */
@@ -78,6 +81,7 @@ export function lastUsage(before: JobUsage, total: Total, kind: CgroupLayout['ki
     cpu: { ...cpu, usageUsec, userUsec: cpu.userUsec + usageUsec - cpu.usageUsec },
     memory: { ...firstUsage(0).memory, ...lasting(memory) },
     io: { ...io, devices: withRest(io, total, kind) },
+    network: withTraffic(before.network, total.traffic),
     processes: { ...noProcesses, limitHits: before.processes.limitHits },
   };
 }
@@ -99,4 +103,26 @@ function withRest(io: IoUsage, total: Total, kind: CgroupLayout['kind']): IoUsag
     writeBytes: device.writeBytes + writeBytes,
   };
   return { ...io.devices, [name]: rest };
+}
+
+/** The interface that a job has beside loopback. */
+const INTERFACE = 'eth0';
+const quiet = {
+  rxBytes: 0,
+  txBytes: 0,
+  rxPackets: 0,
+  txPackets: 0,
+  rxErrors: 0,
+  txErrors: 0,
+  rxDropped: 0,
+  txDropped: 0,
+};
+
+/** As it was counted when the job was gone. */
+function withTraffic(
+  network: JobUsage['network'],
+  traffic: Traffic | undefined,
+): JobUsage['network'] {
+  if (traffic === undefined) return network;
+  return { ...network, [INTERFACE]: { ...quiet, ...network[INTERFACE], ...traffic } };
 }
