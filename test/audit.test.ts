@@ -210,7 +210,7 @@ test('a revocation is recorded, and the calls of the revoked as well', { skip },
   );
   assert.equal(await callAs(eve), 'OK');
   const serial = new X509Certificate(eve.cert).serialNumber;
-  const reloaded = daemon.logged(/certificates reloaded/);
+  const reloaded = daemon.logged(/the configuration was read again/);
   writeFileSync(path.join(daemon.directory, 'revoked'), `${serial} eve\n`);
   await reloaded;
   assert.equal(await callAs(eve), 'unauthenticated');

@@ -154,7 +154,7 @@ test('a configuration that is broken while the daemon runs changes nothing', asy
   try {
     const failed = reloads.next();
     writeFileSync(file('joblet-config.yml'), `${good}nonsense: [\n`);
-    assert.match(await failed, /could not be reloaded/);
+    assert.match(await failed, /could not be read again/);
     assert.equal(await tryList(port, 'viewer'), 'OK');
   } finally {
     writeFileSync(file('joblet-config.yml'), good);
@@ -169,7 +169,7 @@ class Reloads {
 
   constructor() {
     const say = (message: string) => {
-      if (message.startsWith('certificates')) this.#next.resolve(message);
+      if (message.startsWith('the configuration')) this.#next.resolve(message);
     };
     this.log = { debug() {}, info: say, warn() {}, error: say, change() {} };
   }

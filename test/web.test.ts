@@ -60,13 +60,13 @@ test('a certificate that was revoked counts on connections that stand too', { sk
   await once(socket, 'secureConnect');
   const { serialNumber } = new X509Certificate(daemon.node('viewer').cert);
   const file = path.join(daemon.directory, 'revoked');
-  const reloaded = daemon.logged(/certificates reloaded/);
+  const reloaded = daemon.logged(/the configuration was read again/);
   writeFileSync(file, `${serialNumber} test\n`);
   await reloaded;
   const whole = received(socket);
   socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
   assert.match(await whole, /^HTTP\/1.1 401 .*certificate revoked/s);
-  const restored = daemon.logged(/certificates reloaded/);
+  const restored = daemon.logged(/the configuration was read again/);
   writeFileSync(file, '');
   await restored;
   assert.equal((await get(daemon, 'viewer', '/metrics')).code, 200);

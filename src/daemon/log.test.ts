@@ -86,3 +86,32 @@ test('a log goes to the end of a file when its output is a path', (t) => {
   }
   assert.match(readFileSync(output, 'utf8'), /^\[.*\] \[INFO\] one\n\[.*\] \[INFO\] two\n$/);
 });
+
+test('lines that a full disk does not take are counted, and said when it takes something again', () => {
+  let isFull = true;
+  const lines: string[] = [];
+  const open = () => ({ write: (line: string) => !isFull && lines.push(line) > 0, close() {} });
+  const log = logTo(open, { level: 'INFO', format: 'text', output: 'x' }, () => new Date(0));
+  log.info('one');
+  log.info('two');
+  isFull = false;
+  log.info('three');
+  log.info('four');
+  assert.deepEqual(lines, [
+    '[1970-01-01T00:00:00Z] [WARN] lines of this log were lost | count=2\n',
+    '[1970-01-01T00:00:00Z] [INFO] three\n',
+    '[1970-01-01T00:00:00Z] [INFO] four\n',
+  ]);
+});
+
+test('an output that cannot be opened changes nothing', (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'joblet-log-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const output = path.join(directory, 'joblet.log');
+  const log = createLog({ level: 'INFO', format: 'text', output });
+  const wrong = path.join(directory, 'no', 'such', 'place');
+  assert.throws(() => log.change({ level: 'DEBUG', format: 'json', output: wrong }));
+  log.debug('quiet');
+  log.info('goes on');
+  assert.match(readFileSync(output, 'utf8'), /^\[.*\] \[INFO\] goes on\n$/);
+});

@@ -25,10 +25,10 @@ export interface Log {
   warn(message: string, fields?: Fields): void;
   error(message: string, fields?: Fields): void;
   /**
-   * From now on these count. A file is opened again, so that one that was moved away is left alone.
-   * Throws, and changes nothing, when the output cannot be opened.
+   * From now on these count; without any, those that did. A file is opened again in any case, so that
+   * one which was moved away is left alone. Throws, and changes nothing, when it cannot be opened.
    */
-  change(options: LogOptions): void;
+  change(options?: LogOptions): void;
 }
 
 /** A value longer than this is cut: a line is read by people, and a client can choose values. */
@@ -49,6 +49,7 @@ export interface Output {
 
 /** A log on any output and clock. */
 export function logTo(open: (output: string) => Output, options: LogOptions, now: () => Date): Log {
+  let current = options;
   let output = open(options.output);
   let format = formats[options.format];
   let threshold = levels.indexOf(options.level);
@@ -68,11 +69,12 @@ export function logTo(open: (output: string) => Output, options: LogOptions, now
     info: at('INFO'),
     warn: at('WARN'),
     error: at('ERROR'),
-    change(changed) {
+    change(changed = current) {
       // Opened first: where that fails, everything stays as it was.
       const next = open(changed.output);
       output.close();
       output = next;
+      current = changed;
       format = formats[changed.format];
       threshold = levels.indexOf(changed.level);
     },
@@ -154,7 +156,7 @@ function formatValue(value: string): string {
 
 /** Keeps a message on its line and a terminal in its mode; what was JSON stays JSON. */
 function escapeControls(text: string): string {
-  return text.replace(/\p{C}/gu, (character) =>
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) =>
     character
       .split('')
       .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)

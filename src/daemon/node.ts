@@ -512,10 +512,19 @@ async function start(
       })
     : undefined;
   stops.push(async () => web?.stop());
+  const reload = () => {
+    try {
+      // Also where the configuration is broken: whoever has moved the file counts on it.
+      log.change();
+    } catch (error) {
+      log.error('the file of the log cannot be opened again', { why: messageOf(error) });
+    }
+    rpc.reload();
+  };
   // A start leaves as much as a burst does.
   memory.used();
   tellOwner(config.state.path, `${config.server.address}:${port}`);
-  return { port, webPort: web?.port, reload: () => rpc.reload() };
+  return { port, webPort: web?.port, reload };
 }
 
 function buildConfigOf({ runtimes, filesystem }: Config): BuildConfig {

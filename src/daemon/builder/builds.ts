@@ -60,7 +60,7 @@ export class Builds {
       await jobs.stop(id, { force: true }, nobody).catch(() => {
         // It has just ended.
       });
-      log.info('a build of an earlier daemon was ended', { job: id });
+      log.info('a build of an earlier daemon was ended', { jobId: id });
       const detail = `${builtName(spec.name)}: its daemon ended before it`;
       const end = { action: 'runtime.built', result: 'failed', detail } as const;
       await audit.record({ atMs: Date.now(), jobId: id, ...end });

@@ -428,7 +428,7 @@ export class Jobs {
 
   /** Deletes jobs with their logs: none is left without the other, also when this stops half way. */
   async #remove(ids: readonly string[], who: Identity): Promise<void> {
-    const { logs, store, kept, clock } = this.#parts;
+    const { logs, store, kept, clock, log } = this.#parts;
     await Promise.all(ids.map((id) => logs.putAside(id)));
     try {
       await Promise.all(ids.map((id) => store.remove(id, clock.now(), who)));
@@ -437,6 +437,7 @@ export class Jobs {
       throw error;
     }
     await store.durable();
+    for (const jobId of ids) log.info('job deleted', { jobId });
     await Promise.all(ids.flatMap((id) => [logs.remove(id), kept.remove(id)]));
   }
 }

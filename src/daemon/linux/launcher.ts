@@ -253,7 +253,7 @@ export class Launcher implements LaunchPort, AttachPort {
       }
       case 'ended': {
         const end = parseEnd(parsePairs(rest));
-        if (end === undefined) this.#log.error('an end that cannot be read', { job: id });
+        if (end === undefined) this.#log.error('an end that cannot be read', { jobId: id });
         else this.#events.ended(id, end);
         return;
       }

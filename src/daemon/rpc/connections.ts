@@ -112,8 +112,13 @@ export class Connections {
     const handshakes = new Handshakes(limits.maxHandshakes);
     this.#tls.prependListener('connection', (socket) => handshakes.begin(socket));
     // Also told of a handshake that takes too long; nobody else closes what has failed.
-    this.#tls.on('tlsClientError', (_error, socket) => socket.destroy());
+    this.#tls.on('tlsClientError', (error, socket) => {
+      const tooSlow = slowHandshake(error, socket, limits.handshakeMs);
+      if (tooSlow !== undefined) onRefused(tooSlow);
+      socket.destroy();
+    });
     this.#tls.maxConnections = limits.maxConnections;
+    this.#tls.on('drop', (from) => onRefused(tooMany(from, limits.maxConnections)));
   }
 
   /** Resolves with the port. */
@@ -283,6 +288,33 @@ export class Connections {
       this.#refusedNow -= 1;
     });
   }
+}
+
+/** Where a connection comes from, as far as that is known. */
+interface Peer {
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+}
+
+/** A connection that was cut off before it had said who it is, because its handshake took too long. */
+export function slowHandshake(
+  error: NodeJS.ErrnoException,
+  from: Peer,
+  ms: number,
+): RefusedBy | undefined {
+  if (error.code !== 'ERR_TLS_HANDSHAKE_TIMEOUT') return undefined;
+  return refusedUnknown(from, `its handshake took longer than ${ms} ms (grpc.connectionTimeout)`);
+}
+
+/** A connection that was not taken, because there are as many as there may be. */
+export function tooMany(from: Peer | undefined, most: number): RefusedBy {
+  return refusedUnknown(from ?? {}, `there are ${most} connections already`);
+}
+
+function refusedUnknown({ remoteAddress = '', remotePort = 0 }: Peer, why: string): RefusedBy {
+  const error = new JobletError('exhausted', `the connection was cut off: ${why}`);
+  const peer = `${remoteAddress}:${remotePort}`;
+  return { path: '/', peer, caller: undefined, certificate: '', error };
 }
 
 /**

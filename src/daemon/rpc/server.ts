@@ -184,9 +184,9 @@ export function createRpc(all: RpcParts): Rpc {
     try {
       const fresh = loadConfig(config.file, process.env);
       const credentials = credentialsOf(fresh);
-      for (const listener of listeners) listener(credentials);
       log.change(fresh.logging);
-      log.info('certificates reloaded', { file: config.file });
+      for (const listener of listeners) listener(credentials);
+      log.info('the configuration was read again', { file: config.file });
       // Whoever writes a file is heard of several times.
       const change = describeChange(current, credentials);
       if (change !== '') recordReload('ok', change);
@@ -194,7 +194,7 @@ export function createRpc(all: RpcParts): Rpc {
       lastFailure = '';
     } catch (error) {
       const why = messageOf(error);
-      log.error('certificates could not be reloaded, so the old ones stay', {
+      log.error('the configuration could not be read again, so the old one holds', {
         file: config.file,
         error: why,
       });

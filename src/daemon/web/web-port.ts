@@ -15,7 +15,14 @@ import { type Admission, admit, withdrawal } from '../rpc/admission.ts';
 import { BodyBudget } from '../rpc/body-budget.ts';
 import type { CallJournal } from '../rpc/call-journal.ts';
 import { addressOf, Client, type ClientLimits } from '../rpc/clients.ts';
-import { contextOf, lookAfter, tooManyCalls, tooManyConnections } from '../rpc/connections.ts';
+import {
+  contextOf,
+  lookAfter,
+  slowHandshake,
+  tooMany,
+  tooManyCalls,
+  tooManyConnections,
+} from '../rpc/connections.ts';
 import { statusOf } from '../rpc/errors.ts';
 import { Handshakes } from '../rpc/handshakes.ts';
 import { refusal } from '../rpc/roles.ts';
@@ -107,7 +114,12 @@ export class WebPort {
       handshakes.end(socket);
       this.#accept(socket);
     });
-    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    server.on('tlsClientError', (error, socket) => {
+      const tooSlow = slowHandshake(error, socket, limits.handshakeMs);
+      if (tooSlow !== undefined) journal.refused(tooSlow);
+      socket.destroy();
+    });
+    server.on('drop', (from) => journal.refused(tooMany(from, limits.maxConnections)));
     server.on('session', closeIdle);
     // A request that is no HTTP, or comes too slowly: nothing can be told to such a client.
     server.on('clientError', (_error: Error, socket: Socket) => socket.destroy());

@@ -89,6 +89,7 @@ export class Schedules {
       await this.#parts.files.drop(id);
       throw error;
     }
+    this.#parts.log.info('schedule created', { schedule: wish.name, cron: wish.cron });
     this.#arm(schedule);
     return schedule;
   }
@@ -132,6 +133,7 @@ export class Schedules {
       this.#store.setPaused(id, isPaused, next);
     });
     await db.durable();
+    this.#parts.log.info(`schedule ${isPaused ? 'paused' : 'resumed'}`, { schedule: name });
     const schedule = this.get(name);
     if (isPaused) this.#due.remove(name);
     else this.#arm(schedule);
@@ -147,6 +149,7 @@ export class Schedules {
       this.#store.remove(id);
     });
     await db.durable();
+    this.#parts.log.info('schedule deleted', { schedule: name });
     this.#due.remove(name);
     await files.drop(id);
   }
