@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -25,6 +25,11 @@ test('the configurations of the guide about the archive are taken', () => {
   const secret = 'archive:\n  type: s3\n  bucket: abc\n  secretAccessKey: xyz\n';
   assert.throws(() => parseConfig(secret, 'f'), /archive.secretAccessKey.*archive.credentialsFile/);
   assert.throws(() => parseConfig('archive:\n  type: s3\n', 'f'), /s3 needs archive.bucket/);
+  const within = 'archive:\n  type: local\n  directory: /opt/joblet/logs/archive\n';
+  assert.throws(
+    () => parseConfig(within, 'f'),
+    /f:3:14.*archive.directory.*lies in logs.directory/,
+  );
 });
 
 test('every example of the guide about the archive works, and nothing shows what reads where', {
@@ -33,6 +38,7 @@ test('every example of the guide about the archive works, and nothing shows what
   const home = mkdtempSync(path.join(tmpdir(), 'joblet-guide-'));
   t.after(() => rmSync(home, { recursive: true }));
   const place = path.join(home, 'archive');
+  mkdirSync(place);
   const [, local = ''] = configurations;
   const daemon = await startDaemon({
     ...parse(local.replace(PLACE, place)),
@@ -78,9 +84,8 @@ async function assertDoctor(config: string, place: string): Promise<void> {
     return checks.find(({ group }) => group === 'Archive');
   };
   assert.deepEqual(ask()?.state, 'ok');
-  rmSync(place, { recursive: true, force: true });
-  writeFileSync(place, '');
+  rmSync(place, { recursive: true });
   const broken = ask();
   assert.equal(broken?.state, 'missing');
-  assert.match(broken.found, new RegExp(`the archive in ${place} cannot be used`));
+  assert.match(broken.found, new RegExp(`there is no directory ${place}`));
 }

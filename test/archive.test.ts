@@ -17,6 +17,7 @@ import { Wire } from './cut-off.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { finish, output, shell, start } from './job-calls.ts';
 import { cannotStore, S3_KEYS, S3Server } from './s3-server.ts';
+import { get } from './web-client.ts';
 
 const skip = cannotRun() || cannotStore();
 /** How often the daemon is killed in the middle of an upload. */
@@ -44,6 +45,7 @@ before(async () => {
   daemon = await startDaemon({
     archive: { type: 's3', endpoint, bucket: server.bucket, prefix: 'node/', credentialsFile },
     logging: { level: 'DEBUG' },
+    web: { enabled: true, port: 0 },
     logs: { segmentBytes: '64MB', directory: path.join(home, 'logs') },
   });
 });
@@ -109,6 +111,10 @@ async function assertWhole(id: string): Promise<void> {
   assert.deepEqual(record.files, files);
 }
 
+async function scrape(): Promise<string> {
+  return (await get(daemon, 'viewer', '/metrics')).body;
+}
+
 async function unfinished(): Promise<number> {
   const query = { uploads: '', prefix: 'node/' };
   const text = await server.connection().text({ method: 'GET', key: '', query, signal });
@@ -171,7 +177,7 @@ test('a try that is given up leaves nothing', { skip }, async () => {
   const store = new S3Objects(server.connection(), 'left/');
   const cut = new AbortController();
   const source: Source = {
-    bytes: 9 << 20,
+    bytes: 13 << 20,
     read: async (offset, length) => {
       if (offset > 0) cut.abort();
       return Buffer.alloc(length);
@@ -184,7 +190,7 @@ test('a try that is given up leaves nothing', { skip }, async () => {
     return text.split('<Upload>').length - 1;
   };
   assert.equal(await count(), 1);
-  await store.delete('a', signal);
+  await store.discardUnfinished('a', signal);
   assert.equal(await count(), 0);
 });
 
@@ -254,11 +260,14 @@ test('a store that is away holds up no job, is said once for each try, and has a
     ids.push(job.uuid);
   }
   await warned;
+  assert.match(await scrape(), /^joblet_archive_usable 0$/m);
+  assert.match(await scrape(), /^joblet_archive_waiting_jobs [1-9]$/m);
   const archived = Promise.all(ids.map(isArchived));
   wire.mend();
   await archived;
   assert.match(daemon.log(), /\[INFO\] the archive can be used again/);
   for (const id of ids) await assertWhole(id);
+  assert.match(await scrape(), /^joblet_archive_usable 1$/m);
 });
 
 test('keys that are readable by others are not used', { skip }, async () => {
@@ -364,7 +373,7 @@ test('what retention removes from the node is read from the archive, and goes on
     before.logged(new RegExp(`output of an ended job is removed.*${id}`)),
   );
   await before.restart();
-  await Promise.race([warned, finish(before.as('developer'), shell('true')).then(() => warned)]);
+  await warned;
   assert.deepEqual(await answers(before, job.uuid), expected[0], 'nothing goes before it is there');
   wire.mend();
   await Promise.all(removed);

@@ -219,7 +219,7 @@ const bounds = [
 ] as const;
 
 /** Problems that lie between keys. */
-function checkTogether({ joblet, archive, alerts }: Values, report: Report): void {
+function checkTogether({ joblet, archive, alerts, logs }: Values, report: Report): void {
   for (const { path: below, message } of checkRules(alerts.rules, alerts.targets)) {
     report(['alerts', ...below], 'value', message);
   }
@@ -227,6 +227,11 @@ function checkTogether({ joblet, archive, alerts }: Values, report: Report): voi
   const word = needed[archive.type];
   if (word !== undefined && archive[word] === '') {
     report(['archive', 'type'], 'value', `${archive.type} needs archive.${word}`);
+  }
+  if (archive.directory !== '' && isWithin(archive.directory, logs.directory)) {
+    const message =
+      'lies in logs.directory, where jobs write; use another one, best on another disk';
+    report(['archive', 'directory'], 'value', message);
   }
   for (const [least, most] of bounds) {
     if (joblet[most] !== 0 && joblet[least] > joblet[most]) {
@@ -237,6 +242,10 @@ function checkTogether({ joblet, archive, alerts }: Values, report: Report): voi
     const message = `${joblet.idRanges} ranges from ${joblet.idRangeFirst} go past ${ID_LIMIT}, the last id that every kernel takes; use fewer`;
     report(['joblet', 'idRanges'], 'value', message);
   }
+}
+
+function isWithin(directory: string, other: string): boolean {
+  return !path.relative(other, directory).startsWith('..');
 }
 
 /** The file of the key that signs runtimes. */

@@ -508,6 +508,7 @@ async function start(
           volumes,
           networks,
           catalogue,
+          archive,
         },
       })
     : undefined;

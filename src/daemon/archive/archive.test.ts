@@ -40,7 +40,7 @@ function archiveThat(arrived: (line: string) => void): Archive {
 
 test('what the archive has lost or changed is not taken for safe, and is brought again', async () => {
   const id = 'job-1';
-  mkdirSync(path.join(logs, id), { recursive: true });
+  for (const made of [path.join(logs, id), there]) mkdirSync(made, { recursive: true });
   const name = `${'0'.repeat(20)}.log`;
   writeFileSync(path.join(logs, id, name), 'the output of a job');
   writeFileSync(path.join(logs, id, `${name}.zst.new`), 'half of it');

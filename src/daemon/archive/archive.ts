@@ -52,16 +52,22 @@ export class Archive {
     this.#parts = parts;
   }
 
-  /** Where it is, for people. */
-  get place(): string {
-    return this.#parts.store.place;
+  /** How many jobs have to be brought or removed still. */
+  get backlog(): number {
+    return new Set([...this.#waiting, ...this.#doomed, ...this.#busy.keys()]).size;
+  }
+
+  /** Whether the store is left alone because it did not answer. */
+  get isPaused(): boolean {
+    return this.#resume !== undefined;
   }
 
   /** Takes up what an earlier daemon left, and what ended without an archive. */
   start(): void {
-    const { rows } = this.#parts;
+    const { rows, store, log } = this.#parts;
     for (const id of rows.doomed()) this.#doomed.add(id);
     for (const id of rows.waiting()) this.#waiting.add(id);
+    log.info('ended jobs are archived', { place: store.place, waiting: this.backlog });
     this.#go();
   }
 
@@ -116,7 +122,7 @@ export class Archive {
     const { rows, store, log } = this.#parts;
     const files = rows.filesOf(id);
     const { signal } = this.#stopping;
-    if (files === undefined || this.#resume !== undefined) return false;
+    if (files === undefined || this.isPaused) return false;
     try {
       if (await isWhole(store, id, files, signal)) return true;
       log.warn('the archive has lost something of a job; it is brought again', { jobId: id });
@@ -134,7 +140,7 @@ export class Archive {
   }
 
   #go(): void {
-    if (this.#resume !== undefined || this.#stopping.signal.aborted) return;
+    if (this.isPaused || this.#stopping.signal.aborted) return;
     const next = [...take(this.#doomed), ...take(this.#waiting)];
     for (const id of next) {
       if (this.#busy.size >= AT_ONCE) return;
@@ -200,7 +206,7 @@ export class Archive {
   /** Leaves the store alone for a while. */
   #pause(id: string, why: string): void {
     const { log, clock } = this.#parts;
-    if (this.#resume !== undefined) return;
+    if (this.isPaused) return;
     this.#pauseMs = Math.min(Math.max(FIRST_PAUSE_MS, this.#pauseMs * 2), LONGEST_PAUSE_MS);
     const disarm = clock.at(clock.now() + this.#pauseMs, () => this.#resume?.());
     this.#resume = () => {
@@ -211,7 +217,7 @@ export class Archive {
     log.warn('the archive cannot be used; jobs run on and wait for it', {
       jobId: id,
       why,
-      waiting: this.#waiting.size + this.#doomed.size,
+      waiting: this.backlog,
       tryAgainIn: formatDuration(this.#pauseMs),
     });
   }
@@ -219,7 +225,7 @@ export class Archive {
   #succeeded(): void {
     if (this.#pauseMs === 0) return;
     this.#pauseMs = 0;
-    this.#parts.log.info('the archive can be used again', { waiting: this.#waiting.size });
+    this.#parts.log.info('the archive can be used again', { waiting: this.backlog });
   }
 }
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, test } from 'node:test';
+import { after, afterEach, beforeEach, test } from 'node:test';
 import { JobletError } from '../../shared/errors.ts';
 import { LocalObjects } from './local-objects.ts';
 import { type Source, sourceOf } from './objects.ts';
@@ -11,7 +11,9 @@ const directory = mkdtempSync(path.join(tmpdir(), 'joblet-objects-'));
 const objects = new LocalObjects(path.join(directory, 'archive'));
 const { signal } = new AbortController();
 
-afterEach(() => rmSync(directory, { recursive: true, force: true }));
+beforeEach(() => mkdirSync(objects.place));
+afterEach(() => rmSync(objects.place, { recursive: true }));
+after(() => rmSync(directory, { recursive: true }));
 
 async function keys(prefix: string): Promise<string[]> {
   const found: string[] = [];
@@ -60,11 +62,14 @@ test('no key leads out of the directory', async () => {
   await assert.rejects(objects.put('a/../../x', source, signal), JobletError);
 });
 
-test('a directory that cannot be written is named', async () => {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'joblet-objects-')), 'file');
-  writeFileSync(file, '');
-  const broken = new LocalObjects(file);
-  const put = broken.put('a/x', sourceOf(Buffer.from('x')), signal);
-  await assert.rejects(put, (error: JobletError) => error.message.includes(file));
-  rmSync(path.dirname(file), { recursive: true });
+test('a disk that is not mounted is no empty archive', async () => {
+  const unmounted = new LocalObjects(path.join(directory, 'mount/joblet'));
+  const source = sourceOf(Buffer.from('x'));
+  const isMissing = (error: JobletError) =>
+    error.kind === 'unavailable' &&
+    /there is no directory .*mount what belongs there/.test(error.message);
+  await assert.rejects(unmounted.put('a/x', source, signal), isMissing);
+  await assert.rejects(unmounted.list('a/').next(), isMissing);
+  await assert.rejects(unmounted.get('a/x', 0, 1, signal).next(), isMissing);
+  assert.deepEqual(readdirSync(directory), ['archive']);
 });

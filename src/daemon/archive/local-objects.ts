@@ -1,5 +1,5 @@
 // Objects in a directory: a disk of another machine that is mounted here, or a second one. Keys are
-// paths below it.
+// paths below it. It is never made: where it is not there, a disk is not mounted.
 
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
@@ -23,6 +23,7 @@ export class LocalObjects implements ObjectStore {
     const file = this.#fileOf(key);
     const directory = path.dirname(file);
     try {
+      await this.#requirePlace();
       const made = await mkdir(directory, { recursive: true, mode: 0o700 });
       const part = await open(file + PART, 'w', 0o600);
       try {
@@ -46,6 +47,7 @@ export class LocalObjects implements ObjectStore {
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array> {
     if (to <= from) return;
+    await this.#requirePlace();
     let left = to - from;
     try {
       const stream = createReadStream(this.#fileOf(key), { start: from, end: to - 1, signal });
@@ -60,6 +62,7 @@ export class LocalObjects implements ObjectStore {
   }
 
   async *list(prefix: string): AsyncGenerator<Stored> {
+    await this.#requirePlace();
     const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
     for (const entry of await this.#entries(folder)) {
       const key = folder + entry.name;
@@ -87,6 +90,13 @@ export class LocalObjects implements ObjectStore {
       if (key.startsWith(prefix) && key.endsWith(PART))
         await rm(this.#fileOf(key), { force: true });
     }
+  }
+
+  async #requirePlace(): Promise<void> {
+    const found = await stat(this.place).catch(() => undefined);
+    if (found?.isDirectory() === true) return;
+    const message = `the archive cannot be used: there is no directory ${this.place}; make it, or mount what belongs there`;
+    throw new JobletError('unavailable', message, { about: this.place });
   }
 
   async #entries(folder: string) {

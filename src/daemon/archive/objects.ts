@@ -25,7 +25,7 @@ export interface ObjectStore {
   get(key: string, from: number, to: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** All whose keys begin so. */
   list(prefix: string, signal: AbortSignal): AsyncIterable<Stored>;
-  /** Also what is left of unfinished tries; one that is not there is deleted. */
+  /** One that is not there is deleted. */
   delete(key: string, signal: AbortSignal): Promise<void>;
   /** What of unfinished tries is left under keys that begin so. */
   discardUnfinished(prefix: string, signal: AbortSignal): Promise<void>;

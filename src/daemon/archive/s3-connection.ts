@@ -44,6 +44,8 @@ const MAX_ANSWER_BYTES = 4 << 20;
 /** Of a refusal only a line is shown. */
 const MAX_REFUSAL_BYTES = 64 * 1024;
 const MAX_SOCKETS = 4;
+/** Where it says so, it says nothing of objects. */
+const NO_BUCKET = 'NoSuchBucket';
 
 export class S3Connection {
   readonly #bucket: Bucket;
@@ -106,7 +108,7 @@ export class S3Connection {
     const { code, message } = parseRefusal(said);
     const words = [status, code, message && `(${message})`].filter(Boolean).join(' ');
     throw new JobletError(
-      status === 404 ? 'not-found' : 'unavailable',
+      status === 404 && code !== NO_BUCKET ? 'not-found' : 'unavailable',
       `${this.place} answers ${words} to ${request.method} ${request.key || 'a question about the bucket'}`,
     );
   }

@@ -117,7 +117,7 @@ test('an upload that fails with the status of success has failed', async () => {
     else if (url.includes('uploads=')) response.end(initiated);
     else response.end(method === 'POST' ? '<Error><Code>InternalError</Code></Error>' : '');
   });
-  const big = sourceOf(Buffer.alloc(9 << 20));
+  const big = sourceOf(Buffer.alloc(13 << 20));
   await assert.rejects(objects.put('a', big, signal), /InternalError/);
 });
 

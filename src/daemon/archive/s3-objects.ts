@@ -18,6 +18,8 @@ import type { S3Connection } from './s3-connection.ts';
 
 /** Stores want at least 5 MiB, and take 10,000 parts. */
 const PART_BYTES = 8 << 20;
+/** Up to here an object is sent at once: a segment of the usual size, whatever is in it. */
+const SINGLE_BYTES = 12 << 20;
 const MAX_PARTS = 10_000;
 /** Pages of a list that are believed: a hundred thousand objects below one prefix. */
 const MAX_PAGES = 100;
@@ -37,7 +39,7 @@ export class S3Objects implements ObjectStore {
 
   async put(key: string, source: Source, signal: AbortSignal): Promise<void> {
     const name = this.#prefix + key;
-    if (source.bytes <= PART_BYTES) {
+    if (source.bytes <= SINGLE_BYTES) {
       const body = await source.read(0, source.bytes);
       await this.#connection.text({ method: 'PUT', key: name, body, signal });
     } else {
@@ -96,7 +98,6 @@ export class S3Objects implements ObjectStore {
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {
-    await this.discardUnfinished(key, signal);
     await this.#connection.find({ method: 'DELETE', key: this.#prefix + key, signal });
   }
 

@@ -3,6 +3,7 @@
 
 import { X509Certificate } from 'node:crypto';
 import { statfs } from 'node:fs/promises';
+import type { Archive } from '../archive/archive.ts';
 import type { Credentials } from '../credentials.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { TICKS_PER_SECOND } from '../linux/host-usage.ts';
@@ -31,6 +32,7 @@ export interface MetricsParts {
   readonly volumes: Pick<Volumes, 'list'>;
   readonly networks: Pick<Networks, 'list'>;
   readonly catalogue: Pick<Catalogue, 'list'>;
+  readonly archive: Pick<Archive, 'backlog' | 'isPaused'> | undefined;
   /** Connections of clients to the API. */
   readonly connectionCount: () => number;
   readonly credentials: () => Credentials;
@@ -54,6 +56,7 @@ export async function collectMetrics(parts: MetricsParts): Promise<Family[]> {
     parts.jobCounts.families(),
     parts.callCounts.families(),
     usedFamilies(parts),
+    archiveFamilies(parts),
     volumeFamilies(parts),
     certificateFamilies(parts.credentials()),
     processFamilies(),
@@ -115,6 +118,23 @@ function usedFamilies(parts: MetricsParts): Family[] {
       parts.networks.list().map(({ name, jobCount }) => [{ network: name }, jobCount]),
     ),
     gauge('joblet_api_connections', 'Connections of clients to the API.', parts.connectionCount()),
+  ];
+}
+
+/** Without an archive there is nothing to say of it. */
+function archiveFamilies({ archive }: MetricsParts): Family[] {
+  if (archive === undefined) return [];
+  return [
+    gauge(
+      'joblet_archive_waiting_jobs',
+      'Jobs that have to be brought into the archive, or removed from it.',
+      archive.backlog,
+    ),
+    gauge(
+      'joblet_archive_usable',
+      'Whether the archive did its part the last time: 1, or 0 while it is left alone for a while.',
+      archive.isPaused ? 0 : 1,
+    ),
   ];
 }
 
