@@ -56,6 +56,11 @@ export const scheduleCreate = command({
       help: 'missed ticks that run after all: none, one, all',
     },
     jitter: { kind: 'ms', value: 'TIME', help: 'put each start off by up to so long' },
+    keep: {
+      kind: 'integer',
+      value: 'N',
+      help: 'runs to keep; older ones are deleted; 100 if none',
+    },
   },
   words: [2, Number.POSITIVE_INFINITY],
   missing: 'what is to be run? rnx schedule create NAME --cron CRON -- job COMMAND [ARG...]',
@@ -73,6 +78,7 @@ export const scheduleCreate = command({
       overlap: values.overlap,
       catchUp: values['catch-up'],
       jitterMs: BigInt(values.jitter ?? 0),
+      keep: values.keep ?? 0,
       ...(await toRun(kind, words, connection, session)),
     };
     const deadlineMs = session.deadlineMs(DEADLINE_MS);
@@ -231,6 +237,7 @@ function viewText(one: ScheduleView): string {
     `Overlap: ${visible(one.overlap)}`,
     `Catch-up: ${visible(one.catchUp)}`,
     ...(one.jitterMs === 0n ? [] : [`Jitter: up to ${formatDuration(Number(one.jitterMs))}`]),
+    `Keeps: ${one.keep} runs`,
     `Owner: ${visible(one.owner)}`,
     one.paused ? 'Status: paused' : 'Next ticks (your time):',
     ...one.nextTimes.map((time) => `  ${localTime(time)}`),
@@ -266,6 +273,7 @@ function viewJson(one: ScheduleView): object {
     overlap: one.overlap,
     catch_up: one.catchUp,
     jitter_ms: Number(one.jitterMs),
+    keep: one.keep,
     paused: one.paused,
     owner: one.owner,
     created_time: one.createdTime,

@@ -11,6 +11,7 @@ export const CreateScheduleRequest = {
   overlap: [4, 'string'],
   catchUp: [5, 'string'],
   jitterMs: [6, 'int64'],
+  keep: [340, 'int32'],
   job: [7, RunJobRequest],
   workflow: [8, RunWorkflowRequest],
 } as const satisfies Shape;
@@ -32,6 +33,7 @@ export const Schedule = {
   overlap: [4, 'string'],
   catchUp: [5, 'string'],
   jitterMs: [6, 'int64'],
+  keep: [340, 'int32'],
   what: [7, 'string'],
   paused: [8, 'bool'],
   createdTime: [9, 'string'],

@@ -382,7 +382,7 @@ async function start(
   });
   await workflows.recover(schedules.ids());
   stops.push(() => workflows.stopWatching());
-  schedules.recover();
+  await schedules.recover();
   stops.push(() => schedules.stop());
   if (archive !== undefined) {
     archive.start();

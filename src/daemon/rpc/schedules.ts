@@ -33,6 +33,9 @@ export interface ScheduleParts extends Omit<WorkflowParts, 'workflows'> {
 /** The next ticks that are shown. */
 const NEXT_TICKS = 5;
 const MAX_JITTER_MS = 24 * 3_600_000;
+/** Runs that are kept of a schedule. */
+const DEFAULT_KEEP = 100;
+const MAX_KEEP = 1000;
 
 export function scheduleHandlers(parts: ScheduleParts): Handlers<typeof ScheduleService> {
   const { schedules } = parts;
@@ -81,6 +84,7 @@ function toSchedule(
     overlap: schedule.overlap,
     catchUp: schedule.catchUp,
     jitterMs: BigInt(schedule.jitterMs),
+    keep: schedule.keep,
     what: schedule.what,
     paused: schedule.isPaused,
     createdTime: rfc3339(schedule.createdAtMs),
@@ -110,6 +114,8 @@ async function toWish(
   if (jitterMs < 0 || jitterMs > MAX_JITTER_MS) {
     report('jitter_ms', `is from 0 to ${formatDuration(MAX_JITTER_MS)}`);
   }
+  const keep = request.keep || DEFAULT_KEEP;
+  if (keep < 1 || keep > MAX_KEEP) report('keep', `is from 1 to ${MAX_KEEP}`);
   const { job, workflow } = request;
   if ((job === undefined) === (workflow === undefined)) {
     report('job', 'or workflow: say one of them, to be run at every tick');
@@ -128,6 +134,7 @@ async function toWish(
     overlap,
     catchUp,
     jitterMs,
+    keep,
     what,
     plan: { ...plan, name },
   };

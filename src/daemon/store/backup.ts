@@ -186,6 +186,13 @@ function markUnfinished(database: string): void {
       WHERE job_id = '' AND status = 'PENDING';
       UPDATE workflows SET ending = 'cancel', ended_by = 'the restore' WHERE ended_at_ms = 0;`);
   }
+  const hasSchedules = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'schedules'").get();
+  if (hasSchedules !== undefined) {
+    // Below 0: the next tick is to be found from the next start on.
+    db.exec(`
+      UPDATE schedule_runs SET state = 'SKIPPED', message = 'STATE_RESTORED' WHERE state = 'WAITING';
+      UPDATE schedules SET next_at_ms = -1 WHERE next_at_ms > 0;`);
+  }
   db.close();
 }
 

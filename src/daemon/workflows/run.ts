@@ -90,7 +90,7 @@ export class Run {
 
   /** Finds every step that may start, as at its beginning or when it is taken up again. */
   begin(nowMs: number): readonly Step[] {
-    if (this.workflow.waits) return [];
+    if (this.workflow.waits) return this.#finish(nowMs);
     this.#look(this.#steps.keys(), nowMs);
     return this.#finish(nowMs);
   }

@@ -6,11 +6,8 @@ import type { Schedule, ScheduleWish, TickRun, TickState } from './schedule.ts';
 import type { CatchUp, Overlap } from './ticks.ts';
 import type { WorkflowPlan } from './workflow.ts';
 
-/** Ticks that are remembered of a schedule. */
-const HISTORY = 100;
-
 const COLUMNS = `name, id, cron, time_zone, overlap, catch_up, jitter_ms, owner, what, paused,
-  created_at_ms, next_at_ms`;
+  created_at_ms, next_at_ms, keep`;
 
 export class ScheduleStore {
   readonly #insert;
@@ -27,10 +24,11 @@ export class ScheduleStore {
   readonly #waiting;
   readonly #started;
   readonly #forget;
+  readonly #old;
 
   constructor(db: Db) {
     this.#insert = db.prepare(
-      `INSERT INTO schedules (plan, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO schedules (plan, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#setNext = db.prepare('UPDATE schedules SET next_at_ms = ? WHERE id = ?');
     this.#setPaused = db.prepare('UPDATE schedules SET paused = ?, next_at_ms = ? WHERE id = ?');
@@ -55,11 +53,8 @@ export class ScheduleStore {
     this.#started = db.prepare(
       `${runs} WHERE schedule_id = ? AND state = 'STARTED' ORDER BY tick_ms DESC LIMIT ?`,
     );
-    this.#forget = db.prepare(
-      `DELETE FROM schedule_runs WHERE schedule_id = ?1 AND state <> 'WAITING' AND tick_ms <
-         (SELECT min(tick_ms) FROM (SELECT tick_ms FROM schedule_runs WHERE schedule_id = ?1
-            ORDER BY tick_ms DESC LIMIT ${HISTORY}))`,
-    );
+    this.#forget = db.prepare('DELETE FROM schedule_runs WHERE schedule_id = ? AND tick_ms = ?');
+    this.#old = db.prepare(`${runs} WHERE schedule_id = ? ORDER BY tick_ms DESC LIMIT -1 OFFSET ?`);
   }
 
   add(schedule: Schedule, plan: WorkflowPlan): void {
@@ -78,6 +73,7 @@ export class ScheduleStore {
       Number(schedule.isPaused),
       schedule.createdAtMs,
       schedule.nextAtMs,
+      schedule.keep,
     );
   }
 
@@ -112,11 +108,22 @@ export class ScheduleStore {
   addRun(scheduleId: string, run: TickRun): void {
     const { tickMs, workflowId, state, message, atMs } = run;
     this.#insertRun.run(scheduleId, tickMs, workflowId, state, message, atMs);
-    this.#forget.run(scheduleId);
   }
 
   setRun(scheduleId: string, { tickMs, state, message, atMs }: TickRun): void {
     this.#setRun.run(state, message, atMs, scheduleId, tickMs);
+  }
+
+  /** Those behind the newest `keep` that wait for nothing, the newest first. */
+  oldRunsOf({ id, keep }: Pick<Schedule, 'id' | 'keep'>): TickRun[] {
+    return this.#old
+      .all(id, keep)
+      .map(runFromRow)
+      .filter(({ state }) => state !== 'WAITING');
+  }
+
+  forgetRun(scheduleId: string, { tickMs }: TickRun): void {
+    this.#forget.run(scheduleId, tickMs);
   }
 
   /** The newest first. */
@@ -151,6 +158,7 @@ function fromRow(row: Record<string, unknown>): Schedule {
     isPaused: number('paused') === 1,
     createdAtMs: number('created_at_ms'),
     nextAtMs: number('next_at_ms'),
+    keep: number('keep'),
   };
 }
 

@@ -13,6 +13,8 @@ export interface ScheduleWish {
   readonly catchUp: CatchUp;
   /** Its starts are spread over so long. */
   readonly jitterMs: number;
+  /** Runs that are kept; older ones are deleted with their jobs. */
+  readonly keep: number;
   /** A line for people: the command, or the name of the workflow. */
   readonly what: string;
   readonly plan: WorkflowPlan;

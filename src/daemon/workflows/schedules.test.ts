@@ -1,7 +1,7 @@
 // Schedules with a moved clock, over a real database and workflows that are only said to run.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -9,6 +9,7 @@ import { JobletError } from '../../shared/errors.ts';
 import type { Clock } from '../jobs/due.ts';
 import type { Identity } from '../jobs/job.ts';
 import type { Log } from '../log.ts';
+import { restoreBackup, sealBackup } from '../store/backup.ts';
 import { Db } from '../store/db.ts';
 import type { WorkflowFiles } from './files.ts';
 import type { Schedule, TickRun } from './schedule.ts';
@@ -70,6 +71,7 @@ async function settled(): Promise<void> {
 /** Workflows that run until a test ends them. */
 class SaidWorkflows {
   readonly started: string[] = [];
+  readonly deleted: string[] = [];
   readonly #status = new Map<string, Workflow['status']>();
   #wake: (() => void)[] = [];
 
@@ -86,6 +88,12 @@ class SaidWorkflows {
     },
     stop: async (id: string) => {
       this.end(id, 'STOPPED');
+      return { id } as Workflow;
+    },
+    delete: async (id: string) => {
+      assert.notEqual(this.#status.get(id), 'RUNNING');
+      this.#status.delete(id);
+      this.deleted.push(id);
       return { id } as Workflow;
     },
     changed: () => new Promise<void>((resolve) => void this.#wake.push(resolve)),
@@ -133,7 +141,7 @@ afterEach(() => {
 });
 
 function make(
-  more: { overlap?: Overlap; catchUp?: CatchUp; jitterMs?: number } = {},
+  more: { overlap?: Overlap; catchUp?: CatchUp; jitterMs?: number; keep?: number } = {},
 ): Promise<Schedule> {
   const wish = {
     name: 'often',
@@ -142,6 +150,7 @@ function make(
     overlap: 'forbid' as const,
     catchUp: 'one' as const,
     jitterMs: 0,
+    keep: 100,
     what: 'x',
     plan: {} as WorkflowPlan,
     ...more,
@@ -222,13 +231,73 @@ for (const [catchUp, runs] of [
     // At 00:05:15: those of 2, 3 and 4 minutes were missed, and the one of 5 is hardly late.
     clock.jump(3 * MINUTE + 45_000);
     open();
-    schedules.recover();
+    await schedules.recover();
     await settled();
     assert.equal(workflows.started.length, 1 + runs + 1);
     await clock.pass(MINUTE);
     assert.equal(new Set(history().map(({ tickMs }) => tickMs)).size, 1 + runs + 2);
   });
 }
+
+for (const [overlap, wanted] of [
+  ['forbid', ['STARTED', 'STARTED', 'SKIPPED', 'SKIPPED', 'SKIPPED']],
+  ['queue', ['STARTED', 'STARTED', 'WAITING', 'WAITING', 'WAITING']],
+] as const) {
+  test(`all ticks that were missed are caught up one behind the other: ${overlap}`, async () => {
+    await make({ overlap, catchUp: 'all' });
+    await clock.pass(MINUTE);
+    schedules.stop();
+    workflows.end(workflows.started[0] ?? '');
+    clock.jump(3 * MINUTE + 45_000);
+    open();
+    await schedules.recover();
+    await settled();
+    assert.deepEqual(states(), wanted);
+    for (const count of [3, 4, 5]) {
+      workflows.end(workflows.started.at(-1) ?? '');
+      await settled();
+      assert.equal(workflows.started.length, overlap === 'queue' ? count : 2);
+    }
+  });
+}
+
+test('so many runs are kept as the schedule says, and what is not over is kept until it is', async () => {
+  await make({ overlap: 'allow', keep: 2 });
+  await clock.pass(MINUTE);
+  const [first = ''] = workflows.started;
+  for (let tick = 0; tick < 3; tick += 1) {
+    await clock.pass(MINUTE);
+    workflows.end(workflows.started.at(-1) ?? '');
+  }
+  assert.deepEqual(workflows.deleted, [workflows.started[1]]);
+  assert.equal(history().length, 3);
+  workflows.end(first);
+  await clock.pass(MINUTE);
+  assert.deepEqual(new Set(workflows.deleted), new Set(workflows.started.slice(0, 3)));
+  assert.equal(history().length, 2);
+});
+
+test('of a restored state nothing is caught up, and the next tick is one that is to come', async () => {
+  await make({ overlap: 'queue', catchUp: 'all' });
+  await clock.pass(2 * MINUTE);
+  assert.deepEqual(states(), ['STARTED', 'WAITING']);
+  schedules.stop();
+  db.close();
+  const backup = path.join(directory, 'a.backup');
+  copyFileSync(path.join(directory, 'joblet.db'), `${backup}.copy`);
+  sealBackup(`${backup}.copy`, backup);
+  restoreBackup(backup, directory, true);
+  workflows.end(workflows.started[0] ?? '');
+  db = new Db(directory);
+  clock.jump(10 * MINUTE);
+  open();
+  await schedules.recover();
+  await settled();
+  assert.deepEqual(states(), ['STARTED', 'SKIPPED']);
+  assert.equal(workflows.started.length, 1);
+  await clock.pass(MINUTE);
+  assert.equal(workflows.started.length, 2);
+});
 
 test('a tick that was recorded when the daemon died is started by the next one, once', async () => {
   await make({ overlap: 'queue' });
@@ -237,10 +306,10 @@ test('a tick that was recorded when the daemon died is started by the next one, 
   schedules.stop();
   workflows.end(workflows.started[0] ?? '');
   open();
-  schedules.recover();
+  await schedules.recover();
   await settled();
   open();
-  schedules.recover();
+  await schedules.recover();
   await settled();
   assert.equal(workflows.started.length, 2);
 });

@@ -20,7 +20,7 @@ import type { Workflows } from './workflows.ts';
 export interface SchedulesParts {
   readonly db: Db;
   readonly audit: Pick<Audit, 'append'>;
-  readonly workflows: Pick<Workflows, 'runAs' | 'find' | 'stop' | 'changed'>;
+  readonly workflows: Pick<Workflows, 'runAs' | 'find' | 'stop' | 'changed' | 'delete'>;
   readonly files: WorkflowFiles;
   readonly clock: Clock;
   readonly log: Log;
@@ -51,8 +51,20 @@ export class Schedules {
     return this.#store.all().map(({ id }) => id);
   }
 
-  /** Goes on with what an earlier daemon left, and with what came due meanwhile. */
-  recover(): void {
+  /**
+   * Goes on with what an earlier daemon left, and with what came due meanwhile. Of a state that was
+   * restored nothing is caught up: what came due since may have run.
+   */
+  async recover(): Promise<void> {
+    const restored = this.#store.all().filter(({ nextAtMs }) => nextAtMs < 0);
+    if (restored.length > 0) {
+      const nowMs = this.#parts.clock.now();
+      await this.#parts.db.write(() => {
+        for (const { id, cron, timeZone } of restored) {
+          this.#store.setNext(id, new Ticks(cron, timeZone).after(nowMs));
+        }
+      });
+    }
     for (const { name, isPaused } of this.#store.all()) if (!isPaused) void this.#ring(name);
   }
 
@@ -238,10 +250,23 @@ export class Schedules {
             : `${MAX_QUEUED} ticks wait already`;
         await this.#settle(schedule, { ...run, state: 'SKIPPED', message: why });
       } else {
+        await this.#forgetOld(schedule);
         // It is looked at again when that run is over.
         void this.#afterEnd(running).then(() => this.#startWaiting(schedule));
         return;
       }
+    }
+    await this.#forgetOld(schedule);
+  }
+
+  /** Deletes the runs that are more than are kept; one that is not over is looked at again later. */
+  async #forgetOld(schedule: Schedule): Promise<void> {
+    const { db, workflows } = this.#parts;
+    for (const run of this.#store.oldRunsOf(schedule)) {
+      const workflow = workflows.find(run.workflowId);
+      if (workflow !== undefined && !isOver(workflow.status)) continue;
+      if (workflow !== undefined) await workflows.delete(workflow.id, schedule.owner);
+      await db.write(() => this.#store.forgetRun(schedule.id, run));
     }
   }
 

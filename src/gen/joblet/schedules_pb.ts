@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file joblet/schedules.proto.
  */
 export const file_joblet_schedules: GenFile = /*@__PURE__*/
-  fileDesc("ChZqb2JsZXQvc2NoZWR1bGVzLnByb3RvEgZqb2JsZXQizgEKFUNyZWF0ZVNjaGVkdWxlUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBGNyb24YAiABKAkSEQoJdGltZV96b25lGAMgASgJEg8KB292ZXJsYXAYBCABKAkSEAoIY2F0Y2hfdXAYBSABKAkSEQoJaml0dGVyX21zGAYgASgDEiIKA2pvYhgHIAEoCzIVLmpvYmxldC5SdW5Kb2JSZXF1ZXN0EiwKCHdvcmtmbG93GAggASgLMhouam9ibGV0LlJ1bldvcmtmbG93UmVxdWVzdCIcCgxTY2hlZHVsZU5hbWUSDAoEbmFtZRgBIAEoCSLtAQoIU2NoZWR1bGUSDAoEbmFtZRgBIAEoCRIMCgRjcm9uGAIgASgJEhEKCXRpbWVfem9uZRgDIAEoCRIPCgdvdmVybGFwGAQgASgJEhAKCGNhdGNoX3VwGAUgASgJEhEKCWppdHRlcl9tcxgGIAEoAxIMCgR3aGF0GAcgASgJEg4KBnBhdXNlZBgIIAEoCBIUCgxjcmVhdGVkX3RpbWUYCSABKAkSDQoFb3duZXIYCiABKAkSEgoKbmV4dF90aW1lcxgLIAMoCRIlCgdoaXN0b3J5GAwgAygLMhQuam9ibGV0LlNjaGVkdWxlVGljayJsCgxTY2hlZHVsZVRpY2sSDAoEdGltZRgBIAEoCRIVCg13b3JrZmxvd191dWlkGAIgASgJEg0KBXN0YXRlGAMgASgJEg8KB21lc3NhZ2UYBCABKAkSFwoPd29ya2Zsb3dfc3RhdHVzGAUgASgJIjAKCVNjaGVkdWxlcxIjCglzY2hlZHVsZXMYASADKAsyEC5qb2JsZXQuU2NoZWR1bGUy9gIKD1NjaGVkdWxlU2VydmljZRJBCg5DcmVhdGVTY2hlZHVsZRIdLmpvYmxldC5DcmVhdGVTY2hlZHVsZVJlcXVlc3QaEC5qb2JsZXQuU2NoZWR1bGUSOAoNTGlzdFNjaGVkdWxlcxIULmpvYmxldC5FbXB0eVJlcXVlc3QaES5qb2JsZXQuU2NoZWR1bGVzEjUKC0dldFNjaGVkdWxlEhQuam9ibGV0LlNjaGVkdWxlTmFtZRoQLmpvYmxldC5TY2hlZHVsZRI3Cg1QYXVzZVNjaGVkdWxlEhQuam9ibGV0LlNjaGVkdWxlTmFtZRoQLmpvYmxldC5TY2hlZHVsZRI4Cg5SZXN1bWVTY2hlZHVsZRIULmpvYmxldC5TY2hlZHVsZU5hbWUaEC5qb2JsZXQuU2NoZWR1bGUSPAoORGVsZXRlU2NoZWR1bGUSFC5qb2JsZXQuU2NoZWR1bGVOYW1lGhQuam9ibGV0LlNjaGVkdWxlTmFtZWIGcHJvdG8z", [file_joblet_common, file_joblet_jobs, file_joblet_workflows]);
+  fileDesc("ChZqb2JsZXQvc2NoZWR1bGVzLnByb3RvEgZqb2JsZXQi3QEKFUNyZWF0ZVNjaGVkdWxlUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBGNyb24YAiABKAkSEQoJdGltZV96b25lGAMgASgJEg8KB292ZXJsYXAYBCABKAkSEAoIY2F0Y2hfdXAYBSABKAkSEQoJaml0dGVyX21zGAYgASgDEg0KBGtlZXAY1AIgASgFEiIKA2pvYhgHIAEoCzIVLmpvYmxldC5SdW5Kb2JSZXF1ZXN0EiwKCHdvcmtmbG93GAggASgLMhouam9ibGV0LlJ1bldvcmtmbG93UmVxdWVzdCIcCgxTY2hlZHVsZU5hbWUSDAoEbmFtZRgBIAEoCSL8AQoIU2NoZWR1bGUSDAoEbmFtZRgBIAEoCRIMCgRjcm9uGAIgASgJEhEKCXRpbWVfem9uZRgDIAEoCRIPCgdvdmVybGFwGAQgASgJEhAKCGNhdGNoX3VwGAUgASgJEhEKCWppdHRlcl9tcxgGIAEoAxINCgRrZWVwGNQCIAEoBRIMCgR3aGF0GAcgASgJEg4KBnBhdXNlZBgIIAEoCBIUCgxjcmVhdGVkX3RpbWUYCSABKAkSDQoFb3duZXIYCiABKAkSEgoKbmV4dF90aW1lcxgLIAMoCRIlCgdoaXN0b3J5GAwgAygLMhQuam9ibGV0LlNjaGVkdWxlVGljayJsCgxTY2hlZHVsZVRpY2sSDAoEdGltZRgBIAEoCRIVCg13b3JrZmxvd191dWlkGAIgASgJEg0KBXN0YXRlGAMgASgJEg8KB21lc3NhZ2UYBCABKAkSFwoPd29ya2Zsb3dfc3RhdHVzGAUgASgJIjAKCVNjaGVkdWxlcxIjCglzY2hlZHVsZXMYASADKAsyEC5qb2JsZXQuU2NoZWR1bGUy9gIKD1NjaGVkdWxlU2VydmljZRJBCg5DcmVhdGVTY2hlZHVsZRIdLmpvYmxldC5DcmVhdGVTY2hlZHVsZVJlcXVlc3QaEC5qb2JsZXQuU2NoZWR1bGUSOAoNTGlzdFNjaGVkdWxlcxIULmpvYmxldC5FbXB0eVJlcXVlc3QaES5qb2JsZXQuU2NoZWR1bGVzEjUKC0dldFNjaGVkdWxlEhQuam9ibGV0LlNjaGVkdWxlTmFtZRoQLmpvYmxldC5TY2hlZHVsZRI3Cg1QYXVzZVNjaGVkdWxlEhQuam9ibGV0LlNjaGVkdWxlTmFtZRoQLmpvYmxldC5TY2hlZHVsZRI4Cg5SZXN1bWVTY2hlZHVsZRIULmpvYmxldC5TY2hlZHVsZU5hbWUaEC5qb2JsZXQuU2NoZWR1bGUSPAoORGVsZXRlU2NoZWR1bGUSFC5qb2JsZXQuU2NoZWR1bGVOYW1lGhQuam9ibGV0LlNjaGVkdWxlTmFtZWIGcHJvdG8z", [file_joblet_common, file_joblet_jobs, file_joblet_workflows]);
 
 /**
  * A schedule to make: exactly one of job and workflow.
@@ -69,6 +69,13 @@ export type CreateScheduleRequest = Message<"joblet.CreateScheduleRequest"> & {
    * @generated from field: int64 jitter_ms = 6;
    */
   jitterMs: bigint;
+
+  /**
+   * Runs that are kept, from 1 to 1000; older ones are deleted with their jobs and logs. 0 is 100.
+   *
+   * @generated from field: int32 keep = 340;
+   */
+  keep: number;
 
   /**
    * A job to run.
@@ -160,6 +167,13 @@ export type Schedule = Message<"joblet.Schedule"> & {
    * @generated from field: int64 jitter_ms = 6;
    */
   jitterMs: bigint;
+
+  /**
+   * Runs that are kept.
+   *
+   * @generated from field: int32 keep = 340;
+   */
+  keep: number;
 
   /**
    * A line for people: the command, or the name of the workflow.
