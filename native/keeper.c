@@ -27,6 +27,7 @@ enum {
   OUTPUT_ROOM = 256 << 10, // what one holds of a job that writes much
   PAGE = 4096,
   IDLE_MS = 50,
+  ROOM_MS = 250, // from one look at a full disk to the next
   STRINGS_ROOM = 1536,
 };
 
@@ -93,6 +94,7 @@ static void keep_deadlines(void) {
     keeper_end_job("timeout", keeper.plan->grace_ms);
   }
   if (keeper.kill_at_ns != 0 && now >= keeper.kill_at_ns) kill_job();
+  if (now >= keeper.held_until_ns) keeper.held_until_ns = 0;
 }
 
 // ---- output ------------------------------------------------------------------------------------
@@ -117,6 +119,12 @@ static bool copy_output(int which) {
   close(keeper.output[which]);
   keeper.output[which] = -1;
   return false;
+}
+
+// The same, unless it has to wait for room on the disk. No kernel says when there is some again.
+static void take_output(int which) {
+  if (log_has_room(&keeper.log, sizeof output)) copy_output(which);
+  else keeper.held_until_ns = in_ms(ROOM_MS);
 }
 
 // Everything that the job has written by its end. Nobody is left who could write more.
@@ -220,6 +228,7 @@ static bool hear_report(void) {
 static const struct timespec *until_deadline(struct timespec *wait) {
   uint64_t at = keeper.timeout_at_ns;
   if (keeper.kill_at_ns != 0 && (at == 0 || keeper.kill_at_ns < at)) at = keeper.kill_at_ns;
+  if (keeper.held_until_ns != 0 && (at == 0 || keeper.held_until_ns < at)) at = keeper.held_until_ns;
   if (at == 0) return NULL;
   uint64_t now = now_ns(CLOCK_MONOTONIC);
   uint64_t left = at > now ? at - now : 0;
@@ -235,8 +244,9 @@ static int wait_for_anything(struct pollfd *polled) {
   polled[FROM_LISTENER] = (struct pollfd){.fd = keeper.listener, .events = POLLIN};
   polled[FROM_REPORT] = (struct pollfd){.fd = keeper.report, .events = POLLIN};
   polled[FROM_PIDFD] = (struct pollfd){.fd = keeper.pidfd, .events = POLLIN};
-  polled[FROM_OUT] = (struct pollfd){.fd = keeper.output[0], .events = POLLIN};
-  polled[FROM_ERR] = (struct pollfd){.fd = keeper.output[1], .events = POLLIN};
+  bool held = keeper.held_until_ns != 0;
+  polled[FROM_OUT] = (struct pollfd){.fd = held ? -1 : keeper.output[0], .events = POLLIN};
+  polled[FROM_ERR] = (struct pollfd){.fd = held ? -1 : keeper.output[1], .events = POLLIN};
   polled[FROM_IN] = (struct pollfd){.fd = keeper.input,
                                     .events = input_waits() ? POLLOUT : 0};
   polled[FROM_MEMORY] = (struct pollfd){.fd = keeper.memory, .events = POLLIN};
@@ -276,7 +286,7 @@ static bool watch_job(void) {
     }
     if (is_over) return true;
     for (int which = 0; which < 2; which++) {
-      if (polled[FROM_OUT + which].revents != 0) copy_output(which);
+      if (polled[FROM_OUT + which].revents != 0) take_output(which);
     }
     client_ring();
     if (polled[FROM_IN].revents & POLLERR) input_close();

@@ -204,6 +204,7 @@ struct plan {
   uint64_t log_segment_bytes;
   uint64_t log_quota_bytes;
   uint64_t log_reserve_bytes;
+  bool log_waits;
   char *socket;
   uint64_t timeout_ms;
   uint32_t ids_first;
@@ -473,6 +474,7 @@ struct log {
   uint64_t reserve_bytes; // what is left free of the disk
   uint64_t unchecked_bytes; // written since the last look at that
   bool is_short;            // what came last was dropped for that
+  bool waits;               // nothing is: who writes asks log_has_room before
   uint64_t records;
   uint64_t segment_bytes;
   uint64_t position;      // output bytes kept
@@ -486,6 +488,8 @@ void log_start(struct log *log, int dir, const struct plan *plan);
 // Appends output as one record, or drops it and marks the gap. Never fails: the job comes first.
 void log_output(struct log *log, enum log_stream stream, const char *bytes, size_t length);
 // Tells what was dropped and not told yet.
+// Whether there is room on the disk for the next output of a job that waits for it; others need not ask.
+bool log_has_room(const struct log *log, size_t length);
 void log_tell_gap(struct log *log);
 // Appends the end record. 0, or -1 with errno.
 int log_end(struct log *log, const char *pairs, size_t length);
@@ -522,6 +526,7 @@ struct keeper {
   bool out_of_memory;
   bool output_touched;
   bool pipe_widened[2];
+  uint64_t held_until_ns; // output is not read until then, while the disk is full; 0 is read
   struct log log;
 };
 

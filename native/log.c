@@ -16,6 +16,7 @@
 enum {
   ROOM_CHECK = 256 << 10,  // bytes from one look at the free space to the next
   HEADERS_FREE = 64 << 10, // bytes of headers that the smallest quota lets pass
+  BESIDE = 64 << 10,       // bytes that a disk takes beside what is written
 };
 
 struct header {
@@ -44,7 +45,8 @@ static uint32_t checksum(const struct header *header) {
 void log_start(struct log *log, int dir, const struct plan *plan) {
   *log = (struct log){.dir = dir, .segment = -1, .segment_limit_bytes = plan->log_segment_bytes,
                       .quota_bytes = plan->log_quota_bytes,
-                      .reserve_bytes = plan->log_reserve_bytes};
+                      .reserve_bytes = plan->log_reserve_bytes,
+                      .waits = plan->log_waits};
 }
 
 static int open_segment(struct log *log) {
@@ -89,13 +91,20 @@ static int append(struct log *log, enum log_stream stream, const char *payload, 
 // and may always.
 static bool leaves_reserve(struct log *log, size_t length) {
   log->unchecked_bytes += length;
-  if (log->reserve_bytes == 0 || log->unchecked_bytes < ROOM_CHECK) return true;
+  if (log->waits || log->reserve_bytes == 0 || log->unchecked_bytes < ROOM_CHECK) return true;
   struct statvfs disk;
   bool leaves = fstatvfs(log->dir, &disk) != 0 ||
                 (uint64_t)disk.f_bavail * disk.f_frsize > log->reserve_bytes;
   // While there is no room, each record asks again.
   if (leaves) log->unchecked_bytes = 0;
   return leaves;
+}
+
+bool log_has_room(const struct log *log, size_t length) {
+  if (!log->waits) return true;
+  struct statvfs disk;
+  return fstatvfs(log->dir, &disk) != 0 ||
+         (uint64_t)disk.f_bavail * disk.f_frsize > log->reserve_bytes + length + BESIDE;
 }
 
 void log_tell_gap(struct log *log) {

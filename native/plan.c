@@ -312,12 +312,20 @@ static const char *take_arg(struct plan *plan, const struct option *option,
   return NULL;
 }
 
+static const char *take_log_waits(struct plan *plan, const struct option *option,
+                                  struct operand *operands) {
+  (void)option, (void)operands;
+  plan->log_waits = true;
+  return NULL;
+}
+
 static const struct option options[] = {
     {.name = "id", .operands = "i", TEXT(id), .required = true},
     {.name = "log-dir", .operands = "p", TEXT(log_dir), .required = true},
     {.name = "log-segment", .operands = "n", NUMBER(log_segment_bytes)},
     {.name = "log-quota", .operands = "n", NUMBER(log_quota_bytes)},
     {.name = "log-reserve", .operands = "n", NUMBER(log_reserve_bytes)},
+    {.name = "log-waits", .operands = "", .take = take_log_waits},
     {.name = "proof", .operands = "k", TEXT(proof)},
     {.name = "socket", .operands = "k", TEXT(socket), .required = true},
     {.name = "timeout", .operands = "n", NUMBER(timeout_ms)},

@@ -14,6 +14,7 @@ import {
   queryJobs,
   runJob,
   sendJobInput,
+  stopJob,
   waitJob,
 } from '../src/client/methods.ts';
 import { Disk } from './disk.ts';
@@ -160,6 +161,30 @@ test('a full log disk leaves jobs running, and says what it took', { skip }, asy
   assert.equal(later.job.exitCode, 6);
   await Promise.all([uuid, later.job.uuid].map((each) => daemon.keeperLeft(each)));
   assert.deepEqual(daemon.snapshot().processes, before.processes);
+});
+
+test('a job that asks for it waits for room on a full log disk, and loses nothing (S4-56)', {
+  skip,
+}, async (t) => {
+  const { disk, daemon } = await startOn(t, 8, logsOn);
+  const api = daemon.as('admin');
+  const wish = { stdin: true, logOverflow: 'block' };
+  const script = 'echo first; read line; head -c 600000 /dev/zero; echo behind it; exit 5';
+  const uuid = await start(api, shell(script, wish));
+  await printed(api, uuid, 'first');
+  disk.fill();
+  await letGo(api, uuid);
+  const { status, logBytes, logOverflow } = await statusOf(api, uuid);
+  assert.deepEqual([status, logBytes, logOverflow], ['RUNNING', 0n, 'block']);
+  disk.empty();
+  const { job } = await ended(api, uuid);
+  assert.deepEqual([job.exitCode, job.logBytes, job.logDroppedBytes], [5, 600_016n, 0n]);
+  const idle = await start(api, shell(script, wish));
+  await printed(api, idle, 'first');
+  disk.fill();
+  await letGo(api, idle);
+  const stopped = await api.unary(stopJob, { uuid: idle });
+  assert.equal(stopped.status, 'STOPPED', 'one that waits for room can be stopped');
 });
 
 test('where the log takes nothing any more, the keeper has the end and the reader is told', {

@@ -78,6 +78,7 @@ export const RunJobRequest = {
   bandwidthBytesPerSecond: [200, 'int64'],
   egress: [201, EgressPolicy],
   publish: [310, 'string', 'list'],
+  logOverflow: [370, 'string'],
 } as const satisfies Shape;
 
 export const RunJobResponse = {
@@ -198,6 +199,7 @@ export const GetJobStatusResponse = {
   bandwidthBytesPerSecond: [201, 'int64'],
   egress: [202, EgressPolicy],
   publish: [310, 'string', 'list'],
+  logOverflow: [370, 'string'],
 } as const satisfies Shape;
 
 export const StopJobRequest = {

@@ -84,6 +84,8 @@ export interface JobSpec {
   readonly graceMs: number;
   /** How long its work directory is kept when it has ended; 0 is not at all. */
   readonly keepWorkMs: number;
+  /** While the disk of logs is full it waits at its next output; else that is dropped. */
+  readonly logOverflow?: 'block';
   /** Standard input is fed by SendJobInput; else it is /dev/null. */
   readonly stdin: boolean;
   /** A tiny init is process 1; false makes the command process 1. */

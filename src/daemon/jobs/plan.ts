@@ -87,6 +87,7 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
     String(facts.logQuotaBytes),
     'log-reserve',
     String(facts.logReserveBytes),
+    ...(spec.logOverflow === 'block' ? ['log-waits'] : []),
     'socket',
     facts.keeper.socket,
     'proof',

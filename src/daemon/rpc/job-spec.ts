@@ -124,6 +124,7 @@ export function toJobSpec(
     timeoutMs: readTimeout(request.timeoutMs, policy, report),
     graceMs: readGrace(request.graceMs, report) || policy.graceMs,
     keepWorkMs: readKeepWork(request.keepWorkMs, policy, report),
+    ...readLogOverflow(request.logOverflow, report),
     stdin: request.stdin,
     init: !request.noInit,
     allow: readAllow(request.allow, report),
@@ -515,6 +516,11 @@ function readKeepWork(asked: bigint, policy: JobPolicy, report: Report): number 
     return 0;
   }
   return Math.max(0, ms || policy.keepWorkMs);
+}
+
+function readLogOverflow(word: string, report: Report): Pick<JobSpec, 'logOverflow'> {
+  if (!['', 'drop', 'block'].includes(word)) report('log_overflow', 'is drop or block');
+  return word === 'block' ? { logOverflow: 'block' } : {};
 }
 
 function readAllow(words: readonly string[], report: Report): Opening[] {

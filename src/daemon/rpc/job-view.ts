@@ -82,6 +82,7 @@ export function toStatus(
     workBytes: BigInt(spec.limits.workBytes),
     graceMs: BigInt(spec.graceMs),
     keepWorkMs: BigInt(spec.keepWorkMs),
+    logOverflow: spec.logOverflow ?? 'drop',
     stdin: spec.stdin,
     priority: spec.priority,
     ...waiting(turn),
