@@ -15,8 +15,11 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_mirred.h>
 #include <linux/veth.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -26,12 +29,13 @@
 #include <unistd.h>
 
 enum {
-  ATTACH_STRINGS = 9,
+  ATTACH_STRINGS = 11,
   FLOWS_STRINGS = 3,
   MAC_BYTES = 6,
-  BURST_LEAST_BYTES = 64 << 10, // one packet as the sender's kernel hands it over
-  QUEUE_MS = 50,                // what waits at most before packets are dropped
-  BURST_MS = 5,
+  BURST_MS = 10,
+  BURST_LEAST_BYTES = 4 << 10, // bigger packets of a sender's kernel are cut up
+  QUEUE_MS = 50,               // what waits at most before packets are dropped
+  QUEUE_LEAST_BYTES = 32 << 10,
 };
 
 static const char inside[] = "eth0";
@@ -51,6 +55,7 @@ struct wish {
   struct address addresses[2];
   unsigned count;
   uint64_t bytes_per_second; // in each direction; 0 is no limit
+  const char *sends, *receives; // devices that what it sends and receives goes through; empty is none
 };
 
 // The strings of a text, or false when they are not exactly so many.
@@ -74,12 +79,14 @@ static bool read_address(struct address *address, int family, const char *const 
          inet_pton(family, strings[2], address->gateway) == 1;
 }
 
-// KEY INTERFACE ADDRESS PREFIX GATEWAY ADDRESS6 PREFIX6 GATEWAY6 BYTES-PER-SECOND; ADDRESS6 empty is none.
+// KEY INTERFACE ADDRESS PREFIX GATEWAY ADDRESS6 PREFIX6 GATEWAY6 BYTES-PER-SECOND SENDS RECEIVES; ADDRESS6 empty is none.
 static bool read_wish(const char *text, size_t length, struct wish *wish) {
   const char *strings[ATTACH_STRINGS];
   if (!split(text, length, strings, ATTACH_STRINGS)) return false;
   wish->interface = strings[1];
   wish->count = strings[5][0] == 0 ? 1 : 2;
+  wish->sends = strings[9];
+  wish->receives = strings[10];
   return strings[1][0] != 0 && strlen(strings[1]) < IFNAMSIZ &&
          read_address(&wish->addresses[0], AF_INET, &strings[2]) &&
          (wish->count == 1 || read_address(&wish->addresses[1], AF_INET6, &strings[5])) &&
@@ -139,7 +146,9 @@ static int limit(int socket, int index, uint64_t bytes_per_second) {
   struct tcmsg queue = {.tcm_family = AF_UNSPEC, .tcm_ifindex = index, .tcm_parent = TC_H_ROOT};
   uint64_t burst = bytes_per_second * BURST_MS / 1000;
   if (burst < BURST_LEAST_BYTES) burst = BURST_LEAST_BYTES;
-  uint64_t waiting = bytes_per_second * QUEUE_MS / 1000 + burst;
+  uint64_t waiting = bytes_per_second * QUEUE_MS / 1000;
+  if (waiting < QUEUE_LEAST_BYTES) waiting = QUEUE_LEAST_BYTES;
+  waiting += burst;
   uint32_t burst_bytes = burst > INT32_MAX ? INT32_MAX : (uint32_t)burst;
   struct tc_tbf_qopt options = {
       .rate = {.rate = bytes_per_second > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes_per_second,
@@ -157,6 +166,50 @@ static int limit(int socket, int index, uint64_t bytes_per_second) {
   }
   netlink_close_nest(&message, nest);
   return netlink_ask(socket, &message);
+}
+
+// Everything that passes an end in one direction goes through another device first, which has a limit for
+// many.
+static int lead_through(int socket, int index, unsigned way, int device) {
+  struct tcmsg filter = {.tcm_family = AF_UNSPEC, .tcm_ifindex = index,
+                         .tcm_parent = TC_H_MAKE(TC_H_CLSACT, way),
+                         .tcm_info = TC_H_MAKE(1 << 16, htons(ETH_P_ALL))};
+  // One key without a bit to compare: whatever it is.
+  struct {
+    struct tc_u32_sel head;
+    struct tc_u32_key key;
+  } all = {.head = {.flags = TC_U32_TERMINAL, .nkeys = 1}};
+  struct tc_mirred redirect = {.action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR,
+                               .ifindex = (uint32_t)device};
+  struct netlink_message message;
+  netlink_begin(&message, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &filter, sizeof filter);
+  netlink_attribute(&message, TCA_KIND, "u32", 4);
+  struct rtattr *options = netlink_open_nest(&message, TCA_OPTIONS);
+  netlink_attribute(&message, TCA_U32_SEL, &all, sizeof all);
+  struct rtattr *actions = netlink_open_nest(&message, TCA_U32_ACT);
+  struct rtattr *first = netlink_open_nest(&message, 1);
+  netlink_attribute(&message, TCA_ACT_KIND, "mirred", 7);
+  struct rtattr *parameters = netlink_open_nest(&message, TCA_ACT_OPTIONS);
+  netlink_attribute(&message, TCA_MIRRED_PARMS, &redirect, sizeof redirect);
+  netlink_close_nest(&message, parameters);
+  netlink_close_nest(&message, first);
+  netlink_close_nest(&message, actions);
+  netlink_close_nest(&message, options);
+  return netlink_ask(socket, &message);
+}
+
+static int share(int socket, int index, int sends, int receives) {
+  struct tcmsg ways = {.tcm_family = AF_UNSPEC, .tcm_ifindex = index, .tcm_parent = TC_H_CLSACT,
+                       .tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0)};
+  struct netlink_message message;
+  netlink_begin(&message, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &ways, sizeof ways);
+  netlink_attribute(&message, TCA_KIND, "clsact", 7);
+  // What the job sends comes in here, and what it receives goes out.
+  return netlink_ask(socket, &message) != 0 ||
+                 lead_through(socket, index, TC_H_MIN_INGRESS, sends) != 0 ||
+                 lead_through(socket, index, TC_H_MIN_EGRESS, receives) != 0
+             ? -1
+             : 0;
 }
 
 // ---- addresses and routes ----------------------------------------------------------------------
@@ -201,6 +254,11 @@ static const char *attach(int here, const struct host_net *host, const struct wi
   if (make_pair(here, host->ns, wish) != 0) return "veth";
   int near = index_of(here, inside), far = index_of(host->routes, wish->interface);
   if (near < 0 || far < 0) return "veth";
+  if (wish->sends[0] != 0) {
+    int sends = index_of(host->routes, wish->sends), receives = index_of(host->routes, wish->receives);
+    if (sends < 0 || receives < 0) return "ifb";
+    if (share(host->routes, far, sends, receives) != 0) return "tc";
+  }
   if (bring_up(here, near) != 0 || bring_up(host->routes, far) != 0) return "link";
   for (unsigned i = 0; i < wish->count; i++) {
     const struct address *address = &wish->addresses[i];

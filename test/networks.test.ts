@@ -59,21 +59,22 @@ const JOBS = Number(process.env['JOBLET_NETWORK_JOBS'] ?? 40);
 
 const MB = 1024 * 1024;
 
-/** Says the speed of sending and of receiving 4 MiB, in bytes a second. */
+const LOAD_BYTES = 4 * MB;
+
+/** Sends so much and receives as much, and says when each began and was over, in seconds. */
 const TIME_BOTH_WAYS = `
 import socket, time
-size = 4 << 20
 with socket.create_connection(('${OUTSIDE.v4}', 7001)) as sink:
     began = time.monotonic()
-    sink.sendall(bytes(size))
+    sink.sendall(bytes(${LOAD_BYTES}))
     sink.shutdown(socket.SHUT_WR)
     sink.recv(10)
-    sent = size / (time.monotonic() - began)
+    print(began, time.monotonic())
 with socket.create_connection(('${OUTSIDE.v4}', 7002)) as source:
     began = time.monotonic()
     while source.recv(1 << 20):
         pass
-    print(sent, size / (time.monotonic() - began))
+    print(began, time.monotonic())
 `;
 
 describe('a job on a network', { skip: cannotRun() }, () => {
@@ -475,24 +476,27 @@ while True:
   });
 
   test('sends and receives no faster than it may, and no slower (S2-8)', async () => {
-    const operator = daemon.as('operator');
-    const wish = { name: 'slow', cidr: '10.20.0.0/24', bandwidthBytesPerSecond: BigInt(2 * MB) };
-    await operator.unary(createNetwork, wish);
-    const [ofNetwork, ofJob] = await Promise.all([
-      finish(api(), python(TIME_BOTH_WAYS, { network: 'slow' })),
-      finish(api(), python(TIME_BOTH_WAYS, { bandwidthBytesPerSecond: BigInt(3 * MB) })),
-    ]);
-    for (const [{ stdout }, most] of [
-      [ofNetwork, 2 * MB],
-      [ofJob, 3 * MB],
-    ] as const) {
-      const speeds = stdout.trim().split(' ').map(Number);
-      assert.equal(speeds.length, 2, stdout);
-      for (const speed of speeds) {
-        assert.ok(speed <= 1.1 * most && speed >= 0.85 * most, `${speeds} of ${most}`);
-      }
+    const bandwidthBytesPerSecond = BigInt(3 * MB);
+    await assertSpeeds(3 * MB, async () => {
+      const { stdout, job } = await finish(
+        api(),
+        python(TIME_BOTH_WAYS, { bandwidthBytesPerSecond }),
+      );
+      assert.equal(job.bandwidthBytesPerSecond, bandwidthBytesPerSecond);
+      return speedsOf([stdout]);
+    });
+  });
+
+  test('sends and receives with the others of its network no faster than that may (S2-8)', async () => {
+    const wish = { name: 'slow', cidr: '10.20.0.0/24', bandwidthBytesPerSecond: BigInt(4 * MB) };
+    await daemon.as('operator').unary(createNetwork, wish);
+    const run = () => finish(api(), python(TIME_BOTH_WAYS, { network: 'slow' }));
+    await assertSpeeds(4 * MB, async () => speedsOf([(await run()).stdout]));
+    const both = await Promise.all([run(), run()]);
+    for (const speed of speedsOf(both.map(({ stdout }) => stdout))) {
+      // They do not begin at the same time.
+      assert.ok(speed <= 1.1 * 4 * MB && speed >= 0.5 * 4 * MB, `${speed}`);
     }
-    assert.equal(ofJob.job.bandwidthBytesPerSecond, BigInt(3 * MB));
     await daemon.as('admin').unary(removeNetwork, { name: 'slow' });
   });
 
@@ -617,7 +621,7 @@ describe('a network', { skip: cannotRun() }, () => {
     );
     const agents = await rnx('network', 'inspect', 'agent-net');
     assert.match(agents, /^Sends only: tcp:example\.org:443\nNever sends: 10\.0\.0\.0\/8$/m);
-    assert.match(agents, /^Bandwidth of a job: 1250000 B\/s each way$/m);
+    assert.match(agents, /^Bandwidth: 1250000 B\/s each way$/m);
     assert.match(
       await rnx('job', 'status', uuid),
       /^ {2}Addresses: 10\.10\.0\.\d+, fd\S+\n {2}Sends only: nothing$/m,
@@ -680,6 +684,31 @@ async function outside(t: TestContext): Promise<World> {
   const world = await openWorld(OUTSIDE);
   t.after(() => world.close());
   return world;
+}
+
+/** What jobs sent and received together, each way, from when the first one began until the last one was done. */
+function speedsOf(outputs: readonly string[]): number[] {
+  return [0, 1].map((way) => {
+    const times = outputs.map((text) => text.split('\n')[way]?.split(' ').map(Number) ?? []);
+    const seconds =
+      Math.max(...times.map(([, end = Number.NaN]) => end)) -
+      Math.min(...times.map(([began = Number.NaN]) => began));
+    return (outputs.length * LOAD_BYTES) / seconds;
+  });
+}
+
+/** A machine that has other things to do makes slower, and never faster: one of three times it is as fast. */
+async function assertSpeeds(most: number, measure: () => Promise<readonly number[]>) {
+  let best: readonly number[] = [];
+  const measured: string[] = [];
+  const isReached = () => best.length > 0 && best.every((speed) => speed >= 0.9 * most);
+  for (let times = 0; times < 3 && !isReached(); times += 1) {
+    const speeds = await measure();
+    for (const speed of speeds) assert.ok(speed <= 1.1 * most, `${speeds} of ${most}`);
+    measured.push(speeds.map((speed) => (speed / most).toFixed(3)).join());
+    best = speeds.map((speed, way) => Math.max(speed, best[way] ?? 0));
+  }
+  for (const speed of best) assert.ok(speed >= 0.9 * most, measured.join(' '));
 }
 
 function launcherOf(daemon: Daemon): number {

@@ -15,7 +15,7 @@ export const networkCreate = command({
   summary: 'Makes a network: its jobs reach each other by name, and the outside by NAT.',
   notes: [
     'RANGE is private and overlaps nothing that the host or another network uses.',
-    'SPEED holds for each job of it, in each direction: 100mbit, 10MB/s, 512KB.',
+    'SPEED holds for all jobs of it together, in each direction: 100mbit, 10MB/s, 512KB.',
   ],
   examples: [
     'rnx network create test-env --cidr=10.10.0.0/24',
@@ -23,7 +23,11 @@ export const networkCreate = command({
   ],
   flags: {
     cidr: { kind: 'text', value: 'RANGE', help: 'its addresses, such as 10.10.0.0/24' },
-    bandwidth: { kind: 'bandwidth', value: 'SPEED', help: 'what each job may send, and receive' },
+    bandwidth: {
+      kind: 'bandwidth',
+      value: 'SPEED',
+      help: 'what its jobs may send in all, and receive',
+    },
     ...egressFlags,
   },
   words: [1, 1],
@@ -162,7 +166,7 @@ function textOf(network: NetworkDetail): string {
     `Bridge: ${visible(network.bridge) || '-'}`,
     `Jobs reach each other: ${network.peers ? 'yes' : 'no'}`,
     ...egressLines(network.egress),
-    `Bandwidth of a job: ${speed === 0 ? 'no limit' : `${formatBandwidth(speed)} each way`}`,
+    `Bandwidth: ${speed === 0 ? 'no limit' : `${formatBandwidth(speed)} each way`}`,
     ...(network.createdTime === '' ? [] : [`Created: ${localTime(network.createdTime)}`]),
     `Jobs: ${network.jobCount}`,
     ...network.jobs.flatMap(({ uuid, name, addresses, publish }) => [

@@ -67,7 +67,7 @@ export interface JobSpec {
   readonly priority: number;
   readonly network: string;
   readonly volumes: readonly VolumeMount[];
-  /** What it may send, and receive, each; 0 is what its network has. */
+  /** What it may send, and receive, each; 0 is what its network lets it. */
   readonly bandwidthBytesPerSecond: number;
   /** What it may send over its network, besides what the network says. */
   readonly egress: Egress;

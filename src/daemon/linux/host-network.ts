@@ -15,6 +15,13 @@ const FORWARDING = {
 const ACCOUNTING = '/proc/sys/net/netfilter/nf_conntrack_acct';
 const CONF6 = '/proc/sys/net/ipv6/conf';
 
+/** As for the link of a job (native/attach.c). */
+const BURST_MS = 10;
+const BURST_LEAST_BYTES = 4096;
+const QUEUE_MS = 50;
+const QUEUE_LEAST_BYTES = 32 * 1024;
+const INT32_MAX = 2 ** 31 - 1;
+
 /** Longest message of a program that is passed on. */
 const MAX_WORDS_CHARS = 500;
 
@@ -80,6 +87,20 @@ export class HostNetwork {
   /** Commands of `ip`, one a line, each of which must succeed. */
   async changeLinks(lines: readonly string[]): Promise<void> {
     await runProgram('ip', ['-batch', '-'], `${lines.join('\n')}\n`);
+  }
+
+  /** Lets devices pass so many bytes a second, and brings them up. */
+  async limit(
+    devices: readonly { readonly name: string; readonly bytesPerSecond: number }[],
+  ): Promise<void> {
+    const queues = devices.map(({ name, bytesPerSecond }) => {
+      const burst = Math.max(BURST_LEAST_BYTES, (bytesPerSecond * BURST_MS) / 1000);
+      const waiting = Math.max(QUEUE_LEAST_BYTES, (bytesPerSecond * QUEUE_MS) / 1000) + burst;
+      const [most, queued] = [burst, waiting].map((bytes) => Math.min(Math.ceil(bytes), INT32_MAX));
+      return `qdisc replace dev ${name} root tbf rate ${bytesPerSecond * 8}bit burst ${most} limit ${queued}`;
+    });
+    await runProgram('tc', ['-batch', '-'], `${queues.join('\n')}\n`);
+    await this.changeLinks(devices.map(({ name }) => `link set ${name} up`));
   }
 
   /** Rules for `nft`, all of them or none. */

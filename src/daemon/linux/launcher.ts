@@ -50,6 +50,9 @@ export interface AttachWish {
   readonly gateway6: string;
   /** In each direction; 0 is no limit. */
   readonly bytesPerSecond: number;
+  /** Devices of the host that what it sends and receives goes through; empty is none. */
+  readonly sends: string;
+  readonly receives: string;
 }
 
 export type Attached =
@@ -209,6 +212,7 @@ export class Launcher implements LaunchPort, AttachPort {
           'attach',
           ...[key, wish.interface, address, String(prefix), gateway],
           ...[address6, String(prefix6), gateway6, String(wish.bytesPerSecond)],
+          ...[wish.sends, wish.receives],
         ]),
       );
     });

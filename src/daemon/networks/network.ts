@@ -19,7 +19,7 @@ export interface Network {
   readonly peers: boolean;
   /** Made by the daemon itself, and never removed. */
   readonly isBuiltin: boolean;
-  /** What each job may send and receive, in each direction; 0 is no limit. */
+  /** What its jobs together may send, and receive; 0 is no limit. */
   readonly bytesPerSecond: number;
   /** What its jobs may send beyond that. */
   readonly egress: Egress;

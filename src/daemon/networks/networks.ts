@@ -40,6 +40,7 @@ import {
   gatewaysOf,
   interfacesOf,
   isDevice,
+  limitersOf,
   replacing,
 } from './rules.ts';
 import { type Slot, Slots, Unattached } from './slots.ts';
@@ -98,7 +99,7 @@ export interface NetworkView {
 /** What a job wants of its network. */
 export interface TakeWish {
   readonly name: string;
-  /** 0 is what the network has. */
+  /** 0 is no limit but the network's. */
   readonly bytesPerSecond: number;
   readonly egress: Egress;
   /** Ports of the host that lead into it, as texts. */
@@ -223,7 +224,7 @@ export class Networks {
       await host.changeRules(replacing(this.#table) + replacing(this.#limits));
       await host.changeLinks([
         ...this.#all().flatMap((network) => this.#routesOf(network, 'del')),
-        ...this.#bridges().map((name) => `link del ${name}`),
+        ...this.#devices().map((name) => `link del ${name}`),
       ]);
       host.unforward();
     } catch (error) {
@@ -551,7 +552,7 @@ export class Networks {
   }
 
   /** The devices of networks, ours and those that are left of removed ones, without the jobs'. */
-  #bridges(): string[] {
+  #devices(): string[] {
     return this.#parts.host.devicesOf(this.#id).filter((name) => isDevice(this.#id, name));
   }
 
@@ -563,10 +564,12 @@ export class Networks {
   #slotsOf(network: Network): Slots {
     const known = this.#slots.get(network.name);
     if (known !== undefined) return known;
-    const slots = new Slots(network, this.#prefix6, this.#parts.port, () => {
+    const nextInterface = () => {
       this.#interface = (this.#interface + 1) % INTERFACES;
       return `${interfacesOf(this.#id, network)}${this.#interface.toString(36)}`;
-    });
+    };
+    const limiters = limitersOf(this.#id, network);
+    const slots = new Slots(network, this.#prefix6, this.#parts.port, nextInterface, limiters);
     this.#slots.set(network.name, slots);
     return slots;
   }
@@ -739,16 +742,27 @@ export class Networks {
   /** Brings the host to what is wanted: devices, routes and resolvers that are missing, then all rules at once. */
   async #apply(): Promise<void> {
     const { host } = this.#parts;
-    const bridges = new Set(this.#all().map((network) => this.#bridgeOf(network)));
-    const found = this.#bridges();
+    const limiters = this.#all().flatMap((network) => {
+      const { sends, receives } = limitersOf(this.#id, network) ?? {};
+      const names = sends === undefined || receives === undefined ? [] : [sends, receives];
+      return names.map((name) => ({ name, bytesPerSecond: network.bytesPerSecond }));
+    });
+    const wanted = new Set([
+      ...this.#all().map((network) => this.#bridgeOf(network)),
+      ...limiters.map(({ name }) => name),
+    ]);
+    const found = this.#devices();
     const missing = this.#all().filter((network) => !found.includes(this.#bridgeOf(network)));
-    const strays = found.filter((name) => !bridges.has(name));
+    const strays = found.filter((name) => !wanted.has(name));
+    const newLimiters = limiters.filter(({ name }) => !found.includes(name));
     const changes = [
       ...strays.map((name) => `link del ${name}`),
       ...missing.flatMap((network) => this.#deviceOf(network)),
+      ...newLimiters.map(({ name }) => `link add ${name} type ifb`),
     ];
     // No job has an interface by now, or the rules of the daemon before are in force.
     if (changes.length > 0) await host.changeLinks(changes);
+    if (newLimiters.length > 0) await host.limit(newLimiters);
     for (const network of this.#all()) {
       this.#namePorts.set(network.name, await this.#answerNames(network));
     }

@@ -75,9 +75,19 @@ export function deviceOf(interfaces: string, { number }: Pick<Network, 'number'>
   return `${interfaces}n${number}`;
 }
 
-/** Whether it is the name of the device of a network, one that is gone by now too, and not of a job's. */
+/** The devices that what the jobs of a network send and receive in all goes through, where that has a limit. */
+export function limitersOf(
+  interfaces: string,
+  { number, bytesPerSecond }: Pick<Network, 'number' | 'bytesPerSecond'>,
+): { readonly sends: string; readonly receives: string } | undefined {
+  if (bytesPerSecond === 0) return undefined;
+  const device = deviceOf(interfaces, { number });
+  return { sends: `${device}o`, receives: `${device}i` };
+}
+
+/** Whether it is the name of a device of a network, one that is gone by now too, and not of a job's. */
 export function isDevice(interfaces: string, name: string): boolean {
-  return name.startsWith(interfaces) && /^n\d+$/.test(name.slice(interfaces.length));
+  return name.startsWith(interfaces) && /^n\d+[io]?$/.test(name.slice(interfaces.length));
 }
 
 /** What the names of a network's interfaces begin with; any letters and digits follow. */

@@ -3,7 +3,7 @@
 
 import { address6, formatAddress } from '../../shared/cidr.ts';
 import { JobletError } from '../../shared/errors.ts';
-import type { AttachPort } from '../linux/launcher.ts';
+import type { AttachPort, AttachWish } from '../linux/launcher.ts';
 import { Addresses } from './addresses.ts';
 import type { Network } from './network.ts';
 import { gatewaysOf } from './rules.ts';
@@ -40,11 +40,15 @@ export class Unattached extends JobletError {
   }
 }
 
+/** Devices that all slots of a network share. */
+type Limiters = Pick<AttachWish, 'sends' | 'receives'>;
+
 export class Slots {
   readonly #network: Network;
   readonly #prefix6: string;
   readonly #port: AttachPort;
   readonly #nextInterface: () => string;
+  readonly #limiters: Limiters;
   readonly #addresses: Addresses;
   readonly #waiting: Slot[] = [];
   readonly #resting = new Set<NodeJS.Timeout>();
@@ -52,20 +56,25 @@ export class Slots {
   #making = 0;
   #isClosed = false;
 
-  constructor(network: Network, prefix6: string, port: AttachPort, nextInterface: () => string) {
+  constructor(
+    network: Network,
+    prefix6: string,
+    port: AttachPort,
+    nextInterface: () => string,
+    limiters: Limiters | undefined,
+  ) {
     this.#network = network;
     this.#prefix6 = prefix6;
     this.#port = port;
     this.#nextInterface = nextInterface;
+    this.#limiters = limiters ?? { sends: '', receives: '' };
     this.#addresses = new Addresses(network.cidr, Math.random());
   }
 
   /** One for a job. Throws Unattached, or `exhausted` when no address is free. */
   async take(bytesPerSecond: number): Promise<Slot> {
-    const { bytesPerSecond: usual } = this.#network;
-    const isOwn = bytesPerSecond !== 0 && bytesPerSecond !== usual;
-    const waiting = isOwn ? undefined : this.#waiting.pop();
-    const slot = waiting ?? (await this.#make(isOwn ? bytesPerSecond : usual, isOwn));
+    const waiting = bytesPerSecond > 0 ? undefined : this.#waiting.pop();
+    const slot = waiting ?? (await this.#make(bytesPerSecond));
     this.fill();
     return slot;
   }
@@ -75,7 +84,7 @@ export class Slots {
     if (this.#isClosed || this.#waiting.length + this.#making >= LOW) return;
     for (; this.#waiting.length + this.#making < READY; ) {
       this.#making += 1;
-      void this.#make(this.#network.bytesPerSecond, false)
+      void this.#make(0)
         .then((slot) => this.giveBack(slot))
         // The job that misses it says why.
         .catch(() => {})
@@ -131,7 +140,7 @@ export class Slots {
     for (const timer of this.#resting) clearTimeout(timer);
   }
 
-  async #make(bytesPerSecond: number, isOwn: boolean): Promise<Slot> {
+  async #make(bytesPerSecond: number): Promise<Slot> {
     const { name, cidr } = this.#network;
     const [gateway = '', gateway6 = ''] = gatewaysOf(this.#prefix6, this.#network).map(
       ([, address]) => address,
@@ -151,8 +160,9 @@ export class Slots {
         prefix6: 64,
         gateway6,
         bytesPerSecond,
+        ...this.#limiters,
       });
-      if (attached.ok) return { key, address, isOwn };
+      if (attached.ok) return { key, address, isOwn: bytesPerSecond > 0 };
       this.rest(address);
       errno = attached.errno;
       if (errno !== 'EEXIST') throw new Unattached(`${name}: ${attached.step}`, errno);

@@ -484,7 +484,7 @@ export type RunJobRequest = Message<"joblet.RunJobRequest"> & {
   idempotencyKey: string;
 
   /**
-   * What it may send, and receive, over its network, in bytes a second; 0 is what the network has.
+   * What it may send, and receive, over its network, in bytes a second; 0 is what its network lets it.
    *
    * @generated from field: int64 bandwidth_bytes_per_second = 200;
    */
@@ -1327,7 +1327,7 @@ export type GetJobStatusResponse = Message<"joblet.GetJobStatusResponse"> & {
   addresses: string[];
 
   /**
-   * What it may send, and receive, over its network, in bytes a second; 0 is what the network has.
+   * What it may send, and receive, over its network, in bytes a second; 0 is what its network lets it.
    *
    * @generated from field: int64 bandwidth_bytes_per_second = 201;
    */

@@ -37,7 +37,7 @@ export type CreateNetworkRequest = Message<"joblet.CreateNetworkRequest"> & {
   cidr: string;
 
   /**
-   * What each of its jobs may send, and receive, in bytes a second; 0 is no limit.
+   * What its jobs together may send, and receive, in bytes a second; 0 is no limit.
    *
    * @generated from field: int64 bandwidth_bytes_per_second = 200;
    */
@@ -255,7 +255,7 @@ export type Network = Message<"joblet.Network"> & {
   peers: boolean;
 
   /**
-   * What each of its jobs may send, and receive, in bytes a second; 0 is no limit.
+   * What its jobs together may send, and receive, in bytes a second; 0 is no limit.
    *
    * @generated from field: int64 bandwidth_bytes_per_second = 202;
    */
