@@ -1,7 +1,8 @@
-// What a runtime costs its jobs: to start in one instead of on the host's programs, and to import much in
-// one instead of in a plain chroot of the same tree.
+// What a runtime costs its jobs: to start in one instead of on the host's programs, to be the first that does,
+// and to import much in one instead of in a plain chroot of the same tree.
 
 import { execFile } from 'node:child_process';
+import { utimesSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Peer } from '../peers.ts';
@@ -45,7 +46,8 @@ export const trial: Trial = {
       const [rnx = '', ...config] = world.rnx;
       await promisify(execFile)(rnx, [...config, 'runtime', 'build', SPECIFICATION]);
       buildS = (nowNs() - since) / 1e9;
-      chroot = new SpawnTimer(world.workshop, chrootPeer(world.tree(RUNTIME, VERSION)), 'true');
+      const tree = world.tree(RUNTIME, VERSION);
+      chroot = new SpawnTimer(world.workshop, chrootPeer(tree), 'true');
       for (let job = 0; job < WARM_UP_JOBS; job += 1) {
         await timed('/bin/true', [], job % 2 === 0 ? '' : RUNTIME);
       }
@@ -57,6 +59,9 @@ export const trial: Trial = {
         note(HOST, await timed('/bin/true', [], ''));
         note(IN_RUNTIME, await timed('/bin/true', [], RUNTIME));
         if (round % IMPORT_EVERY !== 0) continue;
+        // To the daemon it is another runtime then, of which nobody has a view yet.
+        utimesSync(path.join(tree, '../runtime.yml'), new Date(), new Date());
+        note(FIRST_IN_RUNTIME, await timed('/bin/true', [], RUNTIME));
         const run = await chroot.run();
         note(IMPORT_IN_CHROOT, run.endedNs - run.spawnedNs);
         note(IMPORT_IN_JOB, await timed('/usr/bin/python3', IMPORT, RUNTIME));
@@ -87,6 +92,7 @@ export const trial: Trial = {
 
 const HOST = 'joblet: request to exit, /bin/true of the host';
 const IN_RUNTIME = 'joblet: request to exit, /bin/true of the runtime';
+const FIRST_IN_RUNTIME = 'joblet: the same, the first job after the runtime was installed';
 const IMPORT_IN_CHROOT = 'chroot: import numpy, pandas, sklearn, whole run';
 const IMPORT_IN_JOB = 'joblet: import numpy, pandas, sklearn, request to exit';
 
