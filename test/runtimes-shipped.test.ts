@@ -65,6 +65,11 @@ const lines: Readonly<Record<string, readonly Line[]>> = {
     },
     {
       at: 'python-ml',
+      line: 'rnx job run --runtime=python-3.11-ml --upload=analysis.py sh -c "python analysis.py >log && head -c 4 /work/sales.png | tail -c 3"',
+      prints: /^PNG$/,
+    },
+    {
+      at: 'python-ml',
       line: 'rnx job run --runtime=python-3.11-ml --max-memory=2048 --max-cpu=75 --cpu-cores="0-1" --upload=analysis.py python analysis.py',
       prints: /^30 days/,
     },
@@ -154,6 +159,11 @@ const lines: Readonly<Record<string, readonly Line[]>> = {
     { line: 'rnx job run --runtime=go:1.24 go version', prints: /go1\.24/ },
   ],
   'python-2.7-legacy': [
+    {
+      at: 'python-legacy',
+      line: 'rnx job run --runtime=python-2.7-legacy --upload=report.py python report.py',
+      prints: /^Python 2 says 3\n$/,
+    },
     {
       line: `rnx job run --runtime=python-2.7-legacy python -c "print 'Hello from Python 2'"`,
       prints: /^Hello from Python 2\n$/,
@@ -322,6 +332,35 @@ for (const name of shipped.filter((each) => !BY_HAND.includes(each))) {
     });
   });
 }
+
+test('Python 2 runs beside Python 3, each with what is its own (S1-12)', {
+  skip: skipOf('python-3.11') || skipOf('python-2.7-legacy'),
+}, async () => {
+  const at = 'python-legacy';
+  const line = (runtime: string) =>
+    `rnx job run --wait --runtime=${runtime} --upload=report.py python report.py`;
+  const [old, modern] = await Promise.all([
+    run(line('python-2.7-legacy'), at),
+    run(line('python-3.11'), at),
+  ]);
+  assert.equal(old.out, 'Python 2 says 3\n', old.err);
+  assert.match(modern.err, /SyntaxError: Missing parentheses in call to 'print'/);
+});
+
+test('two services in two runtimes find each other by name on a network of theirs (S2-20)', {
+  skip: skipOf('openjdk-17') || skipOf('python-3.11'),
+}, async () => {
+  // In a test file of its own, which is a host of its own: nobody's network is touched but that.
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const trees = path.join(daemon.directory, 'runtimes');
+  const file = path.join(import.meta.dirname, 'services.test.ts');
+  const child = spawn(process.execPath, [...process.execArgv, file], {
+    env: { ...env, JOBLET_RUNTIME_TREES: trees },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [output] = await Promise.all([text(child.stdout), once(child, 'close')]);
+  assert.match(output, /pass 1/, output);
+});
 
 describe('graalvmjdk-21', { skip: skipOf('graalvmjdk-21') }, () => {
   test('is built from an archive of the layout of GraalVM’s, and needs that archive (S0-9)', async () => {
