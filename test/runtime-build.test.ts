@@ -11,6 +11,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -175,6 +176,35 @@ test('a specification that names what does not lie beside it is not sent', { ski
   const { code, err } = await rnx('runtime', 'build', 'lone');
   assert.equal(code, 1);
   assert.match(err, /the specification names no\/such, and it cannot be read/);
+  const folder = specification('led', 'base: {none: true}', 'files: [{target: /a, source: key}]');
+  symlinkSync('/etc/hostname', path.join(folder, 'key'));
+  const led = await rnx('runtime', 'build', 'led');
+  assert.equal(led.code, 1);
+  assert.match(
+    led.err,
+    /names key, a link that leads out of its folder, to \/etc\/hostname; put a/,
+  );
+});
+
+test('a specification that is too large, or would make a file of a folder, is told so', {
+  skip,
+}, async () => {
+  specification('large', 'base: {none: true}', `description: "${'x'.repeat(2 ** 20)}"`);
+  const large = await rnx('runtime', 'build', 'large');
+  assert.equal(large.code, 1);
+  assert.match(
+    large.err,
+    /the specification \S+ is larger than 1000 KB; put what is long into files/,
+  );
+  const lines = ['files: [{target: /a/b, content: x}]', 'links: [{target: /a, to: /etc}]'];
+  specification('folder', 'base: {none: true}', ...lines);
+  const { code, err } = await rnx('runtime', 'build', 'folder');
+  assert.equal(code, 1);
+  assert.match(
+    err,
+    /✗ Copy binaries: \/a is a folder of the tree; it cannot become a file or a link/,
+  );
+  assertNothingLeft();
 });
 
 /** No area of a build, no upload and no mount stays. */

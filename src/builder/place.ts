@@ -1,7 +1,7 @@
 // Files and links of the specification, what is kept of libraries, and what is taken away.
 
 import { existsSync } from 'node:fs';
-import { chmod, copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { BuildSpec } from '../shared/build-spec.ts';
 import { places } from '../shared/build-task.ts';
@@ -13,7 +13,7 @@ import { resolveIn } from './tree-path.ts';
 export async function placeFiles(files: BuildSpec['files']): Promise<void> {
   for (const { target, mode, content, source } of files) {
     const place = await makeWay(target, true);
-    await rm(place, { force: true });
+    await makeRoom(place, target);
     if (source === undefined) await writeFile(place, content ?? '');
     else await copyBeside(source, place);
     await chmod(place, Number.parseInt(mode, 8));
@@ -33,10 +33,19 @@ async function copyBeside(source: string, place: string): Promise<void> {
 export async function placeLinks(links: BuildSpec['links']): Promise<void> {
   for (const { target, to } of links) {
     const place = await makeWay(target, false);
-    await rm(place, { force: true });
+    await makeRoom(place, target);
     await symlink(to, place);
     say(`${target} -> ${to}`);
   }
+}
+
+/** Takes a file or a link away; a folder stays, with all that is in it. */
+async function makeRoom(place: string, target: string): Promise<void> {
+  const found = await lstat(place).catch(() => undefined);
+  if (found?.isDirectory() === true) {
+    throw new BuildError(`${target} is a folder of the tree; it cannot become a file or a link`);
+  }
+  await rm(place, { force: true });
 }
 
 /** Where a path of the tree lies, with the folders that lead there. */

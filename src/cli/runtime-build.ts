@@ -1,6 +1,6 @@
 // rnx runtime build: has the daemon build a runtime, and shows how far it is.
 
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { BuildResult, BuildRuntimeRequest } from '../client/build-messages.ts';
@@ -165,13 +165,21 @@ async function sendAhead(
 
 function localFile(folder: string, name: string): LocalFile {
   const source = path.join(folder, name);
+  let size: number;
+  let place: string;
   try {
-    const { size } = statSync(source);
-    return { path: name, source, mode: 0, isDirectory: false, sizeBytes: size };
+    ({ size } = statSync(source));
+    place = path.relative(realpathSync(folder), realpathSync(source));
   } catch (error) {
     const message = `the specification names ${name}, and it cannot be read: ${messageOf(error)}`;
     throw new JobletError('not-found', message);
   }
+  // Whoever wrote the specification may have made the link, and be nobody to read what it leads to.
+  if (place.startsWith('..') || path.isAbsolute(place)) {
+    const message = `the specification names ${name}, a link that leads out of its folder, to ${realpathSync(source)}; put a copy there`;
+    throw new JobletError('invalid', message);
+  }
+  return { path: name, source, mode: 0, isDirectory: false, sizeBytes: size };
 }
 
 async function readLock(file: string): Promise<string> {

@@ -7,6 +7,7 @@ import type { ValidateRuntimeYAMLResponse } from '../client/build-messages.ts';
 import { validateRuntimeYaml } from '../client/methods.ts';
 import type { Message } from '../client/wire.ts';
 import { JobletError, messageOf } from '../shared/errors.ts';
+import { formatBytes } from '../shared/units.ts';
 import { command } from './command.ts';
 import { jsonText, visible } from './print.ts';
 import { validateName } from './runtime-name.ts';
@@ -15,6 +16,8 @@ import type { Session } from './session.ts';
 const DEADLINE_MS = 10_000;
 
 export const SPECIFICATION = 'runtime.yaml';
+/** A message to the node holds no more, with what else is in it. */
+const MAX_SPECIFICATION_BYTES = 1000 * 1024;
 
 export const runtimeValidate = command({
   usage: 'rnx runtime validate FILE|NAME',
@@ -39,11 +42,15 @@ export function specificationAt(word: string): string {
 
 /** Its text. */
 export async function readSpecification(file: string): Promise<string> {
+  let text: Buffer;
   try {
-    return await readFile(file, 'utf8');
+    text = await readFile(file);
   } catch (error) {
     throw new JobletError('not-found', `the specification cannot be read: ${messageOf(error)}`);
   }
+  if (text.length <= MAX_SPECIFICATION_BYTES) return text.toString();
+  const message = `the specification ${file} is larger than ${formatBytes(MAX_SPECIFICATION_BYTES)}; put what is long into files beside it`;
+  throw new JobletError('invalid', message);
 }
 
 async function validateFile(file: string, session: Session): Promise<number> {
