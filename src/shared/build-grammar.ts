@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { type Language, languages } from './build-base.ts';
 import { messageOf } from './errors.ts';
+import { patternProblem } from './output-pattern.ts';
 import { meansPlatform, platforms } from './platform.ts';
 import { parseBytes, parseDuration } from './units.ts';
 import type { Path } from './yaml-text.ts';
@@ -111,17 +112,9 @@ const platform = z
     error: PLATFORM_ERROR,
   });
 
-const pattern = line.refine(
-  (text) => {
-    try {
-      new RegExp(text);
-      return true;
-    } catch {
-      return false;
-    }
-  },
-  { error: 'must be a regular expression' },
-);
+const pattern = line.refine((text) => patternProblem(text) === undefined, {
+  error: 'must be a regular expression',
+});
 
 const languageNames = Object.keys(languages) as [Language, ...Language[]];
 const suiteName = (example: string) =>

@@ -156,7 +156,7 @@ tests: [{name: a, command: [], output: "("}]
       'runtime.yml:10:27 environment.B: must be a text; write it in quotes',
       'runtime.yml:11:28 requirements.min_memory: "much" is not a size; write it as 512MB, 1.5GB or 4096',
       'runtime.yml:12:28 tests[0].command: must name a program',
-      'runtime.yml:12:40 tests[0].output: Invalid regular expression: /(/u: Unterminated group',
+      'runtime.yml:12:40 tests[0].output: Invalid regular expression: /(/mu: Unterminated group',
     ],
   );
 });

@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { invalid, messageOf, type Problem } from './errors.ts';
 import { nearest } from './nearest.ts';
+import { patternProblem } from './output-pattern.ts';
 import { runtimeNameProblem, runtimeSpecProblem, runtimeVersionProblem } from './runtime-names.ts';
 import { formatBytes, parseBytes } from './units.ts';
 import { pathProblem } from './upload-path.ts';
@@ -232,15 +233,6 @@ function targetProblem(target: string): string | undefined {
 function entryProblem(name: string): string | undefined {
   if (name.includes('/')) return 'must be a name in the source, without a slash';
   return pathProblem(name)?.replace('work directory', 'source');
-}
-
-function patternProblem(pattern: string): string | undefined {
-  try {
-    new RegExp(pattern, 'u');
-    return undefined;
-  } catch (error) {
-    return messageOf(error);
-  }
 }
 
 /**

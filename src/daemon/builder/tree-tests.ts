@@ -7,6 +7,7 @@ import type { Jobs } from '../jobs/jobs.ts';
 import { type Logs, wholeLog } from '../jobs/logs.ts';
 import type { UsableRuntime } from '../runtimes/catalogue.ts';
 import { rootOf } from '../runtimes/root.ts';
+import { outputProblem } from '../runtimes/test-output.ts';
 import { jobSpecOf } from './job-spec.ts';
 
 /** Output of a test that is compared, and what of it is shown. */
@@ -61,7 +62,7 @@ export async function* testTree(
     try {
       const output = await outputOf(logs, id, signal);
       const { outcome, status } = await jobs.wait(id, signal);
-      yield { name: each.name, problem: problemOf(status, outcome, output, each.output) };
+      yield { name: each.name, problem: await problemOf(status, outcome, output, each.output) };
     } finally {
       await jobs.stop(id, { force: true }, who).catch(() => {
         // It has ended.
@@ -86,14 +87,14 @@ async function outputOf(
   return Buffer.concat(parts).toString();
 }
 
-function problemOf(
+async function problemOf(
   status: string,
   outcome: { readonly how: string } | undefined,
   output: string,
   pattern: string,
-): string {
+): Promise<string> {
   const said = output.trim().slice(-SHOWN_CHARS);
   if (status !== 'COMPLETED') return `it ended as ${outcome?.how ?? status}: ${said}`;
-  if (pattern === '' || new RegExp(pattern, 'm').test(output.trimEnd())) return '';
-  return `its output is not ${pattern}: ${said}`;
+  const wrong = await outputProblem(pattern, output);
+  return wrong === '' ? '' : `${wrong}: ${said}`;
 }

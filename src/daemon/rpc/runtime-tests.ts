@@ -12,6 +12,7 @@ import type { Job } from '../jobs/job.ts';
 import { type Logs, wholeLog } from '../jobs/logs.ts';
 import { refOf, type UsableRuntime } from '../runtimes/catalogue.ts';
 import type { Runtimes } from '../runtimes/runtimes.ts';
+import { outputProblem } from '../runtimes/test-output.ts';
 import type { Call } from './handlers.ts';
 import { type JobParts, type SpecParts, startJob } from './jobs.ts';
 
@@ -124,8 +125,8 @@ async function problemOf(
   if (view?.status !== 'COMPLETED') {
     return `${view?.message ?? 'it has no end'}${said(printed.stderr || printed.stdout)}`;
   }
-  if (output === '' || new RegExp(output, 'u').test(printed.stdout.trimEnd())) return '';
-  return `its output does not match ${output}${said(printed.stdout)}`;
+  const wrong = await outputProblem(output, printed.stdout);
+  return wrong === '' ? '' : `${wrong}${said(printed.stdout)}`;
 }
 
 function said(text: string): string {
