@@ -9,7 +9,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { generated } from '../src/client/generated.ts';
 import type { LogRequest } from '../src/client/messages.ts';
-import { deleteJob } from '../src/client/methods.ts';
+import { deleteJob, queryJobs } from '../src/client/methods.ts';
 import { type Source, sourceOf } from '../src/daemon/archive/objects.ts';
 import { S3Objects } from '../src/daemon/archive/s3-objects.ts';
 import { PersistService } from '../src/gen/joblet/persist/persist_pb.ts';
@@ -314,6 +314,30 @@ test('a job that is deleted while it is uploaded leaves nothing in the archive',
   await daemon.as('admin').unary(deleteJob, { uuid: id });
   await gone;
   assert.equal((await archivedOf(id)).size, 0);
+  assert.equal(await unfinished(), 0);
+});
+
+test('the archive has exactly the jobs that are there, whenever daemons are killed and jobs deleted', {
+  skip,
+}, async () => {
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const reached = wire.sent(3000 * (round + 1));
+    for (let count = 0; count < 6; count += 1) {
+      const { job } = await finish(daemon.as('developer'), shell(`echo ${count}`));
+      if (count % 2 === 1) await daemon.as('admin').unary(deleteJob, { uuid: job.uuid });
+    }
+    await reached;
+    await daemon.kill();
+    await daemon.restart();
+  }
+  const settled = daemon.logged(/archive \|.* waiting=0$/);
+  await finish(daemon.as('developer'), shell('true'));
+  await settled;
+  const { jobs } = await daemon.as('viewer').unary(queryJobs, { limit: 1000 });
+  const archived = (await keysOf(objects, '')).map((key) => key.split('/')[0] ?? '');
+  const known = jobs.map(({ uuid }) => uuid);
+  assert.deepEqual([...new Set(archived)].toSorted(), known.toSorted());
+  for (const id of known) await assertWhole(id);
   assert.equal(await unfinished(), 0);
 });
 

@@ -1,7 +1,7 @@
 // The archive against the loss of what it holds. With real jobs and a real store: test/archive.test.ts.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -61,7 +61,7 @@ test('what the archive has lost or changed is not taken for safe, and is brought
     arrived = Promise.withResolvers<string>();
     const warned = arrived;
     const held = archive.holds(id);
-    assert.match(await warned.promise, /has lost something of a job/);
+    assert.match(await warned.promise, /lacks something of a job/);
     arrived = again;
     assert.equal(await held, false);
     assert.equal(await again.promise, 'a job is in the archive');
@@ -74,5 +74,32 @@ test('what the archive has lost or changed is not taken for safe, and is brought
     open.read(Buffer.alloc(9), 0, 9, 0),
     /gives back something else than it was given/,
   );
+  await archive.stop();
+});
+
+test('a job whose files were not there when it was brought, or are others now, is brought again', async () => {
+  const id = 'job-2';
+  const directory = path.join(logs, id);
+  await db.write(() => addJob.run(id));
+  let arrived = Promise.withResolvers<string>();
+  const archive = archiveThat((line) => {
+    if (line === 'a job is in the archive') arrived.resolve(line);
+  });
+  archive.start();
+  await arrived.promise;
+  for (const names of [['0.log'], ['0.log.zst', 'metrics.jsonl']]) {
+    rmSync(directory, { recursive: true, force: true });
+    mkdirSync(directory, { recursive: true });
+    const files = names.map((name) => name.replace(/^0/, '0'.repeat(20)));
+    for (const name of files) writeFileSync(path.join(directory, name), name);
+    arrived = Promise.withResolvers<string>();
+    assert.equal(await archive.holds(id), false);
+    await arrived.promise;
+    assert.equal(await archive.holds(id), true);
+    assert.deepEqual(
+      readdirSync(path.join(there, id)).toSorted(),
+      [...files, 'job.json'].toSorted(),
+    );
+  }
   await archive.stop();
 });

@@ -6,7 +6,7 @@ import { JobletError, messageOf } from '../../shared/errors.ts';
 import { formatDuration } from '../../shared/units.ts';
 import type { Log } from '../log.ts';
 import { ArchivedBytes } from './archived-bytes.ts';
-import { isWhole, keyOf, removeJob, storeJob } from './job-files.ts';
+import { isAll, isWhole, keyOf, removeJob, removeOthers, storeJob } from './job-files.ts';
 import type { ObjectStore } from './objects.ts';
 import type { ArchivedFile, ArchiveRows } from './rows.ts';
 
@@ -119,13 +119,15 @@ export class Archive {
    * What it does not give back is brought again. False while it cannot be used.
    */
   async holds(id: string): Promise<boolean> {
-    const { rows, store, log } = this.#parts;
+    const { rows, store, directoryOf, log } = this.#parts;
     const files = rows.filesOf(id);
     const { signal } = this.#stopping;
     if (files === undefined || this.isPaused) return false;
     try {
-      if (await isWhole(store, id, files, signal)) return true;
-      log.warn('the archive has lost something of a job; it is brought again', { jobId: id });
+      const isThere =
+        (await isAll(directoryOf(id), files)) && (await isWhole(store, id, files, signal));
+      if (isThere) return true;
+      log.warn('the archive lacks something of a job; it is brought again', { jobId: id });
       await rows.reopen(id);
       this.ended(id);
     } catch (error) {
@@ -163,15 +165,18 @@ export class Archive {
   async #bring(id: string, signal: AbortSignal): Promise<void> {
     const { store, rows, directoryOf, recordOf, settle, clock, log } = this.#parts;
     if (rows.filesOf(id) !== undefined || recordOf(id) === undefined) return;
-    if (!(await rows.begin(id))) return;
+    const begun = await rows.begin(id);
+    if (begun === 'gone') return;
     await settle(id, signal);
     const record = recordOf(id);
     if (record === undefined) return;
     const files = await storeJob(store, id, directoryOf(id), record, signal);
+    if (begun === 'again') await removeOthers(store, id, files, signal);
     await rows.finish(id, files, clock.now());
     this.#succeeded();
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-    log.debug('a job is in the archive', { jobId: id, files: files.length, bytes });
+    const waiting = this.backlog - 1;
+    log.debug('a job is in the archive', { jobId: id, files: files.length, bytes, waiting });
   }
 
   async #remove(id: string, signal: AbortSignal): Promise<void> {
@@ -184,7 +189,8 @@ export class Archive {
     await removeJob(store, id, signal);
     await rows.forget(id);
     this.#succeeded();
-    log.debug('a deleted job is out of the archive', { jobId: id });
+    const waiting = this.backlog - 1;
+    log.debug('a deleted job is out of the archive', { jobId: id, waiting });
   }
 
   #failed(id: string, isDoomed: boolean, signal: AbortSignal, error: unknown): void {
@@ -192,6 +198,11 @@ export class Archive {
     // Deleted meanwhile, or stopped.
     if (signal.aborted) return;
     const why = messageOf(error);
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      // It was put aside to be deleted. That may fail yet.
+      this.ended(id);
+      return;
+    }
     if (!(error instanceof JobletError)) {
       log.warn('a job cannot be archived; it is tried again by the next daemon', {
         jobId: id,

@@ -1,7 +1,7 @@
 // The files of an ended job, as they go into the archive and are found there again.
 
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, readdir } from 'node:fs/promises';
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
 import { type ObjectStore, type Source, sourceOf } from './objects.ts';
@@ -51,6 +51,30 @@ export async function storeJob(
   const text = `${JSON.stringify({ ...record, files }, undefined, 2)}\n`;
   await store.put(keyOf(id, RECORD), sourceOf(Buffer.from(text)), signal);
   return files;
+}
+
+/** Removes what an earlier try has stored of a job and is none of its files any more. */
+export async function removeOthers(
+  store: ObjectStore,
+  id: string,
+  files: readonly ArchivedFile[],
+  signal: AbortSignal,
+): Promise<void> {
+  const wanted = new Set([RECORD, ...files.map(({ name }) => name)].map((name) => keyOf(id, name)));
+  const others: string[] = [];
+  for await (const { key } of store.list(prefixOf(id), signal)) {
+    if (!wanted.has(key)) others.push(key);
+  }
+  for (const key of others) await store.delete(key, signal);
+}
+
+/** Whether all that lies in a directory was stored, as far as names and sizes tell. */
+export async function isAll(directory: string, files: readonly ArchivedFile[]): Promise<boolean> {
+  for (const name of await namesIn(directory)) {
+    const { size } = await stat(path.join(directory, name));
+    if (!files.some((file) => file.name === name && file.bytes === size)) return false;
+  }
+  return true;
 }
 
 /** Whether the archive gives back every byte that it was given. */

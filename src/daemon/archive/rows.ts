@@ -49,11 +49,16 @@ export class ArchiveRows {
     return this.#doomed.all().map((row) => String(row['job_id']));
   }
 
-  /** Says that something of a job may be in the archive from now on; false when there is no such job. */
-  async begin(id: string): Promise<boolean> {
+  /**
+   * Says that something of a job may be in the archive from now on; `again` when that was said before,
+   * and `gone` when there is no such job.
+   */
+  async begin(id: string): Promise<'new' | 'again' | 'gone'> {
+    const before = this.#find.get(id);
     await this.#db.write(() => this.#begin.run(id));
     await this.#db.durable();
-    return this.#find.get(id)?.['doomed'] === 0;
+    if (this.#find.get(id)?.['doomed'] !== 0) return 'gone';
+    return before === undefined ? 'new' : 'again';
   }
 
   isDoomed(id: string): boolean {
