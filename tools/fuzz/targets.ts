@@ -222,6 +222,15 @@ export const targets: Readonly<Record<string, Row>> = {
     ],
     load: () => import('./targets/workflow.ts'),
   },
+  web: {
+    sources: [
+      'src/daemon/rpc/log-words.ts',
+      'src/daemon/telemetry/exposition.ts',
+      'src/daemon/web/log-events.ts',
+      'src/daemon/web/routes.ts',
+    ],
+    load: () => import('./targets/web.ts'),
+  },
   wire: {
     sources: ['src/client/wire.ts', 'src/client/messages.ts'],
     load: () => import('./targets/wire.ts'),
