@@ -648,6 +648,30 @@ describe('a network', { skip: cannotRun() }, () => {
     assert.equal(await rnx(...hello), 'out\n');
   });
 
+  test('of the host is for admins alone, and only where it is allowed', async (t) => {
+    await outside(t);
+    const closed = await daemonOf(t, { network: { default_network: 'isolated' } });
+    const look = shell('ls /sys/class/net; cat /etc/resolv.conf', { network: 'host' });
+    await assert.rejects(start(closed.as('admin'), look), /not offered on this node.*allow_host/);
+    const daemon = await daemonOf(t, { network: { allow_host: true } });
+    await assert.rejects(start(daemon.as('operator'), look), /use_host_network/);
+    const { stdout, job } = await finish(daemon.as('admin'), look);
+    assert.match(stdout, new RegExp(`^${OUTSIDE.name}$`, 'm'));
+    assert.match(job.networkNote, /the host's own/);
+    const { posture } = await daemon
+      .as('viewer')
+      .unary(getJobStatus, { uuid: job.uuid, posture: true });
+    assert.match(posture?.network ?? '', /that of the host, as an admin asked for it/);
+    // What nobody would keep is not promised.
+    const wishes = { bandwidthBytesPerSecond: 4096n, egress: { deny: ['*'] }, publish: ['80:80'] };
+    await assert.rejects(
+      start(daemon.as('admin'), { ...look, ...wishes }),
+      /bandwidth.*cannot be kept.*egress.*publish/s,
+    );
+    const { networks } = await daemon.as('viewer').unary(listNetworks, {});
+    assert.ok(networks.some(({ name, builtin }) => name === 'host' && builtin));
+  });
+
   test('is on a range that nobody else uses', async (t) => {
     await outside(t);
     ip(

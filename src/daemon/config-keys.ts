@@ -481,6 +481,11 @@ export const sections = {
       "Resolvers that jobs' questions go to; else those of the host's /etc/resolv.conf",
     ),
     allow_custom_networks: key(flag, true, 'Whether rnx network create makes more networks'),
+    allow_host: key(
+      flag,
+      false,
+      "Whether admins run jobs on the network host: the host's own, without a rule of ours",
+    ),
     max_custom_networks: key(integer(0, 500), 50, 'How many of them there may be'),
   },
   state: {

@@ -335,6 +335,7 @@ function toConfig(values: Values, file: string) {
     network: {
       defaultNetwork: values.network.default_network,
       nameServers: values.network.nameServers,
+      allowHost: values.network.allow_host,
       maxCustom: values.network.allow_custom_networks ? values.network.max_custom_networks : 0,
       cidrs: {
         isolated: rangeOf(values.network.isolatedCidr),

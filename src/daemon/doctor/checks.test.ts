@@ -62,8 +62,11 @@ const rich: Facts = {
   clockSource: 'tsc',
   atMs: Date.parse('2030-01-31T12:00:00Z'),
   nvidia: ['nvidia0'],
+  forwardDrops: [],
   wishes: { maxConcurrentJobs: 100, processes: 1024, firstId: 0x2000_0000, idCount: 2 ** 28 },
 };
+
+const DROP = { family: 'ip', table: 'filter', chain: 'FORWARD' };
 
 function wanting(facts: Facts): string[] {
   return checks
@@ -131,8 +134,11 @@ const poorer: readonly (readonly [Partial<Facts>, State, name: string])[] = [
   [probing('file system overlay', 'ENODEV'), 'missing', 'overlays'],
   [probing('file system erofs', 'ENODEV'), 'missing', 'packed file systems'],
   [probing('link veth', 'EOPNOTSUPP'), 'missing', 'links'],
-  [{ programs: new Set([...IMAGE_PROGRAMS]) }, 'limited', 'packet filter'],
-  [probing('qdisc htb', 'ENOENT'), 'missing', 'limits of bandwidth'],
+  [{ programs: new Set([...IMAGE_PROGRAMS, 'tc', 'ip']) }, 'limited', 'packet filter'],
+  [{ forwardDrops: [DROP] }, 'limited', 'way out'],
+  [{ forwardDrops: undefined }, 'limited', 'way out'],
+  [{ programs: new Set([...IMAGE_PROGRAMS, 'nft', 'ip']) }, 'limited', 'limits of bandwidth'],
+  [probing('qdisc tbf', 'ENOENT'), 'missing', 'limits of bandwidth'],
   [probing('ipv6', 'EAFNOSUPPORT'), 'missing', 'IPv6'],
   [{ nvidia: [] }, 'missing', 'NVIDIA devices'],
 ];

@@ -607,11 +607,30 @@ const networks: readonly Check[] = [
   },
   {
     group: 'Networks',
+    name: 'way out',
+    needed: NETWORKS,
+    means: 'A job would reach nothing outside: the host’s own firewall drops what is forwarded.',
+    remedy:
+      'For each chain: nft insert rule FAMILY TABLE CHAIN iifname "jl*" accept, and the same with oifname; make it last with what manages that firewall.',
+    look: ({ forwardDrops }) => {
+      if (forwardDrops === undefined) return limited('the packet filter cannot be asked');
+      const names = forwardDrops.map(({ family, table, chain }) => `${family} ${table} ${chain}`);
+      if (names.length > 0) return limited(`dropped by the policy of ${names.join(', ')}`);
+      return ok('no chain of the host drops what is forwarded');
+    },
+  },
+  {
+    group: 'Networks',
     name: 'limits of bandwidth',
     needed: NETWORKS,
     means: 'How fast a job sends and receives could not be limited.',
-    remedy: 'Nothing needs it yet; the modules are sch_htb, sch_tbf, sch_ingress and ifb.',
-    look: tried('qdisc htb', 'qdisc tbf', 'qdisc ingress', 'link ifb'),
+    remedy:
+      'Load the modules sch_tbf, sch_ingress, cls_u32, act_mirred and ifb, and install the program tc (package iproute2).',
+    look: (facts) => {
+      const kernelHas = tried('qdisc tbf', 'qdisc ingress', 'link ifb')(facts);
+      if (kernelHas.state !== 'ok' || facts.programs.has('tc')) return kernelHas;
+      return limited('the kernel has it; the program tc is not installed');
+    },
   },
   {
     group: 'Networks',

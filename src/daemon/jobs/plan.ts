@@ -6,6 +6,7 @@ import { isWithin, type VolumeMount } from '../../shared/volume-mount.ts';
 import type { KeeperAddress } from '../linux/keeper-address.ts';
 import type { LaunchPlan } from '../linux/launcher.ts';
 import { type Root, SEARCH_PATH } from '../linux/root.ts';
+import { HOST_NETWORK } from '../networks/network.ts';
 import type { JobNetwork } from '../networks/networks.ts';
 import { buildCapabilities, type StoredSpec } from './job.ts';
 
@@ -100,7 +101,7 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
     String(facts.idRange),
     'net',
     facts.network?.key ?? 'pool',
-    ...(spec.build?.installs === true ? ['host-net'] : []),
+    ...(sharesHostNetwork(spec) ? ['host-net'] : []),
     'hostname',
     hostname,
     ...facts.cgroups,
@@ -191,6 +192,11 @@ export function environmentOf(
   };
 }
 
+/** Whether a job sees the network of the host. */
+export function sharesHostNetwork(spec: Pick<StoredSpec, 'network' | 'build'>): boolean {
+  return spec.build?.installs === true || spec.network === HOST_NETWORK;
+}
+
 /** The host name inside a job. */
 export function hostnameOf(id: string): string {
   return `job-${id.slice(0, 8)}`;
@@ -198,7 +204,8 @@ export function hostnameOf(id: string): string {
 
 function hostsOf(hostname: string, network: JobNetwork | undefined): string {
   const loopback = 'localhost ip6-localhost ip6-loopback';
-  if (network === undefined) return `127.0.0.1 localhost ${hostname}\n::1 ${loopback}\n`;
+  if (network === undefined || network.addresses.length === 0)
+    return `127.0.0.1 localhost ${hostname}\n::1 ${loopback}\n`;
   const own = network.addresses.map((address) => `${address} ${hostname}\n`).join('');
   return `127.0.0.1 localhost\n::1 ${loopback}\n${own}`;
 }
@@ -206,7 +213,7 @@ function hostsOf(hostname: string, network: JobNetwork | undefined): string {
 function resolverOf(network: JobNetwork | undefined): string {
   if (network === undefined) return '# This job has no network beyond its own loopback.\n';
   const servers = network.nameServers.map((address) => `nameserver ${address}\n`).join('');
-  return `search ${network.name}\n${servers}`;
+  return network.name === '' ? servers : `search ${network.name}\n${servers}`;
 }
 
 function workOperations(work: WorkSource): string[] {

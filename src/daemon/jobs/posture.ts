@@ -6,7 +6,13 @@ import { type CgroupLayout, describeLimits } from '../linux/cgroup.ts';
 import type { JobMount, JobProcess, NamespaceKind } from '../linux/job-process.ts';
 import { IDS_PER_RANGE } from './id-ranges.ts';
 import { buildCapabilities, type Job } from './job.ts';
-import { type VolumePlace, type WorkPlace, type WritablePlace, writablePlaces } from './plan.ts';
+import {
+  sharesHostNetwork,
+  type VolumePlace,
+  type WorkPlace,
+  type WritablePlace,
+  writablePlaces,
+} from './plan.ts';
 
 /** What a job's sandbox is made of, as far as its spec does not say it. Kept as JSON. */
 export interface Sandbox {
@@ -51,7 +57,7 @@ export function postureOf({ spec }: Pick<Job, 'spec'>, sandbox: Sandbox): Postur
     firstId: sandbox.firstId,
     idCount: IDS_PER_RANGE,
     capabilities: capabilitiesOf(spec),
-    shared: spec.build?.installs === true ? ['net'] : [],
+    shared: sharesHostNetwork(spec) ? ['net'] : [],
     opened: [...spec.allow, ...(spec.build?.installs === true ? ['chroot'] : [])],
     writable: [
       ...writablePlaces({ ...sandbox, volumes }),

@@ -14,6 +14,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { type CgroupLayout, parseCgroupMounts } from './cgroup.ts';
+import { type ForwardDrop, readForwardDrops } from './forward-drops.ts';
 import { hasSwap } from './host-conditions.ts';
 import { type JobMount, namesOf, parseMounts, statusField } from './job-process.ts';
 import { LAUNCH_BINARY } from './launch-binary.ts';
@@ -85,6 +86,8 @@ export interface HostFacts {
   readonly clockSource: string;
   readonly atMs: number;
   readonly nvidia: readonly string[];
+  /** Chains of the host that drop what jobs send; undefined where nobody knows. */
+  readonly forwardDrops: readonly ForwardDrop[] | undefined;
 }
 
 export type PlaceName = 'state' | 'logs' | 'work' | 'runtimes';
@@ -180,6 +183,7 @@ export async function readHostFacts(wanted: FactsWanted): Promise<HostFacts> {
       .map(([who = '', first, count]) => [who, Number(first), Number(count)] as const),
     clockSource: read('/sys/devices/system/clocksource/clocksource0/current_clocksource').trim(),
     atMs: Date.now(),
+    forwardDrops: await readForwardDrops(),
     nvidia: readdirSync('/dev').filter((name) => /^nvidia\d+$/.test(name)),
   };
 }

@@ -195,7 +195,11 @@ function writeSetting(file: string, value: string): void {
 }
 
 /** What a program of the host prints. Throws with what it complained of. */
-async function runProgram(program: string, args: readonly string[], input = ''): Promise<string> {
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  input = '',
+): Promise<string> {
   const child = spawn(program, args, { stdio: 'pipe', env: { PATH: searchPath(), LC_ALL: 'C' } });
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let output = '';

@@ -6,6 +6,9 @@ import type { Egress } from '../../shared/egress.ts';
 /** `none` is no network: a job on it has its loopback and nothing else. */
 export const NO_NETWORK = 'none';
 
+/** The host's own, where the configuration lets admins use it: what the job reaches is not ours to rule. */
+export const HOST_NETWORK = 'host';
+
 /** Bytes a second: from what a packet now and then takes, to what no link of a host carries. */
 export const MIN_BANDWIDTH = 1024;
 export const MAX_BANDWIDTH = 128 * 1024 ** 3;

@@ -29,7 +29,7 @@ import type { Log } from '../log.ts';
 import { EgressRules } from './egress.ts';
 import { type Attached, FlowLog } from './flows.ts';
 import { HeldPorts } from './held-ports.ts';
-import { type Attachment, type Network, NO_NETWORK } from './network.ts';
+import { type Attachment, HOST_NETWORK, type Network, NO_NETWORK } from './network.ts';
 import { isReachedByLoopback, type Published } from './published.ts';
 import type { Found, Resolver } from './resolver.ts';
 import {
@@ -53,6 +53,8 @@ export interface NetworksConfig {
   /** Where the built-in networks lie; undefined lets them be found. */
   readonly cidrs: Readonly<Record<string, Cidr | undefined>>;
   readonly maxCustom: number;
+  /** Whether there is the network `host`. */
+  readonly allowHost: boolean;
 }
 
 export interface NetworksParts {
@@ -64,6 +66,8 @@ export interface NetworksParts {
   readonly flowSource: FlowSource;
   /** Where the log of a job is. */
   readonly directoryOf: (jobId: string) => string;
+  /** The resolvers that the host itself asks. */
+  readonly hostNameServers: () => readonly string[];
   /** What the others of its network find a job by. */
   readonly namesOf: (jobId: string) => readonly string[];
   /** Jobs on a network that have not ended. */
@@ -109,6 +113,7 @@ export interface TakeWish {
 /** What a launch plan says of a job's network. */
 export interface JobNetwork {
   readonly key: string;
+  /** Stands behind names without a dot; empty is nothing. */
   readonly name: string;
   readonly addresses: readonly string[];
   readonly nameServers: readonly string[];
@@ -122,7 +127,7 @@ const BUILTIN: readonly { readonly name: string; readonly peers: boolean; readon
   ];
 
 /** Nobody's, though they are there or were elsewhere. */
-const RESERVED = [NO_NETWORK, 'host', 'default'];
+const RESERVED = [NO_NETWORK, HOST_NETWORK, 'default'];
 
 /** The kernel's names of interfaces have 15 characters: 6 of the daemon, 5 of the network, 4 for each. */
 const MAX_NUMBER = 999;
@@ -234,12 +239,14 @@ export class Networks {
 
   /** Whether jobs can be attached to it; `none` is always there. */
   has(name: string): boolean {
+    if (name === HOST_NETWORK) return this.#parts.config.allowHost;
     return name === NO_NETWORK || this.#networks.has(name) || isBuiltin(name);
   }
 
   names(): string[] {
     const builtin = BUILTIN.map(({ name }) => name);
-    return [...new Set([NO_NETWORK, ...builtin, ...this.#networks.keys()])];
+    const host = this.#parts.config.allowHost ? [HOST_NETWORK] : [];
+    return [...new Set([NO_NETWORK, ...host, ...builtin, ...this.#networks.keys()])];
   }
 
   list(): NetworkView[] {
@@ -284,7 +291,7 @@ export class Networks {
   remove(name: string, who: Actor): Promise<void> {
     return this.#inTurn(async () => {
       const { store, host, usersOf, log } = this.#parts;
-      if (name === NO_NETWORK || isBuiltin(name)) {
+      if (name === NO_NETWORK || name === HOST_NETWORK || isBuiltin(name)) {
         throw new JobletError('wrong-state', `network ${name} is built in and cannot be removed`);
       }
       const network = this.#networks.get(name);
@@ -316,6 +323,7 @@ export class Networks {
     { name, bytesPerSecond, egress, publish }: TakeWish,
   ): Promise<JobNetwork | undefined> {
     if (name === NO_NETWORK) return undefined;
+    if (name === HOST_NETWORK) return this.#hostNetwork();
     const ports = portsOf(publish);
     if (ports.length > 0) await this.#holdPorts(jobId, ports);
     await this.#prepare().catch((cause: unknown) => {
@@ -405,6 +413,12 @@ export class Networks {
     const words = `${allowed}; not ${egress.deny.join(' ')}`;
     await this.#parts.store.change(changed, words, Date.now(), who);
     return egress;
+  }
+
+  #hostNetwork(): JobNetwork {
+    // It may have been allowed when the job was accepted.
+    if (!this.has(HOST_NETWORK)) throw notFound(HOST_NETWORK, this.names());
+    return { key: 'pool', name: '', addresses: [], nameServers: this.#parts.hostNameServers() };
   }
 
   async #holdPorts(jobId: string, ports: readonly PublishedPort[]): Promise<void> {

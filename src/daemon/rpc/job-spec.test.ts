@@ -186,7 +186,7 @@ const refused: readonly (readonly [Wish, string, RegExp])[] = [
     'network',
     /"elsewhere" is not there; there is none, isolated, bridge/,
   ],
-  [{ network: 'host' }, 'network', /a job never shares the network of the host/],
+  [{ network: 'host' }, 'network', /not offered on this node/],
   [{ bandwidthBytesPerSecond: -1n }, 'bandwidth_bytes_per_second', /cannot be negative/],
   [
     { bandwidthBytesPerSecond: 1n },

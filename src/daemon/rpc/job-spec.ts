@@ -16,7 +16,7 @@ import {
 } from '../../shared/volume-mount.ts';
 import { type JobSpec, type Limits, type Opening, openings, type Upload } from '../jobs/job.ts';
 import { PRIORITY_LIMIT } from '../jobs/queue.ts';
-import { MAX_BANDWIDTH, MIN_BANDWIDTH, NO_NETWORK } from '../networks/network.ts';
+import { HOST_NETWORK, MAX_BANDWIDTH, MIN_BANDWIDTH, NO_NETWORK } from '../networks/network.ts';
 import { readEgress } from './egress.ts';
 import { readPublished } from './published.ts';
 
@@ -132,6 +132,7 @@ export function toJobSpec(
   };
   checkKey(request.idempotencyKey, report);
   checkProgramBytes(spec, report);
+  refuseRulesOfHost(spec, report);
   refuseWhatIsNotThere(request, report);
   if (problems.length > 0) throw invalid(problems);
   return spec;
@@ -387,12 +388,24 @@ function readNetwork(network: string, networks: NetworkNames, report: Report): s
     const some = `${known.slice(0, SHOWN_NETWORKS).join(', ')}${known.length > SHOWN_NETWORKS ? ', ...' : ''}`;
     report(
       'network',
-      network === 'host'
-        ? `${shown} is not offered: a job never shares the network of the host; there is ${some}`
+      network === HOST_NETWORK
+        ? `${shown} is not offered on this node (network.allow_host); there is ${some}`
         : `${shown} is not there; there is ${some}, and rnx network create makes another`,
     );
   }
   return network;
+}
+
+/** What is ruled on networks of ours is not to be wished for where nobody would keep it. */
+function refuseRulesOfHost(
+  { network, bandwidthBytesPerSecond, egress, publish }: JobSpec,
+  report: Report,
+): void {
+  if (network !== HOST_NETWORK) return;
+  const message = 'cannot be kept on the network host; leave it out, or use another network';
+  if (bandwidthBytesPerSecond > 0) report('bandwidth_bytes_per_second', message);
+  if (egress.closed || egress.deny.length > 0) report('egress', message);
+  if (publish.length > 0) report('publish', message);
 }
 
 function readRuntime(name: string, report: Report): string {

@@ -17,7 +17,7 @@ import { formatVolumeMount } from '../../shared/volume-mount.ts';
 import type { Job } from '../jobs/job.ts';
 import type { ListedJob } from '../jobs/job-lists.ts';
 import type { Turn } from '../jobs/queue.ts';
-import { NO_NETWORK } from '../networks/network.ts';
+import { HOST_NETWORK, NO_NETWORK } from '../networks/network.ts';
 import { rfc3339 } from './rfc3339.ts';
 
 export const MASK = '***';
@@ -203,6 +203,7 @@ function masked(secrets: Readonly<Record<string, string>>): Record<string, strin
 /** What a job on a network reaches. */
 export function networkNote(network: string): string {
   if (network === NO_NETWORK) return 'loopback only';
+  if (network === HOST_NETWORK) return "the host's own: all that it reaches, its services too";
   return network === 'isolated'
     ? 'out by NAT; reaches no other job and nothing of the host, and nothing comes in'
     : 'out by NAT; reaches the jobs of its network and nothing of the host';

@@ -28,6 +28,7 @@ import {
 import type { LogQuery, Logs } from '../jobs/logs.ts';
 import type { Held, Postures } from '../jobs/postures.ts';
 import type { UploadPart, Uploads } from '../jobs/uploads.ts';
+import { HOST_NETWORK } from '../networks/network.ts';
 import type { Networks } from '../networks/networks.ts';
 import { changed, readRules, toEgress } from './egress.ts';
 import { readFlows } from './flows.ts';
@@ -204,6 +205,9 @@ const raisePriority: Rule = { role: 'operator', operation: 'raise_priority' };
 /** Neither is opening a port of the host. */
 const publishPorts: Rule = { role: 'operator', operation: 'publish_ports' };
 
+/** Least of all is a job on the host's own network. */
+const useHostNetwork: Rule = { role: 'admin', operation: 'use_host_network' };
+
 /** What a request is read by. */
 export type SpecParts = Pick<JobParts, 'runtimes' | 'volumes' | 'host' | 'policy'>;
 
@@ -215,7 +219,9 @@ export function toSpec(
 ): JobSpec {
   if (request.priority > 0) demand(identity, raisePriority);
   if (request.publish.length > 0) demand(identity, publishPorts);
-  return inRuntime(toJobSpec(request, host, policy, Date.now()), { runtimes, volumes });
+  const spec = toJobSpec(request, host, policy, Date.now());
+  if (spec.network === HOST_NETWORK) demand(identity, useHostNetwork);
+  return inRuntime(spec, { runtimes, volumes });
 }
 
 /** Starts a job as a request wants it. */

@@ -4,6 +4,7 @@ import type { MessageInitShape as Init } from '@bufbuild/protobuf';
 import type { JobPostureSchema } from '../../gen/joblet/jobs_pb.ts';
 import type { Job } from '../jobs/job.ts';
 import type { Held } from '../jobs/postures.ts';
+import { HOST_NETWORK } from '../networks/network.ts';
 import { networkNote } from './job-view.ts';
 
 const NAMESPACES = ['mount', 'pid', 'net', 'ipc', 'uts', 'cgroup', 'user'] as const;
@@ -31,7 +32,7 @@ export function toPosture(job: Job, { posture, kernel }: Held): Init<typeof JobP
     })),
     limits: [...posture.limits],
     network: posture.shared.includes('net')
-      ? 'that of the host, as it builds a runtime'
+      ? `that of the host, as ${job.spec.network === HOST_NETWORK ? 'an admin asked for it' : 'it builds a runtime'}`
       : `${job.spec.network} (${networkNote(job.spec.network)})`,
     init: posture.init ? 'an init of joblet, which reaps orphans' : 'the command itself',
     startedBy: `joblet ${posture.startedBy}`,
