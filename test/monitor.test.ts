@@ -3,12 +3,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { cpus, hostname, totalmem } from 'node:os';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { generated } from '../src/client/generated.ts';
 import { stopJob } from '../src/client/methods.ts';
 import { MonitoringService } from '../src/gen/joblet/monitoring_pb.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
-import { ended, python, start } from './job-calls.ts';
+import { ended, finish, python, shell, start } from './job-calls.ts';
+import { runRnx } from './rnx.ts';
 
 const skip = cannotRun();
 const getSystemStatus = generated(MonitoringService.method.getSystemStatus);
@@ -81,4 +83,31 @@ test('a job that burns a core is seen to do so, by itself and among the processe
   }
   await api.unary(stopJob, { uuid, force: true });
   await ended(api, uuid);
+});
+
+/** Lines of the guides that begin with a command, without what goes on for ever. */
+function commandsOf(guide: string): string[] {
+  const text = readFileSync(path.join(import.meta.dirname, '../docs/guide', guide), 'utf8');
+  const lines = [...text.matchAll(/^(?:\$ )?rnx (\S+(?: \S+)*)/gm)].map(([, line = '']) => line);
+  return lines
+    .map((line) => line.split(/ {2,}/)[0] ?? '')
+    .filter((line) => !/--follow|monitor watch/.test(line));
+}
+
+test('the commands of the guides to metrics, monitoring and events do what they say (S3-11)', {
+  skip,
+}, async () => {
+  const { job } = await finish(daemon.as('admin'), shell('echo done', { name: 'data' }));
+  const lines = ['metrics.md', 'monitoring.md', 'events.md'].flatMap(commandsOf);
+  assert.ok(lines.length >= 8, lines.join());
+  const all = await Promise.all(
+    lines.map((line) => {
+      const words = line.replaceAll('f47ac10b', job.uuid).replace('5120', '1').split(' ');
+      return runRnx(daemon, 'viewer', ...words);
+    }),
+  );
+  for (const [at, { code, out, err }] of all.entries()) {
+    assert.equal(code, 0, `${lines[at]}: ${err}`);
+    assert.ok(out !== '' && err === '', `${lines[at]}: ${err}`);
+  }
 });

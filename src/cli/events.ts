@@ -16,6 +16,7 @@ const MOST_SUBJECTS = 100;
 /** Below this, ids are shown by their beginning. */
 const NARROW_COLUMNS = 120;
 const SHORT_ID = 8;
+const STATUS_COLUMNS = 12;
 
 const kinds = ['job', 'workflow', 'schedule', 'volume', 'network', 'runtime', 'alert', 'node'];
 
@@ -96,22 +97,25 @@ function wordsOf(texts: readonly string[]): string[] {
   return texts.flatMap((text) => text.split(',')).map((word) => word.trim());
 }
 
-/** An event on one line; what is not there is a dash. */
+/** An event on one line; what is not there is a dash, and what does not fit on a terminal is left out. */
 export function eventLine(event: EventView, out: Output): string {
-  const isNarrow = out.columns !== undefined && out.columns < NARROW_COLUMNS;
+  const columns = out.columns ?? Number.POSITIVE_INFINITY;
+  const isNarrow = columns < NARROW_COLUMNS;
   const isId = event.kind === 'job' || event.kind === 'workflow';
   const subject = isId && isNarrow ? event.subject.slice(0, SHORT_ID) : event.subject;
-  const cell = (text: string, columns: number) => (visible(text) || '-').padEnd(columns);
-  const status = statusWord(event.status, out) + ' '.repeat(Math.max(0, 12 - event.status.length));
-  const line = [
-    localTime(event.time),
-    cell(event.action, 16),
-    status,
-    cell(subject, isNarrow ? SHORT_ID : 36),
-    cell(event.who, 12),
+  const time = localTime(event.time);
+  const [subjectColumns, whoColumns] = isNarrow ? [SHORT_ID, 8] : [36, 12];
+  const cell = (text: string, width: number) => (visible(text) || '-').padEnd(width);
+  const before = [isNarrow ? time.slice('2026-'.length) : time, cell(event.action, 16)].join('  ');
+  const behind = [
+    cell(subject, subjectColumns),
+    cell(event.who, whoColumns),
     visible(event.detail),
   ].join('  ');
-  return `${line.trimEnd()}\n`;
+  const room = columns - before.length - STATUS_COLUMNS - 4;
+  const padding = ' '.repeat(Math.max(0, STATUS_COLUMNS - event.status.length));
+  const status = statusWord(event.status, out) + padding;
+  return `${before}  ${status}  ${behind.slice(0, Math.max(0, room)).toWellFormed().trimEnd()}\n`;
 }
 
 /** An event as programs get it. */

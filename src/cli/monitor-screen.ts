@@ -96,9 +96,15 @@ export function screen(
     ...Array.from({ length: Math.max(0, rows - 1 - body.length) }, () => ''),
   ];
   const hidden = lines.length - shown.length;
-  const keys = `q quit  Tab ${choice.view === 'jobs' ? 'processes' : 'jobs'}  c/m/n sort by CPU, memory, name  space pause${hidden > 0 ? `  arrows: ${hidden} more` : ''}`;
+  const orders = Object.entries(orderNames).map(([order, name]) =>
+    order === choice.order ? `[${name}]` : name,
+  );
+  const keys = `q quit  Tab ${choice.view === 'jobs' ? 'processes' : 'jobs'}  c/m/n sort: ${orders.join(' ')}  space pause${hidden > 0 ? `  arrows: ${hidden} more` : ''}`;
   return [...filled.slice(0, rows - 1), fit(keys, columns)];
 }
+
+/** By what the lines are sorted, for the line of keys. */
+const orderNames: Readonly<Record<Order, string>> = { cpu: 'CPU', memory: 'memory', name: 'name' };
 
 function countLine({ processes, jobs }: SystemMetricsResponse): string {
   const tasks = `${processes?.totalProcesses ?? 0} processes, ${processes?.runningProcesses ?? 0} running, ${processes?.totalThreads ?? 0} threads`;
@@ -146,7 +152,8 @@ function processTable({ processes }: SystemMetricsResponse, order: Order): Table
     by<ProcessInfo>(order, {
       cpu: (each) => each.cpuPercent,
       memory: (each) => Number(each.memoryBytes),
-      name: (each) => each.name,
+      // As it is shown: many a program calls its threads by other names.
+      name: (each) => each.command,
     }),
   );
   return {
