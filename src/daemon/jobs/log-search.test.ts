@@ -65,6 +65,34 @@ test('a search finds what a plain look at the lines finds, however they were wri
   );
 });
 
+test('an expression with a word in it finds what it finds without a look at that word', async () => {
+  const piece = fc.constantFrom(
+    'need',
+    'le',
+    'needle',
+    ' 1',
+    '\n',
+    '\n\n',
+    'x',
+    '\nneedle 12\n',
+    'ä',
+  );
+  const writes = fc.array(fc.tuple(fc.constantFrom('stdout', 'stderr'), piece), { maxLength: 60 });
+  const pattern = parsePattern('needle [0-9]+');
+  await fc.assert(
+    fc.asyncProperty(writes, fc.integer({ min: 1, max: 40 }), async (written, pieceBytes) => {
+      const found = async (word?: string) => {
+        const lines: LogEntry[] = [];
+        for await (const line of splitLines(entriesOf(written), pieceBytes, word)) {
+          if (pattern.matcher(Buffer.from(line.data).toString()).find()) lines.push(line);
+        }
+        return lines;
+      };
+      assert.deepEqual(await found('needle '), await found());
+    }),
+  );
+});
+
 test('lines keep every byte and their place, and long ones come in parts', async () => {
   const parts = fc.array(fc.string({ maxLength: 30 }), { maxLength: 20 });
   await fc.assert(

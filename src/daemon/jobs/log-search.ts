@@ -4,6 +4,7 @@
 
 import { RE2JS } from 're2js';
 import { invalid, messageOf } from '../../shared/errors.ts';
+import { fixedWord } from './fixed-word.ts';
 import type { LogEntry } from './logs.ts';
 
 export interface LogSearch {
@@ -60,7 +61,9 @@ export async function* searchLines(
   let shown = -1;
   let left = 0;
   let turn = performance.now();
-  for await (const line of numbered(splitLines(entries, pieceBytes))) {
+  // Lines around those that are found are wanted whatever is in them.
+  const word = before + after > 0 ? undefined : fixedWord(pattern.pattern());
+  for await (const line of numbered(splitLines(entries, pieceBytes, word))) {
     if (line.stream === 'gap') {
       yield line;
       continue;
@@ -107,11 +110,12 @@ interface Begun {
 
 /**
  * Each line as an entry, with the place and the time of its beginning, when it is whole. What is not
- * whole at the end is one too.
+ * whole at the end is one too. Lines without `word` may be left out.
  */
 export async function* splitLines(
   entries: AsyncIterable<LogEntry>,
   pieceBytes: number,
+  word?: string,
 ): AsyncGenerator<LogEntry> {
   const begun = new Map<LogEntry['stream'], Begun>();
   for await (const entry of entries) {
@@ -122,6 +126,10 @@ export async function* splitLines(
     const bytes = Buffer.from(entry.data.buffer, entry.data.byteOffset, entry.data.byteLength);
     for (let at = 0; at < bytes.length; ) {
       let line = begun.get(entry.stream);
+      if (line === undefined && word !== undefined) {
+        at = nextWith(word, bytes, at);
+        if (at === bytes.length) break;
+      }
       if (line === undefined) {
         line = { entry: { ...entry, position: entry.position + at }, pieces: [], bytes: 0 };
         begun.set(entry.stream, line);
@@ -137,6 +145,14 @@ export async function* splitLines(
     }
   }
   for (const line of begun.values()) yield wholeLine(line);
+}
+
+/** Where the first line from `from` on begins that has a word in it, or that is not whole. */
+function nextWith(word: string, bytes: Buffer, from: number): number {
+  const rest = bytes.lastIndexOf(NEWLINE) + 1;
+  const found = bytes.indexOf(word, from, 'latin1');
+  if (found < 0 || found >= rest) return Math.max(from, rest);
+  return Math.max(from, bytes.lastIndexOf(NEWLINE, found) + 1);
 }
 
 function wholeLine({ entry, pieces }: Begun): LogEntry {
