@@ -507,6 +507,7 @@ async function start(
           bootedAtMs: system.bootedAtMs,
           workflows,
           schedules,
+          alerts,
           volumes,
           networks,
           catalogue,

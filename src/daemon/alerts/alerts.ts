@@ -110,6 +110,11 @@ export class Alerts {
     return alerts.map((alert) => ({ alert, notices: store.noticesOf(alert.id) }));
   }
 
+  /** Alerts that fire now. */
+  get firingCount(): number {
+    return this.#firing.size;
+  }
+
   /** Tells a target something that is no alert. */
   async test(name: string): Promise<void> {
     const { targets, outbox } = this.#parts;

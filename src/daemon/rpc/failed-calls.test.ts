@@ -2,6 +2,18 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FailedCalls } from './failed-calls.ts';
 
+test('a client that is too slow or wants too much is a warning, another mistake is not', () => {
+  const said: string[] = [];
+  const calls = new FailedCalls({
+    info: (_, fields) => said.push(`info ${fields?.['kind']}`),
+    warn: (_, fields) => said.push(`warn ${fields?.['kind']}`),
+  });
+  calls.note({ kind: 'exhausted' });
+  calls.note({ kind: 'invalid' });
+  calls.flush();
+  assert.deepEqual(said, ['warn exhausted', 'info invalid']);
+});
+
 test('a flood of failing calls is a hundred lines a second, and their number', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const lines: string[] = [];

@@ -3,6 +3,7 @@
 
 import { X509Certificate } from 'node:crypto';
 import { statfs } from 'node:fs/promises';
+import type { Alerts } from '../alerts/alerts.ts';
 import type { Archive } from '../archive/archive.ts';
 import type { Credentials } from '../credentials.ts';
 import type { Jobs } from '../jobs/jobs.ts';
@@ -27,8 +28,9 @@ export interface MetricsParts {
   readonly samples: Pick<Samples, 'brief'>;
   readonly host: Pick<HostWatch, 'look'>;
   readonly bootedAtMs: number;
-  readonly workflows: Pick<Workflows, 'list'>;
+  readonly workflows: Pick<Workflows, 'census'>;
   readonly schedules: Pick<Schedules, 'list'>;
+  readonly alerts: Pick<Alerts, 'firingCount'>;
   readonly volumes: Pick<Volumes, 'list'>;
   readonly networks: Pick<Networks, 'list'>;
   readonly catalogue: Pick<Catalogue, 'list'>;
@@ -42,9 +44,6 @@ export interface MetricsParts {
 
 /** States of jobs that have not ended; each has its line also when no job is in it. */
 const openStatuses = ['PENDING', 'SCHEDULED', 'INITIALIZING', 'RUNNING'] as const;
-
-/** Workflows that are looked at, of those that have not ended. */
-const WORKFLOWS = 10_000;
 
 /** Bridges of networks, and ends of links to jobs, which come and go with them. */
 const JOB_LINK = /^(jl[0-9a-z]{4}|veth)/;
@@ -95,22 +94,20 @@ async function jobFamilies({ jobs, samples }: MetricsParts): Promise<Family[]> {
 }
 
 function usedFamilies(parts: MetricsParts): Family[] {
-  const open = parts.workflows.list(false, WORKFLOWS);
+  const workflows = parts.workflows.census();
   const schedules = parts.schedules.list();
   const paused = schedules.filter(({ isPaused }) => isPaused).length;
   return [
     gauges(
       'joblet_workflows',
       'Workflows that have not ended, by status.',
-      (['PENDING', 'RUNNING'] as const).map((status) => [
-        { status },
-        open.filter((workflow) => workflow.status === status).length,
-      ]),
+      (['PENDING', 'RUNNING'] as const).map((status) => [{ status }, workflows.get(status) ?? 0]),
     ),
     gauges('joblet_schedules', 'Schedules, by whether they are paused.', [
       [{ state: 'active' }, schedules.length - paused],
       [{ state: 'paused' }, paused],
     ]),
+    gauge('joblet_alerts_firing', 'Alerts that fire.', parts.alerts.firingCount),
     gauge('joblet_runtimes', 'Runtimes that are installed.', parts.catalogue.list().length),
     gauges(
       'joblet_network_jobs',

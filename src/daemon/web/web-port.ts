@@ -246,7 +246,7 @@ export class WebPort {
     const path = found?.route.path ?? '/';
     const peer = key.replace(' ', ':');
     // A body would have to be taken before the next request; nobody has a reason to send one.
-    if (hasBody(incoming)) outgoing.setHeader('connection', 'close');
+    if (!('stream' in incoming) && hasBody(incoming)) outgoing.setHeader('connection', 'close');
     try {
       if (guest === undefined || carrier === undefined) throw gone;
       if (guest.entry instanceof JobletError) throw guest.entry;

@@ -20,7 +20,14 @@ import { specWithOutputs } from './late.ts';
 import { type JobNews, Run, untouched } from './run.ts';
 import { OUTPUT_FILE, type OutputKey, type RunVolumes } from './run-volumes.ts';
 import { WorkflowStore } from './store.ts';
-import { isOver, type Step, type StepPlan, type Workflow, type WorkflowPlan } from './workflow.ts';
+import {
+  isOver,
+  type Step,
+  type StepPlan,
+  type Workflow,
+  type WorkflowPlan,
+  type WorkflowStatus,
+} from './workflow.ts';
 
 export interface WorkflowsParts {
   readonly db: Db;
@@ -155,6 +162,15 @@ export class Workflows {
   /** The newest first. */
   list(withEnded: boolean, limit: number): Workflow[] {
     return this.#store.list(withEnded, limit);
+  }
+
+  /** How many of those that are not over are in each state. */
+  census(): ReadonlyMap<WorkflowStatus, number> {
+    const byStatus = new Map<WorkflowStatus, number>();
+    for (const { workflow } of this.#runs.values()) {
+      byStatus.set(workflow.status, (byStatus.get(workflow.status) ?? 0) + 1);
+    }
+    return byStatus;
   }
 
   /** Resolves when something of a workflow has changed, or when the signal is aborted. */
