@@ -6,9 +6,9 @@ import { JobletError } from '../../shared/errors.ts';
 import type { ObjectStore } from './objects.ts';
 import type { ArchivedFile } from './rows.ts';
 
-const BLOCK_BYTES = 1 << 20;
-/** The index at the end of a file, and where its reader is. */
-const MAX_BLOCKS = 3;
+/** Every reader holds so much, also one that does not read. */
+const BLOCK_BYTES = 512 * 1024;
+const MAX_BLOCKS = 2;
 
 export class ArchivedBytes {
   readonly #store: ObjectStore;

@@ -43,7 +43,8 @@ const REQUEST_MS = 10 * 60_000;
 const MAX_ANSWER_BYTES = 4 << 20;
 /** Of a refusal only a line is shown. */
 const MAX_REFUSAL_BYTES = 64 * 1024;
-const MAX_SOCKETS = 4;
+/** Uploads need four; the others are for readers. */
+const MAX_SOCKETS = 16;
 /** Where it says so, it says nothing of objects. */
 const NO_BUCKET = 'NoSuchBucket';
 

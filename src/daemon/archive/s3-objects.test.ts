@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterEach, test } from 'node:test';
+import { issue, makeAuthority } from '../certs.ts';
 import { sourceOf } from './objects.ts';
 import { S3Connection } from './s3-connection.ts';
 import { S3Objects } from './s3-objects.ts';
@@ -153,4 +155,31 @@ test('the secret key is in no request and in no error, whatever is answered', as
   });
   assert.equal(seen.length, 1);
   assert.ok(!seen.join('').includes(SECRET));
+});
+
+test('a store with a certificate of its own is believed by its authority, and by nothing else', async (t) => {
+  const now = Date.now();
+  const authority = await makeAuthority(now);
+  const { cert, key } = await issue(authority, { kind: 'server', names: ['localhost'] }, now);
+  const store = https.createServer({ cert, key }, (_, response) => response.end(list('')));
+  store.listen(0, 'localhost');
+  await once(store, 'listening');
+  t.after(() => {
+    store.closeAllConnections();
+    store.close();
+  });
+  const { port } = store.address() as AddressInfo;
+  const objectsBy = (ca: string) =>
+    new S3Objects(
+      new S3Connection({
+        endpoint: new URL(`https://localhost:${port}`),
+        bucket: 'archive',
+        region: 'us-east-1',
+        ca,
+        credentials: async () => ({ accessKeyId: 'K', secretAccessKey: SECRET, sessionToken: '' }),
+      }),
+      '',
+    );
+  assert.deepEqual(await drain(objectsBy(authority.cert).list('', signal)), []);
+  await assert.rejects(drain(objectsBy('').list('', signal)), /certificate/);
 });
