@@ -98,21 +98,26 @@ test('an object that breaks off is refused', async () => {
   await assert.rejects(drain(objects.get('a', 0, 100, signal)), /broke off p\/a/);
 });
 
-test('what a store says to have and has not is not believed', async () => {
-  const objects = await storeThat((request, response) => {
-    if (request.method === 'HEAD') response.setHeader('content-length', 3);
-    response.end();
+const uploads = '<ListMultipartUploadsResult/>';
+const initiated =
+  '<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>';
+
+test('what a store says to have put together and has not is not believed', async () => {
+  const objects = await storeThat(({ method, url = '' }, response) => {
+    response.setHeader('etag', '"e"');
+    if (method === 'HEAD') response.setHeader('content-length', 3);
+    if (method === 'GET') response.end(uploads);
+    else if (url.includes('uploads=')) response.end(initiated);
+    else response.end(method === 'POST' ? '<CompleteMultipartUploadResult/>' : '');
   });
+  const big = sourceOf(Buffer.alloc(13 << 20));
   await assert.rejects(
-    objects.put('a', sourceOf(Buffer.from('four')), signal),
-    /holds 3 bytes as p\/a, and was sent 4/,
+    objects.put('a', big, signal),
+    /holds 3 bytes as p\/a, and was sent 13631488/,
   );
 });
 
 test('an upload that fails with the status of success has failed', async () => {
-  const uploads = '<ListMultipartUploadsResult/>';
-  const initiated =
-    '<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>';
   const objects = await storeThat(({ method, url = '' }, response) => {
     response.setHeader('etag', '"e"');
     if (method === 'GET') response.end(uploads);

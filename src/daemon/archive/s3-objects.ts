@@ -39,18 +39,13 @@ export class S3Objects implements ObjectStore {
 
   async put(key: string, source: Source, signal: AbortSignal): Promise<void> {
     const name = this.#prefix + key;
-    if (source.bytes <= SINGLE_BYTES) {
-      const body = await source.read(0, source.bytes);
-      await this.#connection.text({ method: 'PUT', key: name, body, signal });
-    } else {
+    if (source.bytes > SINGLE_BYTES) {
       await this.#putParts(name, source, signal);
+      return;
     }
-    const stored = await this.#bytesOf(name, signal);
-    if (stored !== source.bytes) {
-      const found = stored === undefined ? 'nothing' : `${stored} bytes`;
-      const message = `${this.#connection.place} holds ${found} as ${name}, and was sent ${source.bytes}`;
-      throw new JobletError('unavailable', message);
-    }
+    // Its hash is signed: what arrives otherwise is refused.
+    const body = await source.read(0, source.bytes);
+    await this.#connection.text({ method: 'PUT', key: name, body, signal });
   }
 
   async *get(
@@ -123,6 +118,10 @@ export class S3Objects implements ObjectStore {
     const body = Buffer.from(formatParts(parts));
     const query = { uploadId: id };
     checkCompleted(await this.#connection.text({ method: 'POST', key: name, query, body, signal }));
+    const stored = await this.#bytesOf(name, signal);
+    if (stored === source.bytes) return;
+    const found = stored === undefined ? 'nothing' : `${stored} bytes`;
+    throw this.#strange(`holds ${found} as ${name}, and was sent ${source.bytes}`);
   }
 
   async #putPart(
