@@ -69,6 +69,9 @@ test('every example of the guide about the archive works, and nothing shows what
   assert.deepEqual([record.name, record.status, record.exitCode], ['kept', 'FAILED', 3]);
   assert.deepEqual(readdirSync(path.join(home, 'logs', id)), []);
   assert.equal(run(third), 'hello\n');
+  // As on a new node, to which only the state was restored.
+  rmSync(path.join(home, 'logs', id), { recursive: true });
+  assert.equal(run(third), 'hello\n');
   const gone = daemon.logged(/a deleted job is out of the archive/);
   run(last);
   await gone;
