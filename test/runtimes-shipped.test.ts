@@ -52,6 +52,11 @@ const lines: Readonly<Record<string, readonly Line[]>> = {
       line: 'rnx run --max-cpu=10 --max-memory=64 --runtime=python:3.11 python -c "print(6 * 7)"',
       prints: /^42\n$/,
     },
+    {
+      at: 'python',
+      line: 'rnx workflow run --wait pipeline.yaml',
+      prints: /COMPLETED: 2\/2 jobs completed/,
+    },
   ],
   'python-3.11-ml': [
     {
@@ -105,6 +110,11 @@ const lines: Readonly<Record<string, readonly Line[]>> = {
       prints: /^true: at 3, 4\n$/,
     },
     { line: 'rnx run --runtime=java:21 mvn --version', prints: /Apache Maven 3/ },
+    {
+      at: 'java',
+      line: 'rnx workflow run --wait pipeline.yaml',
+      prints: /COMPLETED: 2\/2 jobs completed/,
+    },
     { line: 'rnx volume create classes --size=10MB', prints: /Name: classes/ },
     {
       at: 'java',

@@ -9,7 +9,7 @@ export interface FakeOutput extends Output {
 
 /** An output that is a pipe without colours, unless told otherwise. */
 export function fakeOutput(
-  given: Partial<Pick<Output, 'terminal' | 'color' | 'columns'>>,
+  given: Partial<Pick<Output, 'terminal' | 'color' | 'columns' | 'rows'>>,
 ): FakeOutput {
   const written: Buffer[] = [];
   const bytes = () => Buffer.concat(written);
@@ -17,6 +17,7 @@ export function fakeOutput(
     terminal: given.terminal ?? false,
     color: given.color ?? false,
     columns: given.columns,
+    rows: given.rows,
     write: (data) => {
       written.push(Buffer.from(data as string));
       return undefined;

@@ -10,6 +10,8 @@ export interface Output {
   readonly color: boolean;
   /** Columns of the terminal; undefined when it is none, or does not say. */
   readonly columns: number | undefined;
+  /** Its rows. */
+  readonly rows: number | undefined;
   /** Writes all of it; a promise when the other side has to make room first. */
   write(data: string | Uint8Array): Promise<void> | undefined;
 }
@@ -24,6 +26,9 @@ export function openOutput(fd: 1 | 2, env: Environment): Output {
     color: terminal && wantsColor(env),
     get columns() {
       return terminal ? (fd === 1 ? process.stdout : process.stderr).columns : undefined;
+    },
+    get rows() {
+      return terminal ? (fd === 1 ? process.stdout : process.stderr).rows : undefined;
     },
     write: (data) => writeAll(fd, typeof data === 'string' ? Buffer.from(data) : data),
   };

@@ -159,15 +159,29 @@ test('what a workflow is called acts on no terminal', () => {
   };
   const text = statusText(evil, { detail: true, idTitle: 'JOB ID', nowMs: 0 }, fakeOutput({}));
   assert.ok(!text.includes('\u001b'));
-  assert.ok(!treeLines(evil, 0, fakeOutput({})).join('\n').includes('\u001b'));
+  assert.ok(!treeLines(evil, 0, fakeOutput({}), 100).join('\n').includes('\u001b'));
 });
 
 test('a tree shows each job behind those it waits for', () => {
-  assert.deepEqual(treeLines(detail, 1_800_000_010_000, fakeOutput({})), [
+  assert.deepEqual(treeLines(detail, 1_800_000_010_000, fakeOutput({}), 100), [
     'RUNNING  1/3 jobs completed (1 failed)',
     '+ setup-data  COMPLETED  08:00:01  3s',
     '  > process-data  RUNNING  08:00:04  6s',
     '    . report  PENDING',
+  ]);
+});
+
+test('a tree that does not fit shows what is under way, and how many jobs it leaves out', () => {
+  const jobs = Array.from({ length: 500 }, (_, count) =>
+    job(`j${count}`, { status: count === 400 ? 'RUNNING' : count < 400 ? 'COMPLETED' : 'PENDING' }),
+  );
+  const lines = treeLines({ ...detail, jobs }, 0, fakeOutput({}), 6);
+  assert.deepEqual(lines.slice(1), [
+    '> j400  RUNNING',
+    '. j401  PENDING',
+    '. j402  PENDING',
+    '. j403  PENDING',
+    '... 496 more jobs',
   ]);
 });
 

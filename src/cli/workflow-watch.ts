@@ -39,7 +39,8 @@ export function tellTree(out: Output): Telling {
   if (!out.terminal) return tellChanges(out);
   let drawn = 0;
   return async (detail) => {
-    const lines = treeLines(detail, Date.now(), out);
+    // More than fit could not be drawn over.
+    const lines = treeLines(detail, Date.now(), out, (out.rows ?? Number.POSITIVE_INFINITY) - 1);
     const up = drawn === 0 ? '' : `\u001b[${drawn}A`;
     await out.write(`${up}${lines.map((line) => `\u001b[K${line}\n`).join('')}\u001b[J`);
     drawn = lines.length;
@@ -87,20 +88,48 @@ const marks: Readonly<Record<string, string>> = {
   RUNNING: '>',
 };
 
-/** The jobs of a workflow, each as far to the right as it stands behind others. */
+/** What is left out last where not all jobs fit. */
+const interest: Readonly<Record<string, number>> = {
+  RUNNING: 0,
+  INITIALIZING: 0,
+  FAILED: 1,
+  STOPPED: 1,
+  PENDING: 2,
+  SCHEDULED: 2,
+};
+const NO_INTEREST = 3;
+
+/** The jobs that are shown on so many lines: those under way first, in the order of all. */
+function chosenJobs(
+  order: readonly string[],
+  byName: ReadonlyMap<string, WorkflowStep>,
+  lines: number,
+): readonly string[] {
+  if (order.length <= lines) return order;
+  const rank = (name: string) => interest[byName.get(name)?.status ?? ''] ?? NO_INTEREST;
+  const chosen = order.toSorted((a, b) => rank(a) - rank(b)).slice(0, Math.max(0, lines - 1));
+  const isChosen = new Set(chosen);
+  return order.filter((name) => isChosen.has(name));
+}
+
+/** The jobs of a workflow, each as far to the right as it stands behind others, on at most so many lines. */
 export function treeLines(
   { workflow, jobs }: WorkflowDetail,
   nowMs: number,
   out: Output,
+  most: number,
 ): string[] {
   const graph = new Map(jobs.map((job) => [job.jobName, job.dependencies]));
   const byName = new Map(jobs.map((job) => [job.jobName, job]));
   const { order } = sortGraph(graph);
   const levels = levelsOf(order, graph);
-  const rows = order.flatMap((name) => {
+  const shown = chosenJobs(order, byName, most - 1);
+  const rows = shown.flatMap((name) => {
     const job = byName.get(name);
     return job === undefined ? [] : [treeLine(job, levels.get(name) ?? 0, nowMs, out)];
   });
+  const left = order.length - shown.length;
+  if (left > 0) rows.push(`... ${left} more jobs`);
   if (workflow === undefined) return rows;
   return [`${statusWord(workflow.status, out)}  ${progressText(workflow)}`, ...rows];
 }
