@@ -31,6 +31,7 @@ before(async () => {
       'jobs: {a: {command: cat, args: [data.txt], uploads: {files: [data.txt]}}, b: {command: "true"}}',
     'missing.yaml': 'jobs: {a: {command: cat, uploads: {files: [absent.txt]}}}',
     'data.txt': 'data\n',
+    'said.yaml': `jobs: {a: {command: sh, args: ["-c", "echo n=1 >> $JOBLET_OUTPUT; echo said"], outputs: [n]}, b: {command: echo, args: ["\${outputs.a.n}"], requires: [a]}}`,
     'several.yaml':
       'workflows: {x: {jobs: {a: {command: "true"}}}, y: {jobs: {b: {command: "true"}}}}',
   };
@@ -106,6 +107,10 @@ test('one job of a file is run by its name, with what the command line says besi
   assert.equal(only.out, 'bd\n');
   const unknown = await rnx('job', 'run', '--workflow=two.yaml:third');
   assert.match(unknown.err, /job 'third' not found in workflow two\.yaml/);
+  const says = await rnx('job', 'run', '--wait', '--workflow=said.yaml:a');
+  assert.deepEqual([says.code, says.out], [0, 'said\n']);
+  const hears = await rnx('job', 'run', '--workflow=said.yaml:b');
+  assert.match(hears.err, /job 'b' uses outputs of other jobs and cannot run alone/);
 });
 
 test('what waits for a workflow shows how far it is, and ends as it does', { skip }, async () => {

@@ -53,6 +53,10 @@ function fileJob(source: WorkflowSource, name: string): FileJob {
       `multiple jobs found in workflow, please specify one: ${several}`,
     );
   }
+  if (job.late !== undefined) {
+    const message = `job '${name}' uses outputs of other jobs and cannot run alone; run its workflow: rnx workflow run ${source.file}`;
+    throw new JobletError('invalid', message);
+  }
   const folder = path.dirname(source.file);
   const files = [...job.files, ...job.directories].flatMap((written) =>
     collectAs('uploads', sourceOf(written, folder), nameInJob(written)),
@@ -76,7 +80,11 @@ function requestOf(job: WorkflowJob): JobRequest {
     network: job.network || undefined,
     volumes: job.volumes,
     workDir: job.workDir || undefined,
-    environment: job.environment,
+    // Alone it has nobody to say them to.
+    environment: {
+      ...job.environment,
+      ...(job.outputs.length > 0 ? { JOBLET_OUTPUT: '/dev/null' } : {}),
+    },
     secretEnvironment: job.secretEnvironment,
     timeoutMs: BigInt(job.timeoutMs),
     schedule: job.schedule === '' ? undefined : parseSchedule(job.schedule, Date.now()),
