@@ -619,6 +619,11 @@ int inspect_run(void);
 // VERB ROOT PATH MOST-FILES MOST-BYTES MOST-MEMORY; see there.
 int files_run(char **argv);
 
+// ---- quota.c -----------------------------------------------------------------------------------
+
+// VERB DIRECTORY BYTES FILES; see there.
+int quota_run(char **argv);
+
 // ---- exchange.c --------------------------------------------------------------------------------
 // Not a part of any launch either: how an installed tree is replaced. Answers the exit code, and
 // what the kernel said on standard error.

@@ -29,12 +29,13 @@ int main(int argc, char **argv) {
   if (argc == 8 && strcmp(argv[1], "files") == 0) return files_run(argv + 2);
   if (argc == 3 && strcmp(argv[1], "flows") == 0) return flows_run(argv[2]);
   if (argc == 4 && strcmp(argv[1], "exchange") == 0) return exchange_run(argv[2], argv[3]);
+  if (argc == 6 && strcmp(argv[1], "quota") == 0) return quota_run(argv + 2);
   fprintf(stderr, "joblet-launch %s\n"
                   "usage: joblet-launch launcher LOCK-FILE [DIRECTORY]\n"
                   "Started by the daemon, as root, with one end of a stream socket on descriptor 3.\n"
                   "`joblet doctor` runs its `probe` on the host and its `inspect` in a job; `exchange` is how\n"
-                  "a runtime takes the place of another, `files` reaches the files of a job, and `flows` tells of\n"
-                  "its connections.\n",
+                  "a runtime takes the place of another, `files` reaches the files of a job, `flows` tells of its\n"
+                  "connections, and `quota` gives a directory a hard size.\n",
           JOBLET_VERSION);
   return 2;
 }

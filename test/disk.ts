@@ -23,15 +23,17 @@ export class Disk {
   readonly #home: string;
   #image: string;
 
-  constructor(mebibytes: number) {
+  /** `features` are ext4's, `options` those of its mount. */
+  constructor(mebibytes: number, features: readonly string[] = [], options = 'rw') {
     this.#home = mkdtempSync(path.join(tmpdir(), 'joblet-disk-'));
     this.#image = path.join(this.#home, 'image');
     this.directory = path.join(this.#home, 'mounted');
     mkdirSync(this.directory);
     closeSync(openSync(this.#image, 'w'));
     truncateSync(this.#image, mebibytes * MIB);
-    execFileSync('mkfs.ext4', ['-q', '-F', '-m', '0', this.#image]);
-    this.mount();
+    const wanted = features.flatMap((feature) => ['-O', feature]);
+    execFileSync('mkfs.ext4', ['-q', '-F', '-m', '0', ...wanted, this.#image]);
+    this.mount(options);
   }
 
   mount(options = 'rw'): void {

@@ -105,7 +105,7 @@ function readConfiguration(
 }
 
 async function examine(config: Config): Promise<Line[]> {
-  const { joblet, filesystem, state, logs, uploads, runtimes } = config;
+  const { joblet, filesystem, state, logs, uploads, volumes, runtimes } = config;
   const idCount = joblet.idRanges * IDS_PER_RANGE;
   const base = path.join(CGROUP_ROOT, `joblet-doctor-${process.pid}`);
   const { layout, problem } = open(base);
@@ -119,6 +119,7 @@ async function examine(config: Config): Promise<Line[]> {
       state: state.path,
       logs: logs.directory,
       work: uploads.directory,
+      volumes: volumes.directory,
       runtimes: runtimes.directory,
     };
     const facts: Facts = {

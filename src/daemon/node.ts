@@ -161,10 +161,11 @@ async function start(
   const store = new JobStore(db, audit);
   const logRows = new LogRows(db, audit);
   const volumeStore = new VolumeStore(db, audit);
-  const volumes = new Volumes(config.volumes.directory, config.volumes, volumeStore, log);
   const idRanges = new IdRanges(config.joblet.idRangeFirst, config.joblet.idRanges);
   const layout = openCgroups(config.cgroup.baseDir);
   requireConditions(conditions, layout);
+  const { directory } = config.volumes;
+  const volumes = new Volumes(directory, config.volumes, volumeStore, log, layout.kind === 'v2');
   const cgroups = new CgroupSlots(layout, idRanges.lowest(CGROUPS_KEPT));
   const disks = listDisks();
   const { minFreeBytes } = config.filesystem;

@@ -12,8 +12,16 @@ export interface Kernel {
   readonly busybox: string;
 }
 
-/** ext4 asks for crc32c by name while it mounts, so no module depends on it. */
-const MODULES = ['virtio_pci', 'virtio_blk', 'virtio_console', 'crc32c_generic', 'ext4', 'loop'];
+/** ext4 asks for crc32c and quota_v2 by name while it mounts, so no module depends on them. */
+const MODULES = [
+  'virtio_pci',
+  'virtio_blk',
+  'virtio_console',
+  'crc32c_generic',
+  'ext4',
+  'loop',
+  'quota_v2',
+];
 
 const META_PACKAGE = 'linux-image-cloud-amd64';
 

@@ -53,7 +53,7 @@ const rich: Facts = {
   ]),
   seccompActions: ['log', 'user_notif'],
   openFiles: 524_288,
-  places: { state: place, logs: place, work: place, runtimes: place },
+  places: { state: place, logs: place, work: place, volumes: place, runtimes: place },
   disks: ['sda'],
   programs: new Set([...IMAGE_PROGRAMS, 'nft', 'tc', 'ip']),
   isUnderSystemd: true,

@@ -555,12 +555,11 @@ const files: readonly Check[] = [
   {
     group: 'Files',
     name: 'quotas of projects',
-    needed: { feature: 'quotas without images (a later version)' },
-    means:
-      'Volumes and work directories on disk get their size from an image of their own, always.',
-    remedy: 'Nothing needs them yet; prjquota (ext4, xfs) is a mount option.',
+    needed: { feature: 'volumes without images' },
+    means: 'Volumes on disk get their size from images, which keep the same promises.',
+    remedy: 'Mount the disk of volumes.base_path with prjquota (ext4, xfs), on cgroup v2.',
     look: ({ places }) =>
-      places.work.options.some((option) => /^(prjquota|pquota|prjjquota.*)$/.test(option))
+      places.volumes.options.some((option) => /^(prjquota|pquota|prjjquota.*)$/.test(option))
         ? ok('on')
         : missing('off'),
   },

@@ -90,7 +90,7 @@ export interface HostFacts {
   readonly forwardDrops: readonly ForwardDrop[] | undefined;
 }
 
-export type PlaceName = 'state' | 'logs' | 'work' | 'runtimes';
+export type PlaceName = 'state' | 'logs' | 'work' | 'volumes' | 'runtimes';
 
 export interface FactsWanted {
   /** Where the daemon's directories are or will be. */
@@ -144,6 +144,7 @@ export async function readHostFacts(wanted: FactsWanted): Promise<HostFacts> {
     state: readPlace(wanted.places.state, table),
     logs: readPlace(wanted.places.logs, table),
     work: readPlace(wanted.places.work, table),
+    volumes: readPlace(wanted.places.volumes, table),
     runtimes: readPlace(wanted.places.runtimes, table),
   };
   const status = read('/proc/self/status');

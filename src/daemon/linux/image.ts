@@ -92,6 +92,13 @@ export async function changeFile(
   }
 }
 
+/** What was made or renamed in a directory stays so over a power cut. */
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  await handle.sync();
+  await handle.close();
+}
+
 /** What a new file system holds, as it says itself; see ext4_super_block. */
 async function capacityOf(image: string): Promise<number> {
   const SUPERBLOCK_AT = 1024;

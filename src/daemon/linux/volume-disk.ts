@@ -7,7 +7,7 @@
 //                             never writes to the host's own disk instead
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { chmod, mkdir, open, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
+import { chmod, mkdir, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
 import {
@@ -18,11 +18,13 @@ import {
   isInUse,
   LEAST_FILES,
   MAX_FITTINGS,
+  syncDirectory,
   TOLERANCE,
   wholeBlocks,
 } from './image.ts';
 import { type JobMount, namesOf, parseMounts, statusField } from './job-process.ts';
 import { lastWords, run, runWhileAlive, unmount } from './programs.ts';
+import { isProject, projectFiles } from './project-quota.ts';
 import { deviceName } from './work-image.ts';
 
 /** Errors are found by the kernel while it writes: from then on nothing is written any more. */
@@ -35,7 +37,7 @@ const READ_ONLY = ['ro', 'emergency_ro', 'shutdown'];
 export interface MountedVolume {
   /** What jobs are to see. */
   readonly directory: string;
-  /** Its block device as `major:minor`; undefined when it lies in memory. */
+  /** A block device of its own as `major:minor`, or undefined. */
   readonly device: string | undefined;
   /** The kernel found errors and lets nobody write any more. */
   readonly isBroken: boolean;
@@ -135,11 +137,12 @@ export async function sweepVolume(directory: string): Promise<void> {
   await rm(anew, { recursive: true, force: true });
 }
 
-/** What a mounted volume can hold, and what it holds. */
+/** What a volume can hold that is mounted or a project, and what it holds. */
 export async function usageOf(
   directory: string,
 ): Promise<{ totalBytes: number; usedBytes: number }> {
-  const { blocks, bfree, bavail, bsize } = await statfs(mountPoint(directory));
+  const place = isProject(directory) ? projectFiles(directory) : mountPoint(directory);
+  const { blocks, bfree, bavail, bsize } = await statfs(place);
   return { totalBytes: (blocks - bfree + bavail) * bsize, usedBytes: (blocks - bfree) * bsize };
 }
 
@@ -220,10 +223,4 @@ async function loopOf(directory: string): Promise<string> {
 function memorySize(bytes: number): string {
   const files = Math.max(LEAST_FILES, Math.ceil(bytes / BLOCK_BYTES));
   return `size=${bytes},nr_inodes=${files}`;
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  await handle.sync();
-  await handle.close();
 }

@@ -9,6 +9,13 @@ import { formatBytes } from '../../shared/units.ts';
 import type { Actor } from '../audit/record.ts';
 import { lastWords } from '../linux/programs.ts';
 import {
+  enforcesProjects,
+  isProject,
+  limitProject,
+  makeProject,
+  projectFiles,
+} from '../linux/project-quota.ts';
+import {
   canGrowMounted,
   filesOf,
   findMounted,
@@ -45,6 +52,8 @@ interface Entry {
   readonly jobs: Set<string>;
   /** Those of them whose writes have to reach the disk at once. */
   readonly synchronous: Set<string>;
+  /** It lies in the host's own file system, and this daemon has put its quota in force. */
+  isLimited: boolean;
   /** Resolves when nothing is being done to it. */
   turn: Promise<unknown>;
 }
@@ -57,14 +66,25 @@ export class Volumes {
   readonly #bounds: VolumeBounds;
   readonly #store: VolumeStore;
   readonly #log: Log;
+  readonly #mayUseQuotas: boolean;
   readonly #entries = new Map<string, Entry>();
 
-  /** `base` is the directory that holds a directory of each volume. */
-  constructor(base: string, bounds: VolumeBounds, store: VolumeStore, log: Log) {
+  /**
+   * `base` is the directory that holds a directory of each volume. `mayUseQuotas` where limits of I/O
+   * hold without each write having to reach the disk at once, which is a matter of whole file systems.
+   */
+  constructor(
+    base: string,
+    bounds: VolumeBounds,
+    store: VolumeStore,
+    log: Log,
+    mayUseQuotas: boolean,
+  ) {
     this.#base = base;
     this.#bounds = bounds;
     this.#store = store;
     this.#log = log;
+    this.#mayUseQuotas = mayUseQuotas;
     for (const { volume, isWhole } of store.all()) this.#enter(volume, isWhole);
   }
 
@@ -242,6 +262,10 @@ export class Volumes {
       if (mounted.isBroken) {
         throw new JobletError('unavailable', `volume ${name} ${readOnlyWords(entry)}`);
       }
+      if (synchronous && entry.isLimited) {
+        const message = `volume ${name} lies in the host's own file system, where a limit of I/O does not hold on this host; run the job without one`;
+        throw new JobletError('unavailable', message);
+      }
       if (synchronous && mounted.device !== undefined) {
         if (entry.synchronous.size === 0) await setSynchronous(this.#directoryOf(name), true);
         entry.synchronous.add(jobId);
@@ -271,6 +295,7 @@ export class Volumes {
       isWhole,
       jobs: new Set(),
       synchronous: new Set(),
+      isLimited: false,
       turn: Promise.resolve(),
     };
     this.#entries.set(volume.name, entry);
@@ -336,12 +361,21 @@ export class Volumes {
     const directory = this.#directoryOf(name);
     try {
       await this.#store.announce(volume);
+      if (type === 'filesystem' && (await this.#canLimit(directory))) {
+        await makeProject(directory, bytes);
+        return;
+      }
       if (type === 'filesystem') await makeImage(directory, bytes);
       await this.#mount(volume);
     } catch (error) {
       await this.#erase(name);
       throw unavailable(name, 'cannot be made', error);
     }
+  }
+
+  /** Whether the host's disk has quotas; an image works everywhere. */
+  async #canLimit(directory: string): Promise<boolean> {
+    return this.#mayUseQuotas && enforcesProjects(directory);
   }
 
   async #mount({ name, type, bytes }: Volume): Promise<MountedVolume> {
@@ -359,9 +393,15 @@ export class Volumes {
    * Mounts a volume unless it is mounted. One that broke is mounted anew, which mends it as soon as no
    * job has it open.
    */
-  async #open({ volume }: Entry): Promise<MountedVolume> {
+  async #open(entry: Entry): Promise<MountedVolume> {
+    const { volume } = entry;
     const directory = this.#directoryOf(volume.name);
     try {
+      if (isProject(directory)) {
+        if (!entry.isLimited) await limitProject(directory, volume.bytes);
+        entry.isLimited = true;
+        return { directory: projectFiles(directory), device: undefined, isBroken: false };
+      }
       const found = await findMounted(directory);
       if (found?.isBroken === false) return found;
       if (found !== undefined) await unmountVolume(directory);
@@ -381,6 +421,7 @@ export class Volumes {
     }
     try {
       if (volume.type === 'memory') await resizeMemory(directory, bytes);
+      else if (entry.isLimited) await limitProject(directory, bytes);
       else if (bytes >= volume.bytes && canGrowMounted()) await growImage(directory, bytes);
       else {
         this.#requireUnused(entry, 'resized here');

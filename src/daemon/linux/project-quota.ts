@@ -1,0 +1,51 @@
+// A directory with a hard size by a quota of the host's file system, where that enforces quotas of
+// projects (ext4, xfs with prjquota): no image, no mount, and another size at once.
+//
+//   <directory>/files         what jobs see; it is a project from when it can be named
+
+import { existsSync } from 'node:fs';
+import { chmod, mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { LEAST_FILES, syncDirectory } from './image.ts';
+import { LAUNCH_BINARY } from './launch-binary.ts';
+import { run, runWhileAlive } from './programs.ts';
+
+const BYTES_PER_FILE = 16_384;
+
+/** Whether the file system of a directory enforces limits of projects. */
+export function enforcesProjects(directory: string): Promise<boolean> {
+  return run(LAUNCH_BINARY, 'quota', 'probe', directory, '0', '0').then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Whether a volume is one of these. */
+export function isProject(directory: string): boolean {
+  return existsSync(projectFiles(directory));
+}
+
+/** What jobs are to see. */
+export function projectFiles(directory: string): string {
+  return path.join(directory, 'files');
+}
+
+/** Makes a project that holds `bytes`, safe on the disk when this resolves. */
+export async function makeProject(directory: string, bytes: number): Promise<void> {
+  const files = projectFiles(directory);
+  await mkdir(files);
+  // Whatever the umask of this daemon is.
+  await chmod(files, 0o755);
+  await limitProject(directory, bytes);
+  await syncDirectory(directory);
+}
+
+/**
+ * Has a project hold `bytes`, whatever it held before; it can be in use. Rejects when the file system
+ * enforces no quotas: it may have been mounted without them since.
+ */
+export async function limitProject(directory: string, bytes: number): Promise<void> {
+  const files = Math.max(LEAST_FILES, Math.floor(bytes / BYTES_PER_FILE));
+  const bounds = [bytes, files].map(String);
+  await runWhileAlive(LAUNCH_BINARY, 'quota', 'limit', projectFiles(directory), ...bounds);
+}
