@@ -1,7 +1,7 @@
 // How a node does, as the API and rnx say it, beside what the kernel says of this very host.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { cpus, hostname, totalmem } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -17,9 +17,12 @@ const getSystemStatus = generated(MonitoringService.method.getSystemStatus);
 const streamSystemMetrics = generated(MonitoringService.method.streamSystemMetrics);
 
 let daemon: Daemon;
+/** A look may be one that somebody else had a moment ago. */
+let atFirst: ReturnType<typeof counted>;
 
 before(async () => {
   if (skip !== false) return;
+  atFirst = counted();
   daemon = await startDaemon();
 });
 
@@ -45,6 +48,57 @@ test('a status says what this host is and how it does (S2-7, S4-57)', { skip }, 
   const booted = Number(/btime (\d+)/.exec(readFileSync('/proc/stat', 'utf8'))?.[1]);
   assert.equal(Date.parse(status.host?.bootTime ?? ''), booted * 1000);
 });
+
+test('what is said of disks, interfaces, memory and processes is what the kernel counts (S4-59)', {
+  skip,
+}, async () => {
+  const status = await daemon.as('viewer').unary(getSystemStatus, {});
+  const after = counted();
+  const lo = status.networks.find((each) => each.interface === 'lo');
+  const said = {
+    received: Number(lo?.bytesReceived),
+    sent: Number(lo?.bytesSent),
+    writes: Number(status.io?.totalWrites),
+    written: Number(status.io?.writeBytes),
+  };
+  for (const [key, value] of Object.entries(said)) {
+    const [least, most] = [atFirst, after].map((each) => each[key as keyof typeof said]);
+    assert.ok(least !== undefined && most !== undefined);
+    assert.ok(least <= value && value <= most, `${key}: ${least} <= ${value} <= ${most}`);
+  }
+  assert.equal(Number(status.memory?.totalBytes), totalmem());
+  assert.ok(status.disks.length > 0);
+  for (const { mountPoint, totalBytes, inodesTotal } of status.disks) {
+    const { blocks, bsize, files } = statfsSync(mountPoint);
+    assert.equal(Number(totalBytes), blocks * bsize);
+    assert.equal(Number(inodesTotal), files);
+  }
+  const { processes } = status;
+  assert.ok(processes);
+  const { runningProcesses, sleepingProcesses, stoppedProcesses, zombieProcesses } = processes;
+  const known = runningProcesses + sleepingProcesses + stoppedProcesses + zombieProcesses;
+  // One that is just going is in none of these states.
+  assert.ok(known <= processes.totalProcesses && known >= processes.totalProcesses - 5);
+  assert.ok(processes.totalThreads >= processes.totalProcesses);
+});
+
+/** What the kernel has counted by now. */
+function counted() {
+  const read = (file: string) => Number(readFileSync(file, 'utf8'));
+  const disks = readdirSync('/sys/block').filter(
+    (name) => !/^(loop|ram|zram|fd|sr|dm-|md)\d/.test(name),
+  );
+  const stats = disks.map((name) =>
+    readFileSync(`/sys/block/${name}/stat`, 'utf8').trim().split(/\s+/).map(Number),
+  );
+  const sum = (column: number) => stats.reduce((total, each) => total + (each[column] ?? 0), 0);
+  return {
+    received: read('/sys/class/net/lo/statistics/rx_bytes'),
+    sent: read('/sys/class/net/lo/statistics/tx_bytes'),
+    writes: sum(4),
+    written: sum(6) * 512,
+  };
+}
 
 test('a watcher gets what it asked for, and jobs only by name', { skip }, async () => {
   const watch = daemon

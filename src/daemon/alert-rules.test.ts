@@ -67,7 +67,7 @@ test('every mistake in a rule or a target is named with its line and column', ()
     '5:16 alerts.targets.1.command: must be a list: a program, its arguments',
     '6:7 alerts.targets.1.usr: is not known; did you mean user?',
     '8:13 alerts.rules.0.name: must be a short word without blanks',
-    '9:13 alerts.rules.0.when: must be one of cpu, memory, load, disk, job-cpu, job-memory, job-failed, certificate',
+    '9:13 alerts.rules.0.when: must be one of cpu, memory, load, disk, jobs-waiting, job-cpu, job-memory, job-failed, certificate',
   ]);
 });
 

@@ -47,6 +47,13 @@ export const measures = {
     needs: ['above'],
     takes: ['for', 'path'],
   },
+  'jobs-waiting': {
+    meaning: 'jobs that wait for their turn',
+    unit: '',
+    most: 1_000_000,
+    needs: ['above'],
+    takes: ['for'],
+  },
   'job-cpu': {
     meaning: 'processor time of a job, in percent of one core',
     unit: ' %',

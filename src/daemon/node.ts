@@ -440,6 +440,7 @@ async function start(
     audit,
     host,
     samples,
+    waiting: () => jobs.census().byStatus.get('PENDING') ?? 0,
     jobOf: (id) => {
       if (jobs.isOver(id)) return undefined;
       const { name, limits } = jobs.get(id).spec;

@@ -24,6 +24,7 @@ async function readings(more: Partial<ReadingParts> = {}) {
   const found = new Readings({
     host: { look: async () => looks.shift() ?? assert.fail('one look too many') },
     samples: { brief: async () => new Map() },
+    waiting: () => 3,
     jobOf: () => undefined,
     directories: ['/'],
     certificates: () => ({}),
@@ -46,6 +47,13 @@ test('processors are busy by what they did since the last look', async () => {
   assert.equal(first?.text, 'all cores of the host are busy: 80 %, the limit is 70 %');
   const [second] = await found.look(rules, NOW_MS);
   assert.equal(second?.isBeyond, false);
+});
+
+test('jobs that wait are counted', async () => {
+  const { readings: found } = await readings();
+  const [queue] = await found.look([rule('queue', { when: 'jobs-waiting', above: 2 })], NOW_MS);
+  assert.equal(queue?.text, 'jobs that wait for their turn: 3, the limit is 2');
+  assert.equal(queue?.isBeyond, true);
 });
 
 test('a file system is looked at once, however many directories lie on it', async () => {

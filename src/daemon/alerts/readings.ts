@@ -20,6 +20,8 @@ export interface KnownJob {
 export interface ReadingParts {
   readonly host: Pick<HostWatch, 'look'>;
   readonly samples: Pick<Samples, 'brief'>;
+  /** How many jobs wait for their turn. */
+  readonly waiting: () => number;
   readonly jobOf: (id: string) => KnownJob | undefined;
   /** Directories of the daemon's. */
   readonly directories: readonly string[];
@@ -110,6 +112,8 @@ export class Readings {
         return one(host?.load[0]);
       case 'disk':
         return this.#disks(rule.path === undefined ? this.#parts.directories : [rule.path]);
+      case 'jobs-waiting':
+        return one(this.#parts.waiting());
       case 'job-cpu':
       case 'job-memory':
         return jobs
