@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
@@ -17,10 +18,16 @@ const monitoring = read('docs/guide/monitoring.md');
 
 let daemon: Daemon;
 let job: string;
+let archive: string | undefined;
 
 before(async () => {
   if (skip !== false) return;
-  daemon = await startDaemon({ web: { enabled: true, port: 0 } });
+  archive = mkdtempSync(path.join(tmpdir(), 'joblet-archive-'));
+  daemon = await startDaemon({
+    web: { enabled: true, port: 0 },
+    // Some metrics are of it.
+    archive: { type: 'local', directory: archive },
+  });
   // What `joblet certs init` makes, and an rnx on the path.
   const { ca, cert, key } = daemon.node('viewer');
   const certificates = { 'ca-cert': ca, 'viewer-client-cert': cert, 'viewer-client-key': key };
@@ -36,6 +43,7 @@ before(async () => {
 
 after(async () => {
   await daemon?.stop();
+  if (archive !== undefined) rmSync(archive, { recursive: true });
 });
 
 /** Runs a line of a guide; answers what it prints, and for one that goes on what it prints first. */
