@@ -88,6 +88,7 @@ describe('a job on a network', { skip: cannotRun() }, () => {
       'www.example': OUTSIDE.v4,
       'six.example': OUTSIDE.v6,
       'inside.example': HOST.v4,
+      'metadata.example': '169.254.169.254',
     });
     daemon = await startDaemon({
       network: { default_network: 'isolated', nameServers: [DNS.v4, DNS.v6] },
@@ -236,8 +237,13 @@ describe('a job on a network', { skip: cannotRun() }, () => {
     assert.ok((await dns.arrived()).includes('dns www.example'));
     await world.arrived();
     // A name may say what it will: the address is closed all the same.
-    const [rebound] = Object.values(await reach(api(), 'isolated', ['tcp:inside.example:80']));
-    assert.match(rebound ?? '', /^closed ConnectionRefusedError/);
+    const names = ['inside.example', 'metadata.example'];
+    const rebound = names.map((name) => `tcp:${name}:80`);
+    for (const egress of [{}, { closed: true, allow: names }]) {
+      for (const each of Object.values(await reach(api(), 'isolated', rebound, { egress }))) {
+        assert.match(each, /^closed ConnectionRefusedError/);
+      }
+    }
   });
 
   test('cannot be reached from outside, nor from the host where it is isolated', async () => {
