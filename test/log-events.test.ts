@@ -1,9 +1,12 @@
 // A job's log as Server-Sent Events, read from the web port of a real daemon.
 
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { connect as openTls } from 'node:tls';
 import { getJobLogs, getServerVersion, stopJob } from '../src/client/methods.ts';
@@ -226,6 +229,19 @@ test('readers of events that never read cost neither memory nor the job its time
   const grown = residentBytes(daemon) - before;
   assert.ok(grown < ATTACKED_BYTES, `${grown}`);
   for (const socket of readers) socket.destroy();
+  await api.unary(stopJob, { uuid, force: true });
+});
+
+test('who follows a log is cut off when the certificate is revoked', { skip }, async () => {
+  const api = daemon.as('developer');
+  const uuid = await start(api, shell('echo first; exec sleep 1000'));
+  await printed(api, uuid, 'first');
+  const events = eventsOf(await follow('operator', `/v1/jobs/${uuid}/log`));
+  await events.next();
+  const cut = assert.rejects(events.next());
+  const { serialNumber } = new X509Certificate(daemon.node('operator').cert);
+  writeFileSync(path.join(daemon.directory, 'revoked'), `${serialNumber} test\n`);
+  await cut;
   await api.unary(stopJob, { uuid, force: true });
 });
 

@@ -13,6 +13,7 @@ import { get, get2, reach } from './web-client.ts';
 
 const skip = cannotRun();
 const MAX_REQUESTS = 8;
+const MAX_CONNECTIONS = 4;
 
 let daemon: Daemon;
 
@@ -20,7 +21,7 @@ before(async () => {
   if (skip !== false) return;
   daemon = await startDaemon({
     web: { enabled: true, port: 0, maxRequestsPerClient: MAX_REQUESTS },
-    grpc: { connectionTimeout: '300ms' },
+    grpc: { connectionTimeout: '300ms', maxConnectionsPerClient: MAX_CONNECTIONS },
   });
 });
 
@@ -28,7 +29,7 @@ after(async () => {
   await daemon?.stop();
 });
 
-function open(role: 'viewer' | undefined): TLSSocket {
+function open(role: 'viewer' | 'operator' | undefined): TLSSocket {
   return openTls({ ...reach(daemon, role), ALPNProtocols: ['http/1.1'] } as object);
 }
 
@@ -70,6 +71,35 @@ test('a certificate that was revoked counts on connections that stand too', { sk
   writeFileSync(file, '');
   await restored;
   assert.equal((await get(daemon, 'viewer', '/metrics')).code, 200);
+});
+
+test('a client that opens too many connections loses its oldest quiet ones, and is answered', {
+  skip,
+}, async () => {
+  const sockets: TLSSocket[] = [];
+  const closed: number[] = [];
+  for (let number = 0; number < MAX_CONNECTIONS + 2; number += 1) {
+    const socket = open('operator');
+    socket.on('error', () => {});
+    socket.once('close', () => closed.push(number));
+    socket.resume();
+    await once(socket, 'secureConnect');
+    sockets.push(socket);
+  }
+  assert.equal((await get(daemon, 'operator', '/metrics')).code, 200);
+  assert.deepEqual(closed.slice(0, 2), [0, 1]);
+  for (const socket of sockets) socket.destroy();
+});
+
+test('more connections that prove nothing than are told why are closed at once', {
+  skip,
+}, async () => {
+  const sockets = Array.from({ length: 80 }, () => open(undefined));
+  const closed = sockets.map((socket) => received(socket));
+  await Promise.race(closed);
+  assert.equal((await get(daemon, 'viewer', '/metrics')).code, 200);
+  for (const socket of sockets) socket.destroy();
+  await Promise.all(closed);
 });
 
 test('what is not there, or asked for otherwise, is refused in words', { skip }, async () => {

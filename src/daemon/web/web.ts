@@ -24,6 +24,7 @@ export interface Web {
 
 /** Connections at once; one holds about 30 kB. */
 const MAX_CONNECTIONS = 1000;
+/** Or fewer, where the API gives one fewer. */
 const MAX_CONNECTIONS_OF_CLIENT = 256;
 const MAX_HANDSHAKES_OF_ADDRESS = 256;
 /** Answers on their way to one client. */
@@ -78,12 +79,12 @@ function metricsRoute(parts: MetricsParts): Route {
 function limitsOf({ grpc, web, joblet }: Config): WebLimits {
   return {
     maxConnections: MAX_CONNECTIONS,
-    maxHandshakes: MAX_HANDSHAKES_OF_ADDRESS,
+    maxHandshakes: Math.min(grpc.maxHandshakesPerAddress, MAX_HANDSHAKES_OF_ADDRESS),
     handshakeMs: grpc.connectionTimeoutMs,
     maxHeaderBytes: grpc.maxHeaderBytes,
     maxConcurrentStreams: web.maxRequestsPerClient,
     client: {
-      maxConnections: MAX_CONNECTIONS_OF_CLIENT,
+      maxConnections: Math.min(grpc.maxConnectionsPerClient, MAX_CONNECTIONS_OF_CLIENT),
       maxCalls: web.maxRequestsPerClient,
       maxBodyBytes: 0,
       maxAnswerBytes: CLIENT_ANSWER_BYTES,
