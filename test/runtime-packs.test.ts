@@ -375,17 +375,43 @@ for (const [what, [entries, refusal]] of Object.entries(zips)) {
     const directory = scratch(t);
     const node = openInstalls(directory, { requireSignatures: false });
     const pack = path.join(directory, 'evil.zip');
-    const lines = [['x/runtime.yml', 0o100644, 'name: x\nversion: 1.0.0\n'], ...entries].map(
-      (entry) => JSON.stringify(entry),
-    );
-    execFileSync('python3', [path.join(import.meta.dirname, 'evil_zip.py'), pack], {
-      input: lines.join('\n'),
-      stdio: ['pipe', 'ignore', 'ignore'],
-    });
+    writeZip(pack, entries);
     await assert.rejects(node.installs.fromPack(pack, any), refusal);
     assert.deepEqual(leftIn(node.trees.places.root), []);
   });
 }
+
+/** Writes a zip file of entries as no honest program would, behind a runtime.yml. */
+function writeZip(pack: string, entries: readonly (readonly [string, number, string])[]): void {
+  const lines = [['x/runtime.yml', 0o100644, 'name: x\nversion: 1.0.0\n'], ...entries].map(
+    (entry) => JSON.stringify(entry),
+  );
+  execFileSync('python3', [path.join(import.meta.dirname, 'evil_zip.py'), pack], {
+    input: lines.join('\n'),
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+}
+
+test('a zip pack of empty files alone is given up when nobody wants it any more', {
+  skip,
+}, async (t) => {
+  const directory = scratch(t);
+  const node = openInstalls(directory, { requireSignatures: false });
+  const pack = path.join(directory, 'many.zip');
+  writeZip(
+    pack,
+    Array.from({ length: 5000 }, (_, at) => [`x/isolated/${at}`, 0o100644, ''] as const),
+  );
+  const controller = new AbortController();
+  const report = ({ done }: { readonly done: number }) => {
+    if (done > 0) controller.abort();
+  };
+  await assert.rejects(
+    node.installs.fromPack(pack, any, { signal: controller.signal, report }),
+    /canceled; nothing of it is left/,
+  );
+  assert.deepEqual(leftIn(node.trees.places.root), []);
+});
 
 test('a pack that is little and becomes big is refused before it does', { skip }, async (t) => {
   const directory = scratch(t);

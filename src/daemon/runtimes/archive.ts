@@ -121,6 +121,8 @@ async function readZip(
     let read = 0;
     for (const entry of inOrder(entries)) {
       read += entry.compressedSize;
+      // Empty files and folders have nothing to be counted, and are work all the same.
+      count(0, read);
       await readZipEntry(zip, entry, sink, (bytes) => count(bytes, read));
     }
   } catch (error) {

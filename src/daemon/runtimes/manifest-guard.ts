@@ -5,6 +5,7 @@ import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
 import { parseRuntimeFile } from '../../shared/runtime-file.ts';
 import type { TarEntry } from '../../shared/tar-writer.ts';
+import { formatBytes } from '../../shared/units.ts';
 import { RUNTIME_FILE } from './layout.ts';
 import {
   type Entry,
@@ -156,7 +157,9 @@ export function manifestFirst<T extends { readonly fileName: string }>(entries: 
 export function namesOf(tree: string): { readonly name: string; readonly version: string } {
   const text = readIfThere(path.join(tree, RUNTIME_FILE), MAX_RUNTIME_FILE_BYTES);
   if (text === undefined) {
-    throw new JobletError('invalid', `there is no file ${RUNTIME_FILE} in it, so it is no runtime`);
+    const most = formatBytes(MAX_RUNTIME_FILE_BYTES);
+    const message = `there is no file ${RUNTIME_FILE} of at most ${most} in it, so it is no runtime`;
+    throw new JobletError('invalid', message);
   }
   const { name, version } = parseRuntimeFile(text.toString(), RUNTIME_FILE).file;
   return { name, version };
