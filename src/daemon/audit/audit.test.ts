@@ -244,3 +244,26 @@ test('every action that is recorded is explained', () => {
     [],
   );
 });
+
+test('what becomes of a runtime is in the daemon’s log too, once it is recorded', async (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'joblet-audit-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const lines: string[] = [];
+  const say = (message: string, fields = {}) =>
+    lines.push(`${message} ${Object.values(fields).join()}`);
+  const db = new Db(directory);
+  const bounds = { maxRecords: 1_000_000, maxAgeMs: 0 };
+  const audit = new Audit(db, directory, bounds, { ...quiet, info: say, warn: say });
+  await audit.start('a test');
+  lines.length = 0;
+  const about = { action: 'runtime.installed', atMs: 1 } as const;
+  await audit.record({ ...about, result: 'ok', detail: 'python@3.11' });
+  await audit.record({ ...about, result: 'failed', detail: 'python@3.11: no' });
+  await audit.record(entry(2));
+  assert.deepEqual(lines, [
+    'runtime installed python@3.11',
+    'runtime installed: failed python@3.11: no',
+  ]);
+  await audit.stop();
+  db.close();
+});

@@ -7,7 +7,7 @@ import type { Log } from '../log.ts';
 import type { Db } from '../store/db.ts';
 import { AnchorFile, readAnchor } from './anchor.ts';
 import { type Anchor, formatAnchor, hashRecord, START, type Verdict } from './chain.ts';
-import { type AuditRecord, contentOf, type Entry } from './record.ts';
+import { type Action, type AuditRecord, contentOf, type Entry } from './record.ts';
 import { type AuditFilter, AuditTable } from './table.ts';
 import { nextTurn, verify } from './verify.ts';
 
@@ -20,6 +20,13 @@ export interface AuditBounds {
 
 /** How far the anchor may be behind. */
 const ANCHOR_MS = 1000;
+
+/** What the daemon's log says when it is recorded; of everything else those speak who do it. */
+const toldHere: ReadonlySet<Action> = new Set([
+  'runtime.installed',
+  'runtime.built',
+  'runtime.removed',
+]);
 
 /** Records looked at in one turn of the event loop, by SQLite alone: a few milliseconds. */
 const SLICE = 5000;
@@ -108,8 +115,14 @@ export class Audit {
   }
 
   /** Records what is no row elsewhere. Resolves when it is committed. */
-  record(entry: Entry): Promise<void> {
-    return this.#db.write(() => this.append(entry));
+  async record(entry: Entry): Promise<void> {
+    await this.#db.write(() => this.append(entry));
+    const { action, detail, result } = entry;
+    if (!toldHere.has(action)) return;
+    // As others say what they do: the thing and what became of it.
+    const message = action.replace('.', ' ');
+    if (result === 'failed') this.#log.warn(`${message}: failed`, { why: detail });
+    else this.#log.info(message, { what: detail });
   }
 
   /** The same with whatever is written next, or soon by itself. */
