@@ -17,6 +17,7 @@ import { eventActions } from '../src/daemon/audit/events.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { finish, shell, start } from './job-calls.ts';
 import { runRnx } from './rnx.ts';
+import { get } from './web-client.ts';
 import { finishWorkflow } from './workflow-calls.ts';
 
 const skip = cannotRun();
@@ -26,7 +27,7 @@ const ROUNDS = Number(process.env['JOBLET_CRASH_ROUNDS'] ?? 3);
 let daemon: Daemon;
 
 before(async () => {
-  if (skip === false) daemon = await startDaemon();
+  if (skip === false) daemon = await startDaemon({ web: { enabled: true, port: 0 } });
 });
 
 after(async () => {
@@ -164,4 +165,26 @@ test('rnx events shows the newest, and goes on behind a number', { skip }, async
   assert.equal(behind.out, `${lines[2]}\n`);
   const { out } = await runRnx(daemon, 'viewer', 'events', job.uuid);
   assert.match(out, new RegExp(`job\\.ended +COMPLETED +${job.uuid} +- +EXITED`));
+});
+
+test('events are told to browsers, which go on where they were', { skip }, async () => {
+  const { job } = await finish(daemon.as('developer'), { command: '/bin/true' });
+  const path = `/v1/events?follow=false&subject=${job.uuid}`;
+  const { headers, body } = await get(daemon, 'viewer', `${path}&last=3`);
+  assert.equal(headers['content-type'], 'text/event-stream');
+  const all = body.split('\n\n').filter((text) => text.includes('\nevent: '));
+  const [created = '', running = ''] = all;
+  assert.equal(all.length, 3);
+  assert.match(running, /^id: \d+\nevent: job.running\ndata: \{"sequence":\d+,"kind":"job",/);
+  const id = /^id: (\d+)/.exec(created)?.[1] ?? '';
+  const again = await get(daemon, 'viewer', path, { headers: { 'last-event-id': id } });
+  assert.deepEqual(
+    again.body.split('\n\n').filter((text) => text.includes('\nevent: ')),
+    all.slice(1),
+  );
+  const beyond = await get(daemon, 'viewer', '/v1/events?after=1000000');
+  assert.equal(beyond.code, 409);
+  const wrong = await get(daemon, 'viewer', '/v1/events?last=x&moon=1&follow=no');
+  assert.match(wrong.body, /moon: is not known.*follow: is true or false.*last: is a number/);
+  assert.equal((await get(daemon, undefined, path)).code, 401);
 });

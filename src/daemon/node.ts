@@ -500,6 +500,7 @@ async function start(
         journal,
         rpc,
         log: { jobs, logs },
+        events: audit,
         metrics: {
           jobs,
           jobCounts,

@@ -177,6 +177,8 @@ export class Audit {
     this.#db.flush();
     if (after > this.#current().sequence) throw notYet(after, this.#current().sequence);
     let at = after > 0 ? after : this.#table.first() - 1;
+    // Whoever has had all of it is told so too.
+    if (at === this.#current().sequence) yield { records: [], through: at, isAll: true };
     for (;;) {
       const head = this.#current().sequence;
       await this.#db.durable();

@@ -18,7 +18,7 @@ import {
   toEvent,
 } from '../audit/events.ts';
 import type { Action } from '../audit/record.ts';
-import type { Handlers } from './handlers.ts';
+import type { Call, Handlers } from './handlers.ts';
 import { rfc3339 } from './rfc3339.ts';
 
 const MAX_LAST = 1000;
@@ -29,7 +29,7 @@ const PAGE_RECORDS = 1000;
 /** A position is told by itself when it has grown by so much. */
 const SILENT_RECORDS = 1000;
 
-type News = MessageInitShape<typeof WatchEventsResponseSchema>;
+export type News = MessageInitShape<typeof WatchEventsResponseSchema>;
 
 interface Wish {
   readonly actions: readonly Action[];
@@ -39,33 +39,38 @@ interface Wish {
 export function eventHandlers(
   audit: Pick<Audit, 'query' | 'batches'>,
 ): Handlers<typeof EventService> {
-  return {
-    watchEvents: async function* (request, { signal }) {
-      const wish = toWish(request);
-      let told = Number(request.after);
-      if (told === 0 && !request.fromOldest) {
-        const { events, head } = await newest(audit, wish, request.last, signal);
-        for (const event of events) yield newsOf(event);
-        if (request.noFollow) return;
-        told = head;
-        yield { position: BigInt(told) };
-      }
-      const { actions, subjects } = wish;
-      let wasAll = false;
-      for await (const batch of audit.batches({ actions }, told, !request.noFollow, signal)) {
-        for (const event of eventsOf(batch.records, subjects)) {
-          yield newsOf(event);
-          told = event.sequence;
-        }
-        const isFirstEnd = batch.isAll && !wasAll;
-        wasAll ||= batch.isAll;
-        if (told === batch.through) continue;
-        if (!isFirstEnd && batch.through - told < SILENT_RECORDS) continue;
-        told = batch.through;
-        yield { position: BigInt(told) };
-      }
-    },
-  };
+  return { watchEvents: (request, call) => watchEvents(audit, request, call) };
+}
+
+/** The news that a request wants. Whoever has had all that there is hears so once. */
+export async function* watchEvents(
+  audit: Pick<Audit, 'query' | 'batches'>,
+  request: WatchEventsRequest,
+  { signal }: Pick<Call, 'signal'>,
+): AsyncGenerator<News> {
+  const wish = toWish(request);
+  let told = Number(request.after);
+  let wasAll = false;
+  if (told === 0 && !request.fromOldest) {
+    const { events, head } = await newest(audit, wish, request.last, signal);
+    for (const event of events) yield newsOf(event);
+    told = head;
+    yield { position: BigInt(told) };
+    if (request.noFollow) return;
+    wasAll = true;
+  }
+  const { actions, subjects } = wish;
+  for await (const batch of audit.batches({ actions }, told, !request.noFollow, signal)) {
+    for (const event of eventsOf(batch.records, subjects)) {
+      yield newsOf(event);
+      told = event.sequence;
+    }
+    const isFirstEnd = batch.isAll && !wasAll;
+    wasAll ||= batch.isAll;
+    if (!isFirstEnd && batch.through - told < SILENT_RECORDS) continue;
+    told = batch.through;
+    yield { position: BigInt(told) };
+  }
 }
 
 function toWish({ kinds, subjects, actions, after, last }: WatchEventsRequest): Wish {

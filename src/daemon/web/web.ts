@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import type { CallJournal } from '../rpc/call-journal.ts';
 import { credentialsOf, type Rpc } from '../rpc/server.ts';
 import { formatFor, formatMetrics, formats } from '../telemetry/exposition.ts';
+import { type EventParts, eventRoute } from './event-route.ts';
 import { type LogParts, logRoute } from './log-route.ts';
 import { collectMetrics, type MetricsParts } from './metrics.ts';
 import type { Route } from './routes.ts';
@@ -14,6 +15,7 @@ export interface WebParts {
   readonly journal: CallJournal;
   readonly rpc: Pick<Rpc, 'onCredentials' | 'connectionCount'>;
   readonly log: LogParts;
+  readonly events: EventParts;
   readonly metrics: Omit<MetricsParts, 'credentials' | 'connectionCount' | 'directories'>;
 }
 
@@ -31,7 +33,7 @@ const MAX_HANDSHAKES_OF_ADDRESS = 256;
 const CLIENT_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /** Paths that are counted beside the methods of the API. */
-const paths: ReadonlySet<string> = new Set(['/metrics', '/v1/jobs/ID/log']);
+const paths: ReadonlySet<string> = new Set(['/metrics', '/v1/jobs/ID/log', '/v1/events']);
 
 /** Whether it is the path of a route, as that is written. */
 export function isWebPath(path: string): boolean {
@@ -55,7 +57,7 @@ export async function openWeb(parts: WebParts): Promise<Web> {
       runtimes: runtimes.directory,
     },
   };
-  const routes = [metricsRoute(metrics), logRoute(parts.log)];
+  const routes = [metricsRoute(metrics), logRoute(parts.log), eventRoute(parts.events)];
   const web = new WebPort(credentials, limitsOf(config), routes, journal);
   rpc.onCredentials((fresh) => {
     credentials = fresh;
