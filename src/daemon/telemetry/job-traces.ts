@@ -19,6 +19,8 @@ type Part = 'queue' | 'resources' | 'launch' | 'exec';
 interface Trace {
   readonly job: Span;
   readonly within: Context;
+  /** What to add to a clock that nobody sets, so that parts follow each other to the microsecond. */
+  readonly clockStartMs: number;
   part: Span;
 }
 
@@ -71,17 +73,20 @@ export class JobTraces {
     const job = this.#tracer.startSpan('job', options);
     const within = trace.setSpan(context.active(), job);
     const part = this.#tracer.startSpan('queue', { startTime: createdAtMs }, within);
-    this.#traces.set(id, { job, within, part });
+    const clockStartMs = Date.now() - performance.now();
+    this.#traces.set(id, { job, within, clockStartMs, part });
   }
 
   #enter(id: string, part: Part): void {
     const trace = this.#traces.get(id);
     if (trace === undefined) return;
-    trace.part.end();
-    trace.part = this.#tracer.startSpan(part, {}, trace.within);
+    const startTime = nowIn(trace);
+    trace.part.end(startTime);
+    trace.part = this.#tracer.startSpan(part, { startTime }, trace.within);
   }
 
-  #end(id: string, { job, part }: Trace, outcome: Outcome): void {
+  #end(id: string, trace: Trace, outcome: Outcome): void {
+    const { job, part } = trace;
     this.#traces.delete(id);
     const { status, exitCode, reason, message } = viewOutcome(outcome);
     job.setAttributes({
@@ -94,7 +99,13 @@ export class JobTraces {
       part.setStatus(failed);
       job.setStatus(failed);
     }
-    part.end();
-    job.end();
+    const endTime = nowIn(trace);
+    part.end(endTime);
+    job.end(endTime);
   }
+}
+
+/** Milliseconds since 1970, with fractions. */
+function nowIn({ clockStartMs }: Trace): number {
+  return clockStartMs + performance.now();
 }
