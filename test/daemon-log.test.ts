@@ -28,11 +28,14 @@ after(async () => {
   await daemon?.stop();
 });
 
-/** Lines that speak of something, without their time. */
-function linesOf(text: string, word: string): string[] {
-  return text
+/** What the log says of a job, without times, once it has said that. */
+async function linesOf(uuid: string, last: RegExp): Promise<string[]> {
+  const pattern = new RegExp(`${last.source}.*${uuid}`);
+  if (!pattern.test(daemon.log())) await daemon.logged(pattern);
+  return daemon
+    .log()
     .split('\n')
-    .filter((line) => line.includes(word))
+    .filter((line) => line.includes(uuid))
     .map((line) => line.replace(/^\[.*?\] /, ''));
 }
 
@@ -42,26 +45,21 @@ test('each state of a job is one line with its id, and what went against a limit
   const api = daemon.as('admin');
   const well = await finish(api, shell('true'));
   await api.unary(deleteJob, { uuid: well.job.uuid });
-  const states = linesOf(daemon.log(), well.job.uuid).map((line) => line.split(' | ')[0]);
-  assert.deepEqual(states, [
-    '[INFO] job INITIALIZING',
-    '[INFO] job RUNNING',
-    '[INFO] job COMPLETED',
-    '[INFO] job deleted',
-  ]);
+  const lines = await linesOf(well.job.uuid, /job deleted/);
+  assert.deepEqual(
+    lines.map((line) => line.split(' | ')[0]),
+    ['[INFO] job INITIALIZING', '[INFO] job RUNNING', '[INFO] job COMPLETED', '[INFO] job deleted'],
+  );
   const late = await finish(api, shell('exec sleep 1000', { timeoutMs: 100n }));
-  assert.match(
-    linesOf(daemon.log(), late.job.uuid).at(-1) ?? '',
-    /^\[WARN\] job STOPPED .*TIMEOUT/,
-  );
+  const ofLate = await linesOf(late.job.uuid, /job STOPPED/);
+  assert.match(ofLate.at(-1) ?? '', /^\[WARN\] job STOPPED .*TIMEOUT/);
   const big = await finish(api, shell('exec tail /dev/zero', { maxMemory: 16 }));
-  assert.match(
-    linesOf(daemon.log(), big.job.uuid).at(-1) ?? '',
-    /^\[WARN\] job FAILED .*OOM_KILLED/,
-  );
+  const ofBig = await linesOf(big.job.uuid, /job FAILED/);
+  assert.match(ofBig.at(-1) ?? '', /^\[WARN\] job FAILED .*OOM_KILLED/);
   const loud = await finish(api, shell('head -c 100000 /dev/zero'));
+  const ofLoud = await linesOf(loud.job.uuid, /dropped/);
   assert.match(
-    linesOf(daemon.log(), loud.job.uuid).at(-1) ?? '',
+    ofLoud.at(-1) ?? '',
     /^\[WARN\] output of a job was dropped \| jobId=\S+ bytes=\d+$/,
   );
 });
@@ -96,7 +94,9 @@ test('nothing that a client or a job says makes a line of the log, or another of
   for (const more of requests) {
     await api.unary(runJob, shell('true', more as object)).catch(() => {});
   }
-  await api.unary(getServerVersion, {});
+  const told = daemon.logged(/kind=invalid .*command/);
+  await assert.rejects(api.unary(runJob, { command: '' }));
+  await told;
   const lines = daemon.log().trimEnd().split('\n').slice(1);
   for (const line of lines) assert.match(line, LINE);
   assert.equal(lines.filter((line) => line.startsWith('[2026-01-01')).length, 0);
