@@ -133,11 +133,24 @@ jobs:
   assert.equal(stepOf(await watched(api, workflowUuid), 'deploy').status, 'SKIPPED');
 });
 
+test('jobs of a workflow cannot say more together than the node can keep', { skip }, async () => {
+  const script = `printf 'v=%065000d\\n' 0 >> $JOBLET_OUTPUT`;
+  const items = Array.from({ length: 17 }, (_, at) => at).join(', ');
+  const detail = await finishWorkflow(
+    api,
+    `jobs: {big: {command: sh, args: ["-c", "${script}"], outputs: [v], foreach: [${items}]}}`,
+  );
+  const ends = Object.values(statusesOf(detail)).toSorted();
+  assert.deepEqual(ends, [...Array(16).fill('COMPLETED'), 'FAILED']);
+});
+
 test('parameters are checked here too, whatever a client has checked', { skip }, async () => {
   const text = 'params: {n: {type: integer, required: true}}\njobs: {a: {command: x}}';
   await assert.rejects(startWorkflow(api, text), /w\.yaml:1:10: params: n has to be given/);
   const params = { n: '1; rm' };
   await assert.rejects(startWorkflow(api, text, { params }), /n is no integer: "1; rm"/);
+  const huge = 'workspace: {size: 1000TB}\njobs: {a: {command: x}}';
+  await assert.rejects(startWorkflow(api, huge), /w\.yaml:1:12: workspace: a volume has at most/);
 });
 
 test('of the runs of a group one goes on at a time, in the order that they came', {

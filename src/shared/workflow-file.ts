@@ -27,6 +27,8 @@ import { type Path, parseYamlText, type YamlText } from './yaml-text.ts';
 export const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
 const MAX_GROUP_CHARS = 128;
+/** As of any volume. */
+const MIN_WORKSPACE_BYTES = 1024 ** 2;
 
 export interface Reading {
   /** Which of several workflows of the file; empty where there is one. */
@@ -184,16 +186,19 @@ class WorkflowOf {
   #workspace(): Pick<Workflow, 'workspace'> {
     const placed = this.#placed('workspace');
     if (placed === undefined) return {};
-    if (placed.value === 'shared') return { workspace: { bytes: 0 } };
+    const { at } = placed;
+    if (placed.value === 'shared') return { workspace: { bytes: 0, at } };
     if (typeof placed.value === 'string') {
-      this.#reader.report(placed.at, 'value', 'workspace must be shared, or a map with its size');
+      this.#reader.report(at, 'value', 'workspace must be shared, or a map with its size');
       return {};
     }
     const { find } = this.#short(placed, 'size', workspaceKeys);
     const { size } = this.#reader.values(workspaceKeys, find, (text) => text);
-    const bytes =
-      size === '' ? 0 : noted(this.#reader, 'workspace', placed.at, () => parseBytes(size));
-    return { workspace: { bytes: bytes ?? 0 } };
+    const bytes = size === '' ? 0 : noted(this.#reader, 'workspace', at, () => parseBytes(size));
+    if (bytes !== undefined && size !== '' && bytes < MIN_WORKSPACE_BYTES) {
+      this.#reader.report(at, 'value', 'workspace: its size must be at least 1MB');
+    }
+    return { workspace: { bytes: bytes ?? 0, at } };
   }
 
   /** A map of keys, or the value of one of them alone. */

@@ -70,7 +70,7 @@ export interface Workflow {
   /** Of the runs of one group one goes on at a time. */
   readonly concurrency?: Concurrency;
   /** A volume for the run, shared by its jobs; of 0 bytes is as big as volumes usually are. */
-  readonly workspace?: { readonly bytes: number };
+  readonly workspace?: { readonly bytes: number; readonly at: Path };
   /** What is allowed and may not be meant, with its place. */
   readonly warnings: readonly { readonly field: string; readonly message: string }[];
   /** `file:line:column` of a part of it. */

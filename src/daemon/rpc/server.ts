@@ -126,9 +126,10 @@ export function createRpc(all: RpcParts): Rpc {
     config,
     log,
   } = all;
-  const names = async () => ({
+  const names = () => ({
     networks: networks.names(),
-    volumes: (await volumes.list()).map(({ name }) => name),
+    volumes: volumes.names(),
+    maxVolumeBytes: config.volumes.maxBytes,
   });
   const server = new GrpcServer(credentialsOf(config), limitsOf(config), {
     journal: (record) => journal.ended(record),

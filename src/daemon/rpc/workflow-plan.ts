@@ -6,6 +6,7 @@ import { RunJobRequestSchema } from '../../gen/joblet/jobs_pb.ts';
 import type { RunWorkflowRequest } from '../../gen/joblet/workflows_pb.ts';
 import { invalid, JobletError } from '../../shared/errors.ts';
 import { relativeMs } from '../../shared/relative-time.ts';
+import { formatBytes } from '../../shared/units.ts';
 import { isWithin } from '../../shared/volume-mount.ts';
 import type { Workflow, WorkflowJob } from '../../shared/workflow-job.ts';
 import { nameInJob } from '../../shared/workflow-uploads.ts';
@@ -20,6 +21,8 @@ import { type JobRequest, parseRfc3339 } from './job-spec.ts';
 export interface Names {
   readonly networks: readonly string[];
   readonly volumes: readonly string[];
+  /** What one volume can hold at most. */
+  readonly maxVolumeBytes: number;
 }
 
 export interface PlanParts {
@@ -73,6 +76,7 @@ export async function toWorkflowPlan(
     if (at % JOBS_AT_ONCE === JOBS_AT_ONCE - 1) await nextTurn();
     steps.push(reading.step(job, workflow.workspace !== undefined));
   }
+  reading.checkWorkspace(workflow);
   const problems = reading.finish();
   if (problems.length > 0) {
     const places = await placesIn(
@@ -87,7 +91,7 @@ export async function toWorkflowPlan(
     shownText,
     maxParallel: workflow.maxParallel,
     ...(workflow.concurrency && { concurrency: workflow.concurrency }),
-    ...(workflow.workspace && { workspace: workflow.workspace }),
+    ...(workflow.workspace && { workspace: { bytes: workflow.workspace.bytes } }),
     steps: steps.filter((step) => step !== undefined),
   };
   return { plan, warnings: workflow.warnings };
@@ -148,6 +152,13 @@ class PlanReading {
       this.#note(error, job);
       return undefined;
     }
+  }
+
+  checkWorkspace({ workspace }: Pick<Workflow, 'workspace'>): void {
+    const { maxVolumeBytes } = this.#parts.names;
+    if (workspace === undefined || workspace.bytes <= maxVolumeBytes) return;
+    const message = `workspace: a volume has at most ${formatBytes(maxVolumeBytes)} here (volumes.max_size_bytes)`;
+    this.#report(workspace.at, message);
   }
 
   /** Everything that is wrong. */

@@ -23,7 +23,7 @@ export interface WorkflowParts {
     'run' | 'get' | 'stepsOf' | 'list' | 'changed' | 'stop' | 'delete' | 'retry' | 'again'
   >;
   readonly uploads: Pick<Uploads, 'namesOf'>;
-  readonly names: () => Promise<Names>;
+  readonly names: () => Names;
   readonly jobParts: SpecParts;
 }
 
@@ -101,7 +101,7 @@ export async function planOf(
   const { uploadId } = request;
   const ahead = uploadId === '' ? [] : uploads.namesOf(uploadId, call.identity);
   const { plan, warnings } = await toWorkflowPlan(request, {
-    names: await names(),
+    names: names(),
     files: [...files.map((file) => file.path), ...ahead],
     toSpec: (job) => toSpec(jobParts, job, call),
   });
@@ -127,6 +127,10 @@ function readFiles({ workflowFiles }: RunWorkflowRequest): Upload[] {
   }));
 }
 
+function withoutOutputs({ workflow, jobs }: ReturnType<typeof toWorkflowStatus>) {
+  return { workflow, jobs: jobs.map((job) => ({ ...job, outputs: {} })) };
+}
+
 async function* watch(
   workflows: WorkflowParts['workflows'],
   idOrPrefix: string,
@@ -137,7 +141,9 @@ async function* watch(
     // Asked for before it is looked at, so that nothing happens in between.
     const changed = workflows.changed(id, signal);
     const workflow = workflows.get(id);
-    yield toWorkflowStatus(workflow, workflows.stepsOf(id));
+    const detail = toWorkflowStatus(workflow, workflows.stepsOf(id));
+    // They may be long, and would be told again at each change.
+    yield isOver(workflow.status) ? detail : withoutOutputs(detail);
     if (isOver(workflow.status)) return;
     await changed;
   }

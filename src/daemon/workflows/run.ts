@@ -208,6 +208,11 @@ export class Run {
     return holds(condition, see, ({ job, name }) => this.outputOf(job, name));
   }
 
+  /** Characters of all that its steps have said. */
+  get outputChars(): number {
+    return this.#steps.reduce((sum, { outputs }) => sum + charsOf(outputs), 0);
+  }
+
   /** What a step has said; undefined when it has not. */
   outputOf(name: string, output: string): string | undefined {
     const outputs = this.find(name)?.outputs ?? {};
@@ -310,6 +315,13 @@ export class Run {
   #numberOf(name: string): number {
     return this.#numbers.get(name) ?? -1;
   }
+}
+
+export function charsOf(outputs: StepState['outputs']): number {
+  return Object.entries(outputs).reduce(
+    (sum, [name, value]) => sum + name.length + value.length,
+    0,
+  );
 }
 
 function isUnderWay({ isReady, status }: StepState): boolean {

@@ -17,7 +17,7 @@ import type { Log } from '../log.ts';
 import type { Db } from '../store/db.ts';
 import type { WorkflowFiles } from './files.ts';
 import { specWithOutputs } from './late.ts';
-import { type JobNews, Run, untouched } from './run.ts';
+import { charsOf, type JobNews, Run, untouched } from './run.ts';
 import { OUTPUT_FILE, type OutputKey, type RunVolumes } from './run-volumes.ts';
 import { WorkflowStore } from './store.ts';
 import {
@@ -41,6 +41,8 @@ export interface WorkflowsParts {
 
 /** Workflows under way at the same time. */
 const MAX_RUNNING = 1000;
+/** What all jobs of a workflow may say together: it is kept in memory. */
+const MAX_OUTPUT_CHARS = 1024 * 1024;
 /** Jobs deleted at a time with their workflow. */
 const DELETES_AT_ONCE = 50;
 
@@ -326,6 +328,11 @@ export class Workflows {
     let ended: Run[] = [];
     try {
       if (workspace) await volumes.makeWorkspace(id, workspace.bytes, who);
+    } catch (error) {
+      await files.drop(id);
+      throw error;
+    }
+    try {
       await db.write(() => {
         const others = this.#othersOf(workflow);
         run = new Run({ ...workflow, waits: others.length > 0 }, steps);
@@ -448,7 +455,8 @@ export class Workflows {
   }
 
   /** What a job has come to, and has said. */
-  #newsOf({ workflow }: Run, step: Step, job: Job, isNew: boolean): JobNews {
+  #newsOf(run: Run, step: Step, job: Job, isNew: boolean): JobNews {
+    const { workflow } = run;
     const { plan, number, attempts, jobId } = step;
     const news = newsOf(job);
     if (!hasOutputs(plan) || !isFinal(job.status) || (!isNew && jobId !== job.id)) return news;
@@ -456,8 +464,16 @@ export class Workflows {
     this.#afterCommit(() => void this.#dropOutputs(key, job.id, workflow.owner));
     if (job.status !== 'COMPLETED') return news;
     const reading = this.#parts.volumes.readOutputs(key, plan.outputs ?? []);
-    if ('outputs' in reading) return { ...news, outputs: reading.outputs };
-    return { ...news, status: 'FAILED', exitCode: -1, message: reading.problem };
+    const refused = (message: string): JobNews => ({
+      ...news,
+      status: 'FAILED',
+      exitCode: -1,
+      message,
+    });
+    if ('problem' in reading) return refused(reading.problem);
+    const { outputs } = reading;
+    if (run.outputChars + charsOf(outputs) <= MAX_OUTPUT_CHARS) return { ...news, outputs };
+    return refused(`the outputs of a workflow are at most ${MAX_OUTPUT_CHARS} characters together`);
   }
 
   /** Runs `then` when the transaction that is open has been committed; never, when it is taken back. */
