@@ -53,7 +53,7 @@ function cellsOf(flow: FlowDetail): string[] {
   return [
     localTime(flow.time),
     ...[verdict, way, protocol].map(visible),
-    placeOf(visible(address), port),
+    way === 'in' ? `${visible(address)} to :${port}` : placeOf(visible(address), port),
     isAllowed ? roughSize(Number(flow.sentBytes)) : '',
     isAllowed ? roughSize(Number(flow.receivedBytes)) : '',
     visible(name),

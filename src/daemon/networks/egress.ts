@@ -7,7 +7,7 @@ import {
   matchesDomain,
   parseEgressRule,
 } from '../../shared/egress.ts';
-import { CLOSED_NAMES_TTL_SECONDS, isPublic } from './addresses-of-names.ts';
+import { CLOSED_NAMES_TTL_SECONDS } from './addresses-of-names.ts';
 import type { Found } from './resolver.ts';
 
 /** A job whose packets are looked at one by one. */
@@ -100,7 +100,7 @@ export class EgressRules {
     });
   }
 
-  /** Notes what a name stands for. Answers what has to be put into which set. */
+  /** Notes what a name stands for, of all that it may open. Answers what has to be put into which set. */
   learn(
     key: string,
     name: string,
@@ -114,8 +114,6 @@ export class EgressRules {
       for (const [at, { rule, addresses }] of policy.allow.entries()) {
         if (rule.domain === undefined || !matchesDomain(rule.domain, name)) continue;
         for (const { address, ttlSeconds } of found) {
-          // Who owns a name says what it stands for: not to be what only insiders reach.
-          if (!isPublic(address)) continue;
           const seconds = Math.max(ttlSeconds, CLOSED_NAMES_TTL_SECONDS);
           addresses.set(address, nowMs + seconds * 1000);
           news.push([setOf(policy, at, address.includes(':')), address, seconds]);

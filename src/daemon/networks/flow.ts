@@ -14,7 +14,7 @@ export interface Flow {
   readonly address: string;
   /** Of whoever did not begin it; 0 is none. */
   readonly port: number;
-  /** That the job asked for and was told this address of; empty when it was not. */
+  /** That the job asked for and was told this address of, or of the job that has it; empty is neither. */
   readonly name: string;
   readonly sentBytes: number;
   readonly receivedBytes: number;

@@ -15,6 +15,8 @@ export interface FlowLogParts {
   readonly dump: () => Promise<void>;
   /** Resolves when all that has been so far was told. */
   readonly mark: () => Promise<void>;
+  /** What a job is called; empty when it is not. */
+  readonly nameOf: (jobId: string) => string;
   readonly log: Pick<Log, 'warn'>;
 }
 
@@ -201,11 +203,16 @@ export class FlowLog {
       number: job.flows.size + 1,
       ...{ atMs: Date.now(), endedAtMs: 0, verdict: 'allowed', way: isOut ? 'out' : 'in' },
       ...{ protocol: protocolName(protocol), address: other, port },
-      name: job.names.get(other) ?? '',
+      name: job.names.get(other) ?? this.#peerName(other),
       ...{ sentBytes: news.sentBytes, receivedBytes: news.receivedBytes },
     };
     job.open.set(key, flow.number);
     this.#put(job, flow, key);
+  }
+
+  #peerName(address: string): string {
+    const peer = this.#byAddress.get(address);
+    return peer === undefined ? '' : this.#parts.nameOf(peer.jobId);
   }
 
   #count(job: Recorded, key: string, number: number, news: FlowNews): void {

@@ -26,6 +26,7 @@ import type { FlowSource } from '../linux/flow-source.ts';
 import type { HostNetwork } from '../linux/host-network.ts';
 import type { AttachPort, Traffic } from '../linux/launcher.ts';
 import type { Log } from '../log.ts';
+import { isPublic } from './addresses-of-names.ts';
 import { EgressRules } from './egress.ts';
 import { type Attached, FlowLog } from './flows.ts';
 import { HeldPorts } from './held-ports.ts';
@@ -182,6 +183,7 @@ export class Networks {
       directoryOf,
       dump: () => flowSource.dump(),
       mark: () => flowSource.mark(),
+      nameOf: (jobId) => parts.namesOf(jobId)[0] ?? '',
       log,
     });
     for (const network of parts.store.networks()) this.#know(network);
@@ -826,15 +828,18 @@ export class Networks {
         if (!may) this.flows.nameRefused(asker.jobId, name);
         return may;
       },
-      learned: (client, name, found) => this.#learn(client, name, found),
+      learned: (client, name, found, own) => this.#learn(client, name, found, own),
     });
   }
 
-  async #learn(client: string, name: string, found: readonly Found[]): Promise<void> {
+  async #learn(client: string, name: string, found: readonly Found[], own: boolean): Promise<void> {
     const asker = this.#attachmentOf(client);
     if (asker === undefined) return;
     this.flows.named(asker.jobId, name, found);
-    const news = this.#egress.learn(asker.interface, name, found, Date.now());
+    // Who owns a name says what it stands for: not to be what only insiders reach. A job of the same network
+    // is what its own name says.
+    const reachable = own ? found : found.filter(({ address }) => isPublic(address));
+    const news = this.#egress.learn(asker.interface, name, reachable, Date.now());
     if (news.length === 0) return;
     const { host, log } = this.#parts;
     const opened = this.#inTurn(() => host.changeRules(formatLearned(this.#table, news)));

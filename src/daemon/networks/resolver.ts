@@ -27,8 +27,11 @@ export interface Names {
   addressesOf(name: string): readonly string[];
   /** Whether whoever asks from this address may know of a name. */
   mayAsk(client: string, name: string): boolean;
-  /** What became known to whoever asked. Resolves when he may go there. */
-  learned(client: string, name: string, found: readonly Found[]): Promise<void>;
+  /**
+   * What became known to whoever asked: of a job of the network where it is `own`, else as the world says
+   * it. Resolves when he may go there.
+   */
+  learned(client: string, name: string, found: readonly Found[], own: boolean): Promise<void>;
 }
 
 export interface Found {
@@ -104,6 +107,10 @@ export class Resolver {
     if (own !== undefined) {
       const addresses = names.addressesOf(own);
       if (addresses.length === 0) return formatError(question, NO_SUCH_NAME);
+      const found = addresses.map((address) => ({ address, ttlSeconds: OWN_TTL_SECONDS }));
+      // A rule may say it either way, however it was asked for.
+      const whole = `${own}.${names.domain.toLowerCase()}`;
+      for (const name of [whole, own]) await names.learned(client, name, found, true);
       return formatAnswer(question, addresses, OWN_TTL_SECONDS);
     }
     if (!names.mayAsk(client, question.name)) return formatError(question, REFUSED);
@@ -135,7 +142,7 @@ export class Resolver {
       const answer = reply && parseAnswer(reply);
       if (reply === undefined || answer === undefined || answer.id !== id) continue;
       if (!answer.section.equals(question.section)) continue;
-      await names.learned(client, question.name, answer.addresses);
+      await names.learned(client, question.name, answer.addresses, false);
       return withId(reply, question.id);
     }
     this.#log.debug('no resolver of the host answered', { name: question.name });

@@ -2446,7 +2446,7 @@ export type JobFlow = Message<"joblet.JobFlow"> & {
   port: number;
 
   /**
-   * The name that the job asked for to get this address.
+   * The name that the job asked for to get this address, or of the job that has it.
    *
    * @generated from field: string name = 9;
    */
