@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { JobDetail, JobRequest } from '../src/client/messages.ts';
 import { deleteJob, queryJobs, runJob, stopJob } from '../src/client/methods.ts';
+import { JobletError } from '../src/shared/errors.ts';
 import type { Daemon } from './harness.ts';
 import { ended, output, shell, statusOf } from './job-calls.ts';
 import { readLog } from './launching.ts';
@@ -114,6 +115,11 @@ interface Span {
   readonly toMs: number;
 }
 
+/** Whether the daemon, or the way to it, died under a call. */
+function isUnavailable(error: unknown): boolean {
+  return error instanceof JobletError && error.kind === 'unavailable';
+}
+
 export class CrashLoad {
   readonly #daemon: Daemon;
   readonly #random: Random;
@@ -166,11 +172,12 @@ export class CrashLoad {
   }
 
   #submit(wish: Wish): void {
-    const call = this.#one(wish).catch(() => {
+    const call = this.#one(wish).catch((error: unknown) => {
+      const isKnown = this.#acknowledged.has(wish.name);
+      // Who is not stopped holds its place for ever, and all of them at last.
+      const isUnstopped = wish.kind === 'stopped' && isUnavailable(error);
       // What is due at a time that is over by then is no valid wish any more.
-      if (!this.#acknowledged.has(wish.name) && wish.kind !== 'scheduled') {
-        this.#unanswered.add(wish);
-      }
+      if (isKnown ? isUnstopped : wish.kind !== 'scheduled') this.#unanswered.add(wish);
     });
     this.#calls.add(call);
     void call.then(() => this.#calls.delete(call));
