@@ -15,7 +15,7 @@ export const networkCreate = command({
   summary: 'Makes a network: its jobs reach each other by name, and the outside by NAT.',
   notes: [
     'RANGE is private and overlaps nothing that the host or another network uses.',
-    'SPEED holds for all jobs of it together, in each direction: 100mbit, 10MB/s, 512KB.',
+    'SPEED is for all its jobs together, in each direction: 100mbit, 10MB/s, 512KB.',
   ],
   examples: [
     'rnx network create test-env --cidr=10.10.0.0/24',
