@@ -45,8 +45,9 @@ export class S3Server {
       credentials: [{ accessKey: S3_KEYS.accessKeyId, secretKey: S3_KEYS.secretAccessKey }],
       actions: ['Admin', 'Read', 'Write', 'List'],
     };
-    const script = `mount -t tmpfs none /tmp && printf %s "$S3" >/tmp/s3.json && mkdir /tmp/data &&
-      exec ${WEED} server -dir=/tmp/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -volume.max=4 \
+    // The program is opened before /tmp is another one, in which it may lie.
+    const script = `exec 9<${WEED} && mount -t tmpfs none /tmp && printf %s "$S3" >/tmp/s3.json && mkdir /tmp/data &&
+      exec /proc/self/fd/9 server -dir=/tmp/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -volume.max=4 \
         -volume.preStopSeconds=0 -master.volumeSizeLimitMB=256 -master.volumePreallocate=false -master.telemetry=false \
         -master.raftHashicorp -master.raftBootstrap -master.electionTimeout=200ms \
         -master.heartbeatInterval=50ms \
