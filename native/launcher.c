@@ -314,10 +314,9 @@ static OWN_FRAME void tell_failed(const char *id, const char *step, const char *
 }
 
 // A keeper that waits for its job. It holds nothing of what the launcher keeps but the locks, which
-// have to cover every launch: it lives exactly as long as the launcher until it has a job.
-static _Noreturn void stand_by(int socket, pid_t launcher) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != launcher) _exit(0);
+// have to cover every launch. When the launcher ends it finds the end of its socket, but behind the job
+// that was on its way to it.
+static _Noreturn void stand_by(int socket) {
   int kept[] = {DAEMON_FD, socket, my.notices[1], my.turn, my.claimed};
   setup_close_but(kept, LENGTH(kept));
   main_rename("joblet-standby");
@@ -325,7 +324,6 @@ static _Noreturn void stand_by(int socket, pid_t launcher) {
   struct entry entry = {.launcher = my.notices[1], .stdio = {-1, -1, -1}};
   ssize_t length = standby_take(socket, &entry, my.text, sizeof my.text);
   if (length < 0) _exit(0);
-  prctl(PR_SET_PDEATHSIG, 0);
   close(socket);
   char problem[PROBLEM_ROOM];
   // The launcher has read it already: only memory can be short.
@@ -338,9 +336,8 @@ static void start_standby(void) {
   int ends[2];
   // Without one, keepers are forked when they are needed.
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return;
-  pid_t launcher = getpid();
   pid_t pid = fork();
-  if (pid == 0) stand_by(ends[1], launcher);
+  if (pid == 0) stand_by(ends[1]);
   close(ends[1]);
   if (pid < 0) {
     close(ends[0]);

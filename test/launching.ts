@@ -30,6 +30,7 @@ import {
 } from '../src/daemon/linux/frames.ts';
 import { hostRoot } from '../src/daemon/linux/host-root.ts';
 import { HEADER_BYTES, isSegment, parseHeader, type StreamName } from '../src/shared/log-record.ts';
+import { withoutStandby } from './snapshot.ts';
 
 /** The program under test; JOBLET_LAUNCH names another build of it. */
 export const launchBinary =
@@ -296,9 +297,11 @@ export class LauncherProcess {
   /** Keepers that live and have a job, by name. */
   keepers(): string[] {
     try {
-      return this.children()
+      const living = this.children()
         .map((pid) => readFileSync(`/proc/${pid}/stat`, 'utf8'))
-        .filter((stat) => !/joblet-(netns|standby)/.test(stat) && !isLeaving(stat));
+        .filter((stat) => !stat.includes('(joblet-netns)') && !isLeaving(stat))
+        .map((stat) => ({ stat, name: /\((.*)\)/.exec(stat)?.[1] ?? '' }));
+      return withoutStandby(living, 0).map(({ stat }) => stat);
     } catch {
       return [];
     }

@@ -233,7 +233,7 @@ test('what is no pack and no runtime is refused before or behind the upload, and
     ['x.zip', /neither a zip nor a tar archive/],
     ['y.zip', /there is no pack y\.zip/],
     ['./spec', /rnx runtime build \.\/spec/],
-    ['./empty', /no file runtime\.yml of at most 1 MB/],
+    ['./empty', /there is no file runtime\.yml in/],
     ['./bad', /runtime\.yml:1:7: name: must start with/],
   ] as const;
   for (const [what, refusal] of cases) {

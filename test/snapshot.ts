@@ -33,10 +33,10 @@ export interface Snapshot {
 const CGROUPS = '/sys/fs/cgroup';
 
 export function takeSnapshot(pid: number, cgroupName: string, directory: string): Snapshot {
-  // The keeper that stands by takes the next job, and another one comes when there is time.
-  const below = descendants(pid)
-    .flatMap((each) => look(each) ?? [])
-    .filter(({ name }) => name !== 'joblet-standby');
+  const below = withoutStandby(
+    descendants(pid).flatMap((each) => look(each) ?? []),
+    1,
+  );
   return {
     cgroups: cgroupBases(cgroupName).flatMap(directoriesBelow).filter(isHeld).toSorted(),
     mounts: [...mountsOf(directory), ...loopsOf(directory)].toSorted(),
@@ -45,6 +45,20 @@ export function takeSnapshot(pid: number, cgroupName: string, directory: string)
     mountsInside: below.map(({ mounts }) => mounts),
     descriptors: [descriptorsOf(pid), ...below.map(({ descriptors }) => descriptors)],
   };
+}
+
+/**
+ * Processes without the keeper that stands by: it takes the next job, and another one comes when there
+ * is time. One that was just forked has the name of its launcher still, and is the youngest of them.
+ */
+export function withoutStandby<T extends { readonly name: string }>(
+  processes: readonly T[],
+  launchers: number,
+): T[] {
+  const rest = processes.filter(({ name }) => name !== 'joblet-standby');
+  const unnamed = rest.filter(({ name }) => name === 'joblet-launch');
+  if (rest.length < processes.length || unnamed.length <= launchers) return rest;
+  return rest.filter((each) => each !== unnamed.at(-1));
 }
 
 /** What is seen of a process; undefined when it ended while it was being looked at. */
@@ -63,8 +77,21 @@ function look(pid: number): { name: string; mounts: number; descriptors: number 
   }
 }
 
+/** Without the launcher's sockets: it has one to the keeper that stands by, while there is one. */
 function descriptorsOf(pid: number): number {
-  return readdirSync(`/proc/${pid}/fd`).length;
+  const all = readdirSync(`/proc/${pid}/fd`);
+  return nameOf(pid) === 'joblet-launch'
+    ? all.filter((fd) => !isSocket(pid, fd)).length
+    : all.length;
+}
+
+function isSocket(pid: number, fd: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('socket:');
+  } catch {
+    // It was closed while it was being looked at.
+    return true;
+  }
 }
 
 /** The living processes below one, by pid, with their names. */

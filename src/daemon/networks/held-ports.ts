@@ -32,15 +32,32 @@ export class HeldPorts {
       const taken = ports.find((port) => theirs.some((their) => isSamePlace(port, their)));
       if (taken !== undefined) throw unavailable(taken, `job ${other} has it`);
     }
-    const held: Held = { ports, closes: [] };
-    this.#held.set(jobId, held);
     try {
-      for (const port of ports) {
-        for (const host of hostsOf(port)) held.closes.push(await bind(host, port));
-      }
+      await this.retake(jobId, ports);
     } catch (error) {
       this.release(jobId);
       throw error;
+    }
+  }
+
+  /**
+   * Takes the ports of a job that an earlier daemon started. They lead into it, so nobody else gets them
+   * also where somebody's socket stands in a place.
+   * @throws JobletError as `hold` does, then without that socket
+   */
+  async retake(jobId: string, ports: readonly PublishedPort[]): Promise<void> {
+    const held: Held = { ports, closes: [] };
+    this.#held.set(jobId, held);
+    for (const port of ports) {
+      for (const host of hostsOf(port)) {
+        const close = await bind(host, port);
+        if (this.#held.get(jobId) !== held) {
+          // Its job has ended meanwhile.
+          close();
+          return;
+        }
+        held.closes.push(close);
+      }
     }
   }
 

@@ -434,7 +434,7 @@ export class Networks {
   /** The ports of a job that an earlier daemon started: their rules are in force. */
   #holdAgain({ jobId, publish }: Attachment): void {
     if (publish.length === 0) return;
-    void this.#ports.hold(jobId, portsOf(publish)).catch((error: unknown) =>
+    void this.#ports.retake(jobId, portsOf(publish)).catch((error: unknown) =>
       this.#parts.log.warn(
         'a published port was taken while no daemon ran; it leads into the job',
         {
