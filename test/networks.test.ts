@@ -489,6 +489,26 @@ while True:
     await api().unary(stopJob, { uuid, force: true });
   });
 
+  test('keeps its rules also where the daemon is killed as soon as it runs', async () => {
+    const client = `
+import socket
+input()
+try:
+    socket.create_connection(('${OUTSIDE.v4}', 8080), 2)
+    print('open', flush=True)
+except OSError:
+    print('closed', flush=True)
+`;
+    const egress = { closed: true, allow: ['udp:192.0.2.77:9'], deny: [] };
+    const wish = python(client, { network: 'isolated', stdin: true, egress });
+    const uuid = await start(api(), wish);
+    await daemon.kill();
+    await daemon.restart();
+    assert.deepEqual((await statusOf(api(), uuid)).egress?.allow, egress.allow);
+    await api().clientStream(sendJobInput, [{ uuid, data: Buffer.from('go\n') }]);
+    assert.equal((await ended(api(), uuid)).stdout, 'closed\n');
+  });
+
   test('sends and receives no faster than it may, and no slower (S2-8)', async () => {
     const bandwidthBytesPerSecond = BigInt(3 * MB);
     await assertSpeeds(3 * MB, async () => {

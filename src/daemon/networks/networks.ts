@@ -340,10 +340,11 @@ export class Networks {
     this.#held.set(jobId, { attachment, slots });
     this.#lent.set(key, { slot, slots, jobId, doomed: false, returned: undefined });
     this.flows.begin(this.#attached(attachment));
-    this.#parts.store.attach(attachment);
     this.#egress.setJob(key, name, egress);
     if (isReachedByLoopback(ports)) this.#parts.host.openLoopback(key);
-    if (this.#egress.isWatched(key) || ports.length > 0) await this.#refresh();
+    if (this.#egress.isWatched(key) || ports.length > 0) {
+      await Promise.all([this.#parts.store.attach(attachment), this.#refresh()]);
+    } else this.#parts.store.attachSoon(attachment);
     return {
       key,
       name,

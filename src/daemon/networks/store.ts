@@ -82,8 +82,13 @@ export class NetworkStore {
   }
 
   /** A daemon that does not find it all the same takes no address twice: the kernel has its route. */
-  attach(attachment: Attachment): void {
-    this.#db.writeSoon(() => {
+  attachSoon(attachment: Attachment): void {
+    this.#db.writeSoon(() => this.#put(attachment));
+  }
+
+  /** Where rules hold for the job, or lead to it, the next daemon has to know of them whenever this one dies. */
+  attach(attachment: Attachment): Promise<void> {
+    return this.#db.write(() => {
       if (attachment.publish.length > 0) this.#opened(attachment);
       this.#put(attachment);
     });
