@@ -49,7 +49,7 @@ export const attacks: readonly Attack[] = [
   // ---- processes
   {
     name: 'a fork bomb',
-    request: shell('echo held; bomb() { bomb | bomb & }; bomb; sleep 600'),
+    request: shell('echo held; bomb() { bomb | bomb & }; bomb; exec sleep 600'),
   },
   {
     name: 'threads without end',

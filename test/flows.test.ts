@@ -123,7 +123,8 @@ print(got, connection.getsockname()[0])
     await ended(api(), uuid);
     const [again, more] = (await flowsOf(uuid, true)).slice(-1);
     assert.deepEqual([again?.number, more], [1, undefined]);
-    assert.notEqual(again?.endTime, '');
+    // The last fifth of a second before the kill may be lost: its bytes and its end, where they came then.
+    assert.equal(again && brief(again), came && brief(came));
   });
 
   test('has a bound, and says how many were left out', async () => {
@@ -139,9 +140,11 @@ print(got, connection.getsockname()[0])
     await api().unary(stopJob, { uuid, force: true });
     const flows = await flowsOf(uuid, true);
     assert.equal(new Set(flows.map(({ number }) => number)).size, 1 + 1000);
-    assert.deepEqual([flows.at(-1)?.number, flows.at(-1)?.omitted], [0, 400n]);
+    // Those that came too fast were refused, and are tried again by themselves.
+    const omitted = flows.at(-1)?.omitted ?? 0n;
+    assert.deepEqual([flows.at(-1)?.number, omitted >= 400n], [0, true]);
     const kept = await flowsOf(uuid);
-    assert.deepEqual([kept.length, kept.at(-1)?.omitted], [1001, 400n]);
+    assert.deepEqual([kept.length, kept.at(-1)?.omitted], [1001, omitted]);
   });
 
   test('of a job that takes as many connections as it can leaves the host enough of them', async () => {
