@@ -195,7 +195,7 @@ test('what went wrong can be taken up again, or all of it run once more', { skip
     `
 jobs:
   good: {command: "true"}
-  bad: {command: "false"}
+  bad: {command: "false", retry: {attempts: 2, backoff: 1ms}}
   next: {command: "true", requires: [bad: COMPLETED, good: COMPLETED]}
   ${marker}: {command: "true", requires: [bad: FAILED]}
 `,
@@ -205,7 +205,7 @@ jobs:
   assert.equal(again.workflowUuid, id);
   const retried = await watched(api, id);
   assert.equal(retried.workflow?.status, 'FAILED');
-  assert.equal(stepOf(retried, 'bad').attempts, 2);
+  assert.equal(stepOf(retried, 'bad').attempts, 4);
   assert.equal(stepOf(retried, 'good').attempts, 1);
   assert.equal(stepOf(retried, 'good').jobUuid, stepOf(detail, 'good').jobUuid);
   const other = await api.unary(retryWorkflow, { workflowUuid: id, all: true });

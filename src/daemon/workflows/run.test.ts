@@ -185,6 +185,28 @@ test('a workflow that is ended starts nothing more, and is over when its jobs ar
   );
 });
 
+test('a step that is taken up again by hand has all tries of its policy, with their waits', () => {
+  const requires: Expression = { kind: 'all', of: [] };
+  const plan = { name: 'j0', requires, delayMs: 0 } as unknown as StepPlan;
+  const retry = { attempts: 3, backoffMs: 100, exitCodes: [] };
+  const workflow = { status: 'PENDING', ending: '', maxParallel: 0, total: 1 } as Workflow;
+  let run = new Run(workflow, [{ ...untouched, number: 0, plan: { ...plan, retry } }]);
+  run.begin(NOW);
+  for (let round = 1; round <= 3; round += 1) {
+    for (const wait of [100, 200, undefined]) {
+      const id = `${round} ${wait}`;
+      run.note('j0', news(id, 'RUNNING'), true, NOW);
+      run.note('j0', news(id, 'FAILED'), false, NOW);
+      // Its rows say all of it.
+      run = new Run(run.workflow, run.steps);
+      assert.equal(run.ready[0]?.notBeforeMs, wait && NOW + wait);
+    }
+    assert.equal(run.find('j0')?.attempts, 3 * round);
+    assert.equal(run.workflow.status, 'FAILED');
+    run.retry(false, NOW);
+  }
+});
+
 test('what becomes of the job of an earlier attempt changes nothing', () => {
   const run = runOf([{ kind: 'all', of: [] }], 0, [2]);
   run.begin(NOW);

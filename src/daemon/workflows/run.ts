@@ -27,6 +27,7 @@ export const untouched: StepState = {
   notBeforeMs: 0,
   jobId: '',
   attempts: 0,
+  attemptsBefore: 0,
   hasRun: false,
   startedAtMs: 0,
   endedAtMs: 0,
@@ -160,7 +161,8 @@ export class Run {
     };
     for (const step of this.#steps) {
       if (step.status === 'COMPLETED') continue;
-      this.#set(step.number, { ...untouched, attempts: step.attempts });
+      const { attempts } = step;
+      this.#set(step.number, { ...untouched, attempts, attemptsBefore: attempts });
     }
     if (!waits) this.#look(this.#steps.keys(), nowMs);
     return this.#finish(nowMs);
@@ -172,11 +174,13 @@ export class Run {
     if (ended.status !== 'FAILED' && !(ended.status === 'STOPPED' && ended.exitCode === 124)) {
       return undefined;
     }
-    if (this.workflow.ending !== '' || ended.attempts >= attempts) return undefined;
+    const { attempts: had, attemptsBefore, hasRun } = ended;
+    const tries = had - attemptsBefore;
+    if (this.workflow.ending !== '' || tries >= attempts) return undefined;
     if (exitCodes.length > 0 && !exitCodes.includes(ended.exitCode)) return undefined;
-    const wait = Math.min(backoffMs * 2 ** (ended.attempts - 1), LONGEST_BACKOFF_MS);
-    const { attempts: had, hasRun } = ended;
-    return { ...untouched, attempts: had, hasRun, isReady: true, notBeforeMs: nowMs + wait };
+    const wait = Math.min(backoffMs * 2 ** (tries - 1), LONGEST_BACKOFF_MS);
+    const counts = { attempts: had, attemptsBefore };
+    return { ...untouched, ...counts, hasRun, isReady: true, notBeforeMs: nowMs + wait };
   }
 
   /** Decides about steps, and about those that wait for what this decides. */

@@ -19,7 +19,7 @@ import {
 const COLUMNS = `id, name, shown_text, owner, max_parallel, status, ending, ended_by, created_at_ms,
   started_at_ms, ended_at_ms, total, completed, failed, canceled, skipped, options, waits`;
 
-const STATE = `status, is_ready, not_before_ms, job_id, attempts, has_run, started_at_ms, ended_at_ms,
+const STATE = `status, is_ready, not_before_ms, job_id, attempts, attempts_before, has_run, started_at_ms, ended_at_ms,
   exit_code, message, outputs`;
 
 export class WorkflowStore {
@@ -44,14 +44,14 @@ export class WorkflowStore {
     );
     this.#insertStep = db.prepare(
       `INSERT INTO workflow_steps (workflow_id, number, plan, secrets, ${STATE})
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#update = db.prepare(
       `UPDATE workflows SET status = ?, ending = ?, ended_by = ?, started_at_ms = ?, ended_at_ms = ?,
          completed = ?, failed = ?, canceled = ?, skipped = ?, waits = ? WHERE id = ?`,
     );
     this.#updateStep = db.prepare(
-      `UPDATE workflow_steps SET (${STATE}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      `UPDATE workflow_steps SET (${STATE}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        WHERE workflow_id = ? AND number = ?`,
     );
     this.#get = db.prepare(`SELECT ${COLUMNS} FROM workflows WHERE id = ?`);
@@ -198,6 +198,7 @@ function stateValues(state: StepState): (string | number)[] {
     state.notBeforeMs,
     state.jobId,
     state.attempts,
+    state.attemptsBefore,
     Number(state.hasRun),
     state.startedAtMs,
     state.endedAtMs,
@@ -245,6 +246,7 @@ function stepFromRow(row: Record<string, unknown>): Step {
     notBeforeMs: number('not_before_ms'),
     jobId: text('job_id'),
     attempts: number('attempts'),
+    attemptsBefore: number('attempts_before'),
     hasRun: number('has_run') === 1,
     startedAtMs: number('started_at_ms'),
     endedAtMs: number('ended_at_ms'),

@@ -70,6 +70,8 @@ export interface StepState {
   readonly jobId: string;
   /** Jobs that it has had. */
   readonly attempts: number;
+  /** Those of them that it had had when its workflow was last taken up again by hand. */
+  readonly attemptsBefore: number;
   /** Its command has run. */
   readonly hasRun: boolean;
   readonly startedAtMs: number;
