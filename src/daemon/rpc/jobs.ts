@@ -19,12 +19,8 @@ import { formatDuration } from '../../shared/units.ts';
 import type { Job, JobSpec } from '../jobs/job.ts';
 import type { JobQuery } from '../jobs/job-lists.ts';
 import type { Jobs } from '../jobs/jobs.ts';
-import {
-  type LogSearch,
-  MAX_CONTEXT_LINES,
-  parsePattern,
-  searchLines,
-} from '../jobs/log-search.ts';
+import type { LogSearch } from '../jobs/line-finder.ts';
+import { MAX_CONTEXT_LINES, parsePattern, searchLines } from '../jobs/log-search.ts';
 import type { LogQuery, Logs } from '../jobs/logs.ts';
 import type { Held, Postures } from '../jobs/postures.ts';
 import type { UploadPart, Uploads } from '../jobs/uploads.ts';

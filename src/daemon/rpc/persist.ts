@@ -13,8 +13,8 @@ import {
 import { invalid, type Problem } from '../../shared/errors.ts';
 import type { StreamName } from '../../shared/log-record.ts';
 import type { Jobs } from '../jobs/jobs.ts';
-import { splitLines } from '../jobs/log-search.ts';
-import { type Logs, wholeLog } from '../jobs/logs.ts';
+import { LineSplitter } from '../jobs/line-splitter.ts';
+import { type LogEntry, type Logs, wholeLog } from '../jobs/logs.ts';
 import { sumOfDisks } from '../linux/job-usage.ts';
 import type { Call, Handlers } from './handlers.ts';
 import { type MetricsParts, ratesOf, steps, sumOfInterfaces } from './metrics.ts';
@@ -83,7 +83,7 @@ function queryLogs(
   const query = wholeLog(signal, false);
   async function* lines() {
     let sequence = 0n;
-    for await (const line of splitLines(parts.logs.read({ id }, query), LINE_BYTES)) {
+    for await (const line of linesOf(parts.logs.read({ id }, query))) {
       if (line.stream === 'gap') continue;
       const place = sequence++;
       const stream = streamTypes[line.stream];
@@ -94,6 +94,12 @@ function queryLogs(
     }
   }
   return within(request, lines());
+}
+
+async function* linesOf(entries: AsyncIterable<LogEntry>): AsyncGenerator<LogEntry> {
+  const lines = new LineSplitter(LINE_BYTES);
+  for await (const entry of entries) yield* lines.split(entry);
+  yield* lines.rest();
 }
 
 const streamTypes: Readonly<Record<Exclude<StreamName, 'gap' | 'end'>, StreamType>> = {
