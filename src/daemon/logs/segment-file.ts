@@ -175,6 +175,9 @@ class SealedSegment implements SegmentFile {
   }
 }
 
+/** A frame is unpacked at once rather than in many chunks; a chunk is never smaller. */
+const LEAST_CHUNK_BYTES = 64;
+
 const decompress = promisify(zstdDecompress);
 
 /** Memory that a frame may have taken: 2 MiB, which is more than any of ours has. */
@@ -183,9 +186,8 @@ const WINDOW = { [constants.ZSTD_d_windowLogMax]: 21 };
 /** The records of a frame; undefined when they are not those that were sealed. */
 async function unpack({ packedBytes, rawBytes, checksum }: Frame, packed: Buffer) {
   if (packed.length !== packedBytes || crc32(packed) !== checksum) return undefined;
-  const bytes = await decompress(packed, { maxOutputLength: rawBytes, params: WINDOW }).catch(
-    () => undefined,
-  );
+  const sizes = { maxOutputLength: rawBytes, chunkSize: rawBytes + LEAST_CHUNK_BYTES };
+  const bytes = await decompress(packed, { ...sizes, params: WINDOW }).catch(() => undefined);
   const run = bytes && parseRun(bytes);
   return run?.bytes.length === rawBytes ? run : undefined;
 }
