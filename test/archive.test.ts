@@ -9,13 +9,14 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { generated } from '../src/client/generated.ts';
 import type { LogRequest } from '../src/client/messages.ts';
-import { deleteJob, queryJobs } from '../src/client/methods.ts';
+import { deleteJob, queryJobs, sendJobInput } from '../src/client/methods.ts';
 import { type Source, sourceOf } from '../src/daemon/archive/objects.ts';
+import type { ArchivedFile } from '../src/daemon/archive/rows.ts';
 import { S3Objects } from '../src/daemon/archive/s3-objects.ts';
 import { PersistService } from '../src/gen/joblet/persist/persist_pb.ts';
 import { Wire } from './cut-off.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
-import { finish, output, shell, start } from './job-calls.ts';
+import { ended, finish, output, printed, shell, start } from './job-calls.ts';
 import { cannotStore, S3_KEYS, S3Server } from './s3-server.ts';
 import { get } from './web-client.ts';
 
@@ -23,6 +24,9 @@ const skip = cannotRun() || cannotStore();
 /** How often the daemon is killed in the middle of an upload. */
 const ROUNDS = Number(process.env['JOBLET_ARCHIVE_ROUNDS'] ?? 1);
 const BIG_BYTES = 17 << 20;
+const SEGMENT_BYTES = 64 * 1024;
+/** A segment ends with the record that fills it: what may be sent again, with the requests around it. */
+const ONCE_MORE_BYTES = SEGMENT_BYTES + 280_000;
 const { signal } = new AbortController();
 const queryLogs = generated(PersistService.method.queryLogs);
 
@@ -70,10 +74,10 @@ async function keysOf(store: S3Objects, prefix: string): Promise<string[]> {
 }
 
 /** All objects of a job, by name. */
-async function archivedOf(id: string): Promise<Map<string, Buffer>> {
+async function archivedOf(id: string, store = objects): Promise<Map<string, Buffer>> {
   const found = new Map<string, Buffer>();
-  for await (const { key, bytes } of objects.list(`${id}/`, signal)) {
-    found.set(key.slice(id.length + 1), await bytesOf(objects.get(key, 0, bytes, signal)));
+  for await (const { key, bytes } of store.list(`${id}/`, signal)) {
+    found.set(key.slice(id.length + 1), await bytesOf(store.get(key, 0, bytes, signal)));
   }
   return found;
 }
@@ -83,6 +87,16 @@ function localOf(id: string): Map<string, Buffer> {
   const directory = path.join(home, 'logs', id);
   const names = readdirSync(directory).toSorted();
   return new Map(names.map((name) => [name, readFileSync(path.join(directory, name))]));
+}
+
+/** A daemon with small segments, which are sealed at once. */
+function startSmall(prefix: string): Promise<Daemon> {
+  const credentialsFile = path.join(home, 'credentials');
+  return startDaemon({
+    archive: { type: 's3', endpoint, bucket: server.bucket, prefix, credentialsFile },
+    logging: { level: 'DEBUG' },
+    logs: { segmentBytes: SEGMENT_BYTES, sealAfter: '100ms' },
+  });
 }
 
 const isArchived = (id: string) => daemon.logged(new RegExp(`in the archive.*${id}`));
@@ -103,12 +117,16 @@ async function assertWhole(id: string): Promise<void> {
   const local = localOf(id);
   assert.deepEqual([...found.keys()], [...local.keys()]);
   for (const [name, content] of local) assert.ok(found.get(name)?.equals(content), name);
-  const files = [...local].map(([name, content]) => ({
+  assert.deepEqual(record.files, filesOf(local));
+}
+
+/** Files as the record of a job names them. */
+function filesOf(contents: ReadonlyMap<string, Buffer>): ArchivedFile[] {
+  return [...contents].map(([name, content]) => ({
     name,
     bytes: content.length,
     sha256: createHash('sha256').update(content).digest('hex'),
   }));
-  assert.deepEqual(record.files, files);
 }
 
 async function scrape(): Promise<string> {
@@ -304,6 +322,59 @@ test('a deleted job is deleted in the archive, also when the daemon or the store
   assert.equal((await archivedOf(second)).size, 0);
 });
 
+test('what is complete of the log of a running job is in the archive once, whatever is killed, and is read from there', {
+  skip,
+}, async (t) => {
+  const own = await startSmall('running/');
+  t.after(() => own.stop());
+  const store = new S3Objects(server.connection(), 'running/');
+  const noise = 'head -c 1000000 /dev/urandom';
+  const begun = wire.sentBytes;
+  const reached = wire.sent(400_000);
+  const script = `${noise}; echo; echo half; read line; ${noise}; echo; echo $line`;
+  const uuid = await start(own.as('developer'), shell(script, { stdin: true }));
+  await printed(own.as('viewer'), uuid, 'half\n');
+  await reached;
+  await own.kill();
+  const directory = path.join(own.directory, 'logs', uuid);
+  const [complete = ''] = readdirSync(directory).toSorted().slice(-2);
+  const brought = own.logged(new RegExp(`a part of the log.*${path.parse(complete).name}`));
+  await own.restart();
+  await brought;
+  const half = await output(own.as('viewer'), { uuid, noFollow: true });
+  assert.equal(half.length, 1_000_006);
+  assert.ok(wire.sentBytes - begun < half.length + ONCE_MORE_BYTES, 'nothing was sent again');
+  const early = await archivedOf(uuid, store);
+  // The disk loses what the archive has: readers do not see that, also those who follow.
+  for (const name of readdirSync(directory)) {
+    if (name.endsWith('.zst')) rmSync(path.join(directory, name));
+  }
+  assert.ok((await output(own.as('viewer'), { uuid, noFollow: true })).equals(half));
+  const tail = await output(own.as('viewer'), { uuid, noFollow: true, position: 100_000n });
+  assert.ok(tail.equals(half.subarray(100_000)));
+  const followed = output(own.as('viewer'), { uuid });
+  const archived = own.logged(new RegExp(`a job is in the archive.*${uuid}`));
+  const data = Buffer.from('over\n');
+  await own.as('developer').clientStream(sendJobInput, [{ uuid, data, end: true }]);
+  const { job } = await ended(own.as('viewer'), uuid);
+  assert.equal(job.status, 'COMPLETED');
+  const whole = await followed;
+  assert.equal(whole.length, half.length + 1_000_006);
+  assert.ok(whole.subarray(0, half.length).equals(half));
+  await archived;
+  assert.ok(wire.sentBytes - begun < whole.length + ONCE_MORE_BYTES, 'nothing was sent again');
+  assert.ok((await output(own.as('viewer'), { uuid })).equals(whole));
+  const all = await archivedOf(uuid, store);
+  for (const [name, content] of early) assert.ok(all.get(name)?.equals(content), name);
+  const record = JSON.parse(String(all.get('job.json')));
+  all.delete('job.json');
+  assert.deepEqual(record.files, filesOf(all));
+  const gone = own.logged(new RegExp(`out of the archive.*${uuid}`));
+  await own.as('admin').unary(deleteJob, { uuid });
+  await gone;
+  assert.deepEqual(await keysOf(store, `${uuid}/`), []);
+});
+
 test('a job that is deleted while it is uploaded leaves nothing in the archive', {
   skip,
 }, async () => {
@@ -370,17 +441,7 @@ async function answers(of: Daemon, uuid: string): Promise<string[]> {
 test('what retention removes from the node is read from the archive, and goes only when it is there (S3-1, S3-5)', {
   skip,
 }, async (t) => {
-  const settings = (prefix: string) => ({
-    archive: {
-      type: 's3',
-      endpoint,
-      bucket: server.bucket,
-      prefix,
-      credentialsFile: path.join(home, 'credentials'),
-    },
-    logs: { segmentBytes: '64KB', sealAfter: '100ms' },
-  });
-  const before = await startDaemon(settings('kept/'));
+  const before = await startSmall('kept/');
   t.after(() => before.stop());
   const noise = 'for i in $(seq 1 1000); do echo out $i of many; echo err $i >&2; done';
   const script = `${noise}; printf "\\000\\377\\r\\n"; head -c 150000 /dev/urandom; printf end`;

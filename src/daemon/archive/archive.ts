@@ -1,12 +1,23 @@
-// Brings ended jobs into the archive, behind everything else: their log, their samples, and the record
-// of their end. What is to be done follows from the rows, so a daemon that died goes on where it was; a
-// store that does not answer is tried again, ever less often, and holds nobody up.
+// Brings jobs into the archive, behind everything else: what of a running one's log is complete, and of
+// an ended one all of it, its samples, and the record of its end. What is to be done follows from the
+// rows, so a daemon that died goes on where it was; a store that does not answer is tried again, ever
+// less often, and holds nobody up.
 
 import { JobletError, messageOf } from '../../shared/errors.ts';
 import { formatDuration } from '../../shared/units.ts';
 import type { Log } from '../log.ts';
 import { ArchivedBytes } from './archived-bytes.ts';
-import { isAll, isWhole, keyOf, removeJob, removeOthers, storeJob } from './job-files.ts';
+import {
+  isAll,
+  isSealed,
+  keyOf,
+  removeJob,
+  removeOthers,
+  sealedIn,
+  storeFile,
+  storeJob,
+  wholeOnes,
+} from './job-files.ts';
 import type { ObjectStore } from './objects.ts';
 import type { ArchivedFile, ArchiveRows } from './rows.ts';
 
@@ -36,7 +47,7 @@ const LONGEST_PAUSE_MS = 5 * 60_000;
 export class Archive {
   readonly #parts: ArchiveParts;
   readonly #stopping = new AbortController();
-  /** Jobs to bring, those first that ended first. */
+  /** Jobs of which something is to be brought, those first that ended first. */
   readonly #waiting = new Set<string>();
   /** Jobs to remove. */
   readonly #doomed = new Set<string>();
@@ -68,6 +79,7 @@ export class Archive {
     for (const id of rows.doomed()) this.#doomed.add(id);
     for (const id of rows.waiting()) this.#waiting.add(id);
     log.info('ended jobs are archived', { place: store.place, waiting: this.backlog });
+    for (const id of rows.running()) this.#waiting.add(id);
     this.#go();
   }
 
@@ -83,6 +95,12 @@ export class Archive {
     this.#goSoon();
   }
 
+  /** Something of the log of a job that runs is complete. */
+  sealed(id: string): void {
+    this.#waiting.add(id);
+    this.#goSoon();
+  }
+
   /** A job was deleted, or is about to be: what the archive has of it goes, too. */
   deleted(id: string): void {
     this.#waiting.delete(id);
@@ -91,12 +109,12 @@ export class Archive {
     this.#goSoon();
   }
 
-  /** The files of a job that is in the archive as a whole; undefined when it is not. */
+  /** The files of a job that are in the archive, all of them or not yet. */
   filesOf(id: string): readonly ArchivedFile[] | undefined {
     return this.#parts.rows.filesOf(id);
   }
 
-  /** A file of a job that is in the archive as a whole; whoever opens it closes it. */
+  /** A file of a job that is in the archive; whoever opens it closes it. */
   open(id: string, name: string): ArchivedBytes {
     const { store, rows } = this.#parts;
     const file = rows.filesOf(id)?.find((each) => each.name === name);
@@ -122,13 +140,12 @@ export class Archive {
     const { rows, store, directoryOf, log } = this.#parts;
     const files = rows.filesOf(id);
     const { signal } = this.#stopping;
-    if (files === undefined || this.isPaused) return false;
+    if (files === undefined || !rows.isWhole(id) || this.isPaused) return false;
     try {
-      const isThere =
-        (await isAll(directoryOf(id), files)) && (await isWhole(store, id, files, signal));
-      if (isThere) return true;
+      const whole = await wholeOnes(store, id, files, signal);
+      if (whole.length === files.length && (await isAll(directoryOf(id), files))) return true;
       log.warn('the archive lacks something of a job; it is brought again', { jobId: id });
-      await rows.reopen(id);
+      await rows.reopen(id, whole.filter(isSealed));
       this.ended(id);
     } catch (error) {
       if (!signal.aborted) this.#pause(id, messageOf(error));
@@ -163,14 +180,34 @@ export class Archive {
   }
 
   async #bring(id: string, signal: AbortSignal): Promise<void> {
+    const { rows, recordOf } = this.#parts;
+    if (rows.isWhole(id)) return;
+    await (recordOf(id) === undefined ? this.#bringSealed(id, signal) : this.#bringAll(id, signal));
+  }
+
+  /** Of a job that runs, what of its log is complete; each file that has come is known to be there. */
+  async #bringSealed(id: string, signal: AbortSignal): Promise<void> {
+    const { store, rows, directoryOf, log } = this.#parts;
+    for (const name of await sealedIn(directoryOf(id))) {
+      if (rows.filesOf(id)?.some((file) => file.name === name) === true) continue;
+      if ((await rows.begin(id)) === 'gone') return;
+      const file = await storeFile(store, id, directoryOf(id), name, signal);
+      await rows.add(id, file);
+      this.#succeeded();
+      const { bytes } = file;
+      log.debug('a part of the log of a running job is in the archive', { jobId: id, name, bytes });
+    }
+  }
+
+  async #bringAll(id: string, signal: AbortSignal): Promise<void> {
     const { store, rows, directoryOf, recordOf, settle, clock, log } = this.#parts;
-    if (rows.filesOf(id) !== undefined || recordOf(id) === undefined) return;
     const begun = await rows.begin(id);
     if (begun === 'gone') return;
     await settle(id, signal);
     const record = recordOf(id);
     if (record === undefined) return;
-    const files = await storeJob(store, id, directoryOf(id), record, signal);
+    const stored = rows.filesOf(id) ?? [];
+    const files = await storeJob(store, id, directoryOf(id), record, stored, signal);
     if (begun === 'again') await removeOthers(store, id, files, signal);
     await rows.finish(id, files, clock.now());
     this.#succeeded();

@@ -1,9 +1,10 @@
-// The files of an ended job, as they go into the archive and are found there again.
+// The files of a job, as they go into the archive and are found there again.
 
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
+import { listSegments, sealedName } from '../logs/segments.ts';
 import { type ObjectStore, type Source, sourceOf } from './objects.ts';
 import type { ArchivedFile } from './rows.ts';
 
@@ -15,6 +16,11 @@ const LASTING = /^(\d{20}\.log(\.zst)?|metrics(\.old)?\.jsonl)$/;
 
 const HASH_BYTES = 1 << 20;
 
+/** Whether a file stays as it is, also when others of its job come or change. */
+export function isSealed({ name }: Pick<ArchivedFile, 'name'>): boolean {
+  return name.endsWith('.zst');
+}
+
 /** Where an object of a job lies. */
 export function keyOf(id: string, name: string): string {
   return `${id}/${name}`;
@@ -25,29 +31,51 @@ export function prefixOf(id: string): string {
   return `${id}/`;
 }
 
+/** Names of the segments in a directory that are sealed, and do not change any more. */
+export async function sealedIn(directory: string): Promise<string[]> {
+  const segments = await listSegments(directory);
+  // Where a crash has left both, sealing is done again.
+  const sealed = segments.filter(({ isSealed, isRaw }) => isSealed && !isRaw);
+  return sealed.map(({ base }) => sealedName(base));
+}
+
+/** Stores a file of a directory. */
+export async function storeFile(
+  store: ObjectStore,
+  id: string,
+  directory: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<ArchivedFile> {
+  const file = await open(path.join(directory, name));
+  try {
+    const source = await sourceIn(file);
+    const sha256 = await hashOf(readAll(source), signal);
+    await store.put(keyOf(id, name), source, signal);
+    return { name, bytes: source.bytes, sha256 };
+  } finally {
+    await file.close();
+  }
+}
+
 /**
- * Stores the files of a directory, then the record that says that they are whole. Resolves with what is
- * there.
+ * Stores those files of a directory that are not there yet, then the record that says that all are
+ * whole. Resolves with what is there.
  */
 export async function storeJob(
   store: ObjectStore,
   id: string,
   directory: string,
   record: object,
+  stored: readonly ArchivedFile[],
   signal: AbortSignal,
 ): Promise<ArchivedFile[]> {
-  const files: ArchivedFile[] = [];
+  const files = [...stored];
   for (const name of await namesIn(directory)) {
-    const file = await open(path.join(directory, name));
-    try {
-      const source = await sourceIn(file);
-      const sha256 = await hashOf(readAll(source), signal);
-      await store.put(keyOf(id, name), source, signal);
-      files.push({ name, bytes: source.bytes, sha256 });
-    } finally {
-      await file.close();
-    }
+    if (stored.some((file) => file.name === name)) continue;
+    files.push(await storeFile(store, id, directory, name, signal));
   }
+  files.sort((a, b) => (a.name < b.name ? -1 : 1));
   const text = `${JSON.stringify({ ...record, files }, undefined, 2)}\n`;
   await store.put(keyOf(id, RECORD), sourceOf(Buffer.from(text)), signal);
   return files;
@@ -77,23 +105,23 @@ export async function isAll(directory: string, files: readonly ArchivedFile[]): 
   return true;
 }
 
-/** Whether the archive gives back every byte that it was given. */
-export async function isWhole(
+/** Those files of which the archive gives back every byte that it was given. */
+export async function wholeOnes(
   store: ObjectStore,
   id: string,
   files: readonly ArchivedFile[],
   signal: AbortSignal,
-): Promise<boolean> {
-  try {
-    for (const { name, bytes, sha256 } of files) {
-      const stored = store.get(keyOf(id, name), 0, bytes, signal);
-      if ((await hashOf(stored, signal)) !== sha256) return false;
+): Promise<ArchivedFile[]> {
+  const whole: ArchivedFile[] = [];
+  for (const file of files) {
+    try {
+      const stored = store.get(keyOf(id, file.name), 0, file.bytes, signal);
+      if ((await hashOf(stored, signal)) === file.sha256) whole.push(file);
+    } catch (error) {
+      if (!(error instanceof JobletError) || error.kind !== 'not-found') throw error;
     }
-    return true;
-  } catch (error) {
-    if (error instanceof JobletError && error.kind === 'not-found') return false;
-    throw error;
   }
+  return whole;
 }
 
 /** Removes everything of a job. */

@@ -74,8 +74,9 @@ export interface LogOwners {
   whyRemoved(id: string): string;
 }
 
-/** Where files of ended jobs are besides, such as an archive. */
+/** Where files of jobs are besides, such as an archive. */
 export interface Elsewhere {
+  /** Those of a job that are there; it may be more of them later. */
   filesOf(id: string): readonly { readonly name: string; readonly bytes: number }[] | undefined;
   /** @throws JobletError unavailable: it is there, and cannot be read now */
   open(id: string, name: string): OpenFile;
@@ -263,19 +264,26 @@ export class Logs {
   /** The segments of a log: what is not on this disk any more is read where it is. */
   #placeOf(id: string): SegmentPlace {
     const here = segmentsIn(this.directoryOf(id));
-    const files = this.#elsewhere?.filesOf(id) ?? [];
-    if (files.length === 0) return here;
-    const there = segmentsOf(files.map(({ name }) => name));
+    const elsewhere = this.#elsewhere;
+    if (elsewhere === undefined) return here;
+    const segmentsThere = (files = elsewhere.filesOf(id) ?? []) =>
+      segmentsOf(files.map(({ name }) => name));
     const openThere = async (base: number) => {
-      const segment = there.find((each) => each.base === base);
-      if (segment === undefined || this.#elsewhere === undefined) return undefined;
+      const files = elsewhere.filesOf(id) ?? [];
+      const segment = segmentsThere(files).find((each) => each.base === base);
+      if (segment === undefined) return undefined;
       const name = segment.isSealed ? sealedName(base) : rawName(base);
       const bytes = files.find((file) => file.name === name)?.bytes ?? 0;
-      return openElsewhere(segment, this.#elsewhere.open(id, name), bytes);
+      return openElsewhere(segment, elsewhere.open(id, name), bytes);
     };
+    let there: readonly Segment[] | undefined;
     return {
       list: async () => {
-        const bases = new Set([...(await here.list()), ...there].map(({ base }) => base));
+        const segments = await here.list();
+        // A follower lists often, and seldom does a log leave this disk meanwhile.
+        if (there === undefined || segments[0]?.base !== 0) there = segmentsThere();
+        if (there.length === 0) return segments;
+        const bases = new Set([...segments, ...there].map(({ base }) => base));
         return [...bases].toSorted((a, b) => a - b).map((base) => ({ base }));
       },
       open: async (base) => (await here.open(base)) ?? (await openThere(base)),

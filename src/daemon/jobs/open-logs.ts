@@ -51,7 +51,13 @@ export function openLogs(config: Config, parts: Parts) {
   };
   const logs = new Logs(config.logs.directory, parts.bells, owners, archive);
   const directoryOf = (id: string) => logs.directoryOf(id);
-  const sealing = new Sealing({ directoryOf, running: () => jobs().runningIds(), rows, log });
+  const sealing = new Sealing({
+    directoryOf,
+    running: () => jobs().runningIds(),
+    rows,
+    sealed: (id) => archive?.sealed(id),
+    log,
+  });
   const retention = new Retention({
     config: config.logs,
     rows,

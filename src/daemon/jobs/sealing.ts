@@ -14,6 +14,8 @@ export interface SealingParts {
   /** Jobs that may write still. */
   running(): Iterable<string>;
   readonly rows: Pick<LogRows, 'sealed'>;
+  /** Something of the log of a job that may write still was sealed. */
+  sealed(id: string): void;
   readonly log: Log;
 }
 
@@ -56,7 +58,9 @@ export class Sealing {
       this.#complete.set(id, newest);
       const reached = before.get(id) ?? -1;
       const due = complete.filter(({ base }) => base <= reached);
-      if (due.length > 0) await this.#try(() => this.#seal(id, due));
+      if (due.length === 0) continue;
+      await this.#try(() => this.#seal(id, due));
+      this.#parts.sealed(id);
     }
   }
 
