@@ -2,7 +2,7 @@
 
 import type { Connection } from '../client/connection.ts';
 import type { JobRequest, JobStarted } from '../client/messages.ts';
-import { runJob, uploadFiles } from '../client/methods.ts';
+import { runJob } from '../client/methods.ts';
 import { JobletError } from '../shared/errors.ts';
 import { parseBytes } from '../shared/units.ts';
 import { attend } from './attend.ts';
@@ -10,18 +10,11 @@ import { command, type Values } from './command.ts';
 import { egressFlags, toEgress } from './egress.ts';
 import { NO_JOB_EXIT_CODE } from './exit-code.ts';
 import { jsonLine, jsonText, visible } from './print.ts';
-import { showProgress } from './progress.ts';
 import { type RunContext, startedJson, startedText } from './run-text.ts';
 import { parseSchedule } from './schedule.ts';
+import { sendUploads } from './send-uploads.ts';
 import type { Session } from './session.ts';
-import {
-  collectUploads,
-  fitsRequest,
-  inlineUploads,
-  type LocalFile,
-  totalBytes,
-  uploadParts,
-} from './uploads.ts';
+import { collectUploads, type LocalFile } from './uploads.ts';
 
 const DEADLINE_MS = 30_000;
 const MB = 2 ** 20;
@@ -126,7 +119,9 @@ async function launch(
 ): Promise<number> {
   const files = [...more, ...collectUploads(values.upload, values['upload-dir'])];
   const connection = await session.connect();
-  const uploads = await sendUploads(files, connection, values, session);
+  const { out, err, json } = session;
+  // Standard output is the job's where somebody stays with it.
+  const uploads = await sendUploads(connection, files, attended(values) ? err : out, session);
   const started = await connection.unary(
     runJob,
     { ...request, ...uploads },
@@ -141,7 +136,6 @@ async function launch(
     secrets: Object.keys(request.secretEnvironment ?? {}).length,
   };
   if (attended(values)) return stay(values, connection, started, context, session);
-  const { out, err, json } = session;
   await out.write(
     json ? jsonText(startedJson(started, context)) : startedText(started, context, out),
   );
@@ -184,24 +178,6 @@ async function greet(
       `Job ${visible(`${started.jobUuid} waits for ${what}`)}; Ctrl-C takes it back\n`,
     );
   }
-}
-
-/** Files inside the request, or the id under which they have been sent ahead. */
-export async function sendUploads(
-  files: readonly LocalFile[],
-  connection: Connection,
-  values: RunValues,
-  { out, err, json }: Session,
-): Promise<Pick<JobRequest, 'uploads' | 'uploadId'>> {
-  if (files.length === 0) return {};
-  const bytes = totalBytes(files);
-  if (!json) {
-    const beside = attended(values) ? err : out;
-    await beside.write(`Uploading ${files.length} files (${(bytes / MB).toFixed(2)} MB)...\n`);
-  }
-  if (fitsRequest(files)) return { uploads: inlineUploads(files) };
-  const parts = uploadParts(files, showProgress(err, bytes));
-  return { uploadId: (await connection.clientStream(uploadFiles, parts)).uploadId };
 }
 
 /**

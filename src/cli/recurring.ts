@@ -13,12 +13,13 @@ import type { ScheduleRequest, ScheduleView } from '../client/schedule-messages.
 import { JobletError } from '../shared/errors.ts';
 import { formatDuration } from '../shared/units.ts';
 import { command, parseArgv } from './command.ts';
-import { type RunValues, flags as runFlags, sendUploads, toRequest } from './job-run.ts';
+import { type RunValues, flags as runFlags, toRequest } from './job-run.ts';
 import type { Output } from './output.ts';
 import { jsonText, localTime, table, visible } from './print.ts';
+import { sendUploads } from './send-uploads.ts';
 import type { Session } from './session.ts';
 import { collectUploads } from './uploads.ts';
-import { prepare, sendFiles } from './workflow-run.ts';
+import { prepare } from './workflow-run.ts';
 import { parseParams, readSource } from './workflow-source.ts';
 
 const DEADLINE_MS = 30_000;
@@ -101,7 +102,7 @@ async function toRun(
     if (problem !== undefined) throw problem;
     const wishes = values as RunValues;
     const files = collectUploads(wishes.upload, wishes['upload-dir']);
-    const uploads = await sendUploads(files, connection, wishes, session);
+    const uploads = await sendUploads(connection, files, session.out, session);
     return { job: { ...toRequest(wishes, line, Date.now()), ...uploads } };
   }
   if (kind === 'workflow') {
@@ -114,8 +115,8 @@ async function toRun(
     }
     const params = parseParams(values['param'] as readonly string[]);
     const { request, files: needed } = prepare(readSource(file), params, []);
-    const sent = await sendFiles(connection, needed, false, session);
-    return { workflow: { ...request, ...sent } };
+    const { uploads, uploadId } = await sendUploads(connection, needed, session.out, session);
+    return { workflow: { ...request, workflowFiles: uploads, uploadId } };
   }
   throw new JobletError(
     'invalid',

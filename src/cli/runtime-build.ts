@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { BuildResult, BuildRuntimeRequest } from '../client/build-messages.ts';
 import type { Connection } from '../client/connection.ts';
-import { buildRuntime, uploadFiles, validateRuntimeYaml } from '../client/methods.ts';
+import { buildRuntime, validateRuntimeYaml } from '../client/methods.ts';
 import type { Input, Message } from '../client/wire.ts';
 import { JobletError, messageOf } from '../shared/errors.ts';
 import { formatDuration } from '../shared/units.ts';
@@ -13,15 +13,15 @@ import { BuildProgress } from './build-progress.ts';
 import { command, type Values } from './command.ts';
 import { INTERRUPTED_EXIT_CODE } from './job-log.ts';
 import { jsonText, roughSize, visible } from './print.ts';
-import { showProgress } from './progress.ts';
 import {
   invalidText,
   readSpecification,
   SPECIFICATION,
   specificationAt,
 } from './runtime-validate.ts';
+import { sendAhead } from './send-uploads.ts';
 import type { Session } from './session.ts';
-import { type LocalFile, totalBytes, uploadParts } from './uploads.ts';
+import type { LocalFile } from './uploads.ts';
 
 const DEADLINE_MS = 10_000;
 
@@ -147,20 +147,9 @@ async function fromFile(
     return undefined;
   }
   const names = checked.specInfo?.filesBeside ?? [];
-  const uploadId = await sendAhead(path.dirname(file), names, connection, session);
+  const files = names.map((name) => localFile(path.dirname(file), name));
+  const uploadId = files.length === 0 ? '' : await sendAhead(connection, files, session.err);
   return { yamlContent, fileName: file, uploadId };
-}
-
-async function sendAhead(
-  folder: string,
-  names: readonly string[],
-  connection: Connection,
-  { err }: Session,
-): Promise<string> {
-  if (names.length === 0) return '';
-  const files = names.map((name) => localFile(folder, name));
-  const parts = uploadParts(files, showProgress(err, totalBytes(files)));
-  return (await connection.clientStream(uploadFiles, parts)).uploadId;
 }
 
 function localFile(folder: string, name: string): LocalFile {

@@ -13,8 +13,8 @@ import { jsonText, visible } from './print.ts';
 import { progressBar, showProgress } from './progress.ts';
 import { archiveOf } from './runtime-archive.ts';
 import { sizeWord } from './runtime-text.ts';
+import { sendAhead } from './send-uploads.ts';
 import type { Session } from './session.ts';
-import { uploadParts } from './uploads.ts';
 
 type Chunk = Message<typeof RuntimeInstallationChunk>;
 
@@ -74,11 +74,8 @@ async function sendPack(file: string, connection: Connection, session: Session):
   const source = { source: file, path: path.basename(file), mode: 0o600, isDirectory: false };
   const sizeBytes = statSync(file).size;
   await tellUpload(file, sizeBytes, session);
-  const parts = uploadParts([{ ...source, sizeBytes }], showProgress(session.err, sizeBytes));
-  return {
-    uploadId: (await connection.clientStream(uploadFiles, parts)).uploadId,
-    isFolder: false,
-  };
+  const uploadId = await sendAhead(connection, [{ ...source, sizeBytes }], session.err);
+  return { uploadId, isFolder: false };
 }
 
 async function sendFolder(folder: string, connection: Connection, session: Session): Promise<Sent> {

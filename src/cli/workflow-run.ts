@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import type { Connection } from '../client/connection.ts';
-import { runWorkflow, stopWorkflow, uploadFiles } from '../client/methods.ts';
+import { runWorkflow, stopWorkflow } from '../client/methods.ts';
 import type { WorkflowRequest } from '../client/workflow-messages.ts';
 import { messageOf } from '../shared/errors.ts';
 import { jobsOf } from '../shared/workflow-expression.ts';
@@ -10,17 +10,9 @@ import type { Workflow } from '../shared/workflow-job.ts';
 import { nameInJob } from '../shared/workflow-uploads.ts';
 import { command } from './command.ts';
 import { jsonText, visible } from './print.ts';
-import { showProgress } from './progress.ts';
+import { sendUploads } from './send-uploads.ts';
 import type { Session } from './session.ts';
-import {
-  collectAs,
-  collectUploads,
-  fitsRequest,
-  inlineUploads,
-  type LocalFile,
-  totalBytes,
-  uploadParts,
-} from './uploads.ts';
+import { collectAs, collectUploads, inlineUploads, type LocalFile } from './uploads.ts';
 import { graphText } from './workflow-graph.ts';
 import {
   parseParams,
@@ -35,7 +27,6 @@ import { jobsTable, progressText, statusJson } from './workflow-text.ts';
 import { exitCodeOf, followWorkflow, tellBar } from './workflow-watch.ts';
 
 const DEADLINE_MS = 30_000;
-const MB = 2 ** 20;
 
 export interface RunWishes {
   readonly params: readonly string[];
@@ -82,16 +73,16 @@ export function runSource(
     const { out, json } = session;
     const connection = await session.connect();
     if (wishes.dryRun) return showPlan(connection, request, files, workflow, session);
+    const beside = wishes.wait ? session.err : out;
     if (!json) {
-      const beside = wishes.wait ? session.err : out;
       await beside.write(
         `Workflow validation passed\nRunning workflow from: ${visible(source.file)}\n`,
       );
     }
-    const sent = await sendFiles(connection, files, wishes.wait, session);
+    const sent = await sendUploads(connection, files, beside, session);
     const { workflowUuid: uuid, status } = await connection.unary(
       runWorkflow,
-      { ...request, ...sent },
+      { ...request, workflowFiles: sent.uploads, uploadId: sent.uploadId },
       { deadlineMs: session.deadlineMs(DEADLINE_MS) },
     );
     if (wishes.wait) return stay(connection, uuid, session);
@@ -155,24 +146,6 @@ function collectFiles(
     }
   }
   return [...files.values()];
-}
-
-/** Files inside the request, or the id under which they have been sent ahead. */
-export async function sendFiles(
-  connection: Connection,
-  files: readonly LocalFile[],
-  waits: boolean,
-  { out, err, json }: Session,
-): Promise<Pick<WorkflowRequest, 'workflowFiles' | 'uploadId'>> {
-  if (files.length === 0) return {};
-  const bytes = totalBytes(files);
-  if (!json) {
-    const beside = waits ? err : out;
-    await beside.write(`Uploading ${files.length} files (${(bytes / MB).toFixed(2)} MB)...\n`);
-  }
-  if (fitsRequest(files)) return { workflowFiles: inlineUploads(files) };
-  const parts = uploadParts(files, showProgress(err, bytes));
-  return { uploadId: (await connection.clientStream(uploadFiles, parts)).uploadId };
 }
 
 /** What would be run, when the daemon has nothing against it. */
