@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CgroupLayout } from '../linux/cgroup.ts';
 import { capabilityNames } from '../linux/job-process.ts';
-import { checks, type Facts, type State } from './checks.ts';
+import type { Facts, State } from './check.ts';
+import { checks } from './checks.ts';
 
 const IMAGE_PROGRAMS = ['mkfs.ext4', 'tune2fs', 'e2fsck', 'losetup', 'mount', 'umount', 'cp'];
 const V2 = ['cpu', 'cpuset', 'io', 'memory', 'pids'];

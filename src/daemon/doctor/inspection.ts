@@ -2,7 +2,7 @@
 
 import { environmentOf } from '../jobs/plan.ts';
 import { readBootId } from '../linux/boot.ts';
-import type { Finding } from './checks.ts';
+import type { Finding } from './check.ts';
 
 /** A promise to jobs, and whether a job saw it kept. */
 export interface Promised extends Finding {

@@ -1,6 +1,6 @@
 // What the doctor says: for people, in lines that fit, or as JSON.
 
-import type { Check, Finding, Needed, State } from './checks.ts';
+import type { Check, Finding, Needed, State } from './check.ts';
 
 /** A finding with all that is to be said about it. */
 export interface Line extends Finding, Pick<Check, 'group' | 'name' | 'needed'> {
