@@ -7,7 +7,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { JobletError, messageOf } from '../../shared/errors.ts';
-import type { StoredSpec } from '../jobs/job.ts';
+import { plainSpec, type StoredSpec } from '../jobs/job.ts';
 import { hostnameOf, makePlan } from '../jobs/plan.ts';
 import { postureOf } from '../jobs/posture.ts';
 import { type KernelView, lookAtKernel } from '../jobs/postures.ts';
@@ -53,38 +53,22 @@ const TIMEOUT_MS = 60_000;
 /** Asks for every limit there is, so that each is set and read back. */
 function specOf({ disks, core }: SelfCheckWanted): StoredSpec {
   return {
+    ...plainSpec,
     name: 'doctor',
     command: '/work/joblet-launch',
     args: ['inspect'],
     limits: {
+      ...plainSpec.limits,
       cpuPercent: 50,
       memoryBytes: 32 * MB,
       ioBps: disks.length > 0 ? 8 * MB : 0,
       cpuCores: core,
       processes: 16,
-      workBytes: 0,
     },
     uploads: [],
     uploadCount: 0,
-    uploadId: '',
-    startAtMs: 0,
-    priority: 0,
-    network: 'none',
-    bandwidthBytesPerSecond: 0,
-    egress: { closed: false, allow: [], deny: [] },
-    publish: [],
-    volumes: [],
-    runtime: '',
-    workDir: '/work',
-    environment: {},
-    secretEnvironment: {},
     timeoutMs: TIMEOUT_MS,
-    keepWorkMs: 0,
-    graceMs: 0,
     stdin: true,
-    init: true,
-    allow: [],
-    workflowUuid: '',
   };
 }
 

@@ -96,6 +96,34 @@ export interface JobSpec {
   readonly build?: BuildSandbox;
 }
 
+/** A wish for nothing in particular, on no network; what makes such jobs names what it wants. */
+export const plainSpec: JobSpec = {
+  name: '',
+  command: '',
+  args: [],
+  limits: { cpuPercent: 0, memoryBytes: 0, ioBps: 0, cpuCores: '', processes: 0, workBytes: 0 },
+  uploads: [],
+  uploadId: '',
+  startAtMs: 0,
+  priority: 0,
+  network: 'none',
+  bandwidthBytesPerSecond: 0,
+  egress: { closed: false, allow: [], deny: [] },
+  publish: [],
+  volumes: [],
+  runtime: '',
+  workDir: '/work',
+  environment: {},
+  secretEnvironment: {},
+  timeoutMs: 0,
+  graceMs: 0,
+  keepWorkMs: 0,
+  stdin: false,
+  init: true,
+  allow: [],
+  workflowUuid: '',
+};
+
 /**
  * A JobSpec as it is kept: file contents have gone to the work directory, and only names stay. Every
  * list of jobs reads them, so they are the first ones of `uploadCount`.

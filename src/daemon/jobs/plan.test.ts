@@ -1,35 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { StoredSpec } from './job.ts';
+import { plainSpec, type StoredSpec } from './job.ts';
 import { environmentOf, makePlan, type PlanFacts } from './plan.ts';
 
 const spec: StoredSpec = {
-  name: '',
+  ...plainSpec,
   command: 'true',
-  args: [],
-  limits: { cpuPercent: 0, memoryBytes: 0, ioBps: 0, cpuCores: '', processes: 0, workBytes: 0 },
   uploads: [],
   uploadCount: 0,
-  uploadId: '',
-  startAtMs: 0,
-  priority: 0,
   network: 'isolated',
-  bandwidthBytesPerSecond: 0,
-  egress: { closed: false, allow: [], deny: [] },
-  publish: [],
-  volumes: [],
-  runtime: '',
-  workDir: '/work',
-  environment: {},
-  secretEnvironment: {},
-  timeoutMs: 0,
   graceMs: 100,
-  keepWorkMs: 0,
-  stdin: false,
-  init: true,
-  allow: [],
-  workflowUuid: '',
 };
 
 const facts: PlanFacts = {

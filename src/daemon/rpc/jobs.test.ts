@@ -14,7 +14,7 @@ import {
 } from '../../gen/joblet/jobs_pb.ts';
 import { JobletError } from '../../shared/errors.ts';
 import type { Outcome } from '../../shared/job-state.ts';
-import type { Job } from '../jobs/job.ts';
+import { type Job, plainSpec } from '../jobs/job.ts';
 import type { LogQuery } from '../jobs/logs.ts';
 import type { UploadPart } from '../jobs/uploads.ts';
 import { type Call, Encoded } from './handlers.ts';
@@ -27,6 +27,7 @@ const MB = 1024 * 1024;
 const job: Job = {
   id,
   spec: {
+    ...plainSpec,
     name: 'nightly',
     command: 'make',
     args: ['-j', ''],
@@ -40,25 +41,12 @@ const job: Job = {
     },
     uploads: ['a/b'],
     uploadCount: 1,
-    uploadId: '',
-    startAtMs: 0,
-    priority: 0,
     network: 'isolated',
-    bandwidthBytesPerSecond: 0,
-    egress: { closed: false, allow: [], deny: [] },
-    publish: [],
-    volumes: [],
-    runtime: '',
-    workDir: '/work',
     environment: { COLOUR: 'red' },
     secretEnvironment: { TOKEN: 'hush', EMPTY: '' },
     timeoutMs: 60_000,
-    keepWorkMs: 0,
     graceMs: 100,
-    stdin: false,
-    init: true,
     allow: ['ptrace'],
-    workflowUuid: '',
   },
   status: 'RUNNING',
   createdAtMs: Date.parse('2030-01-31T12:00:00.123Z'),
