@@ -41,7 +41,8 @@ export async function openWaysIn(
   const rpc = createRpc({ ...parts, ...observed, layoutKind: parts.layout.kind, config, log });
   stops.push(() => rpc.stop());
   const port = await rpc.listen();
-  if (!config.web.enabled) return { port, webPort: undefined, reload: () => rpc.reload() };
+  const reload = () => rpc.credentials.reload();
+  if (!config.web.enabled) return { port, webPort: undefined, reload };
   const web = await openWeb({
     config,
     journal: observed.journal,
@@ -51,7 +52,7 @@ export async function openWaysIn(
     metrics: { ...parts, ...observed },
   });
   stops.push(() => web.stop());
-  return { port, webPort: web.port, reload: () => rpc.reload() };
+  return { port, webPort: web.port, reload };
 }
 
 /** Copies the database into a new file, while everything goes on. */

@@ -1,9 +1,6 @@
-// The daemon's API as a whole: every service on one port, and certificates that may change while it
-// runs.
+// The daemon's API as a whole: every service on one port.
 
-import { existsSync, type FSWatcher } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
-import path from 'node:path';
 import { AlertService } from '../../gen/joblet/alerts_pb.ts';
 import { AuditService } from '../../gen/joblet/audit_pb.ts';
 import { EventService } from '../../gen/joblet/events_pb.ts';
@@ -15,11 +12,9 @@ import { PersistService } from '../../gen/joblet/persist/persist_pb.ts';
 import { RuntimeService } from '../../gen/joblet/runtimes_pb.ts';
 import { ScheduleService } from '../../gen/joblet/schedules_pb.ts';
 import { VolumeService } from '../../gen/joblet/volumes_pb.ts';
-import { messageOf } from '../../shared/errors.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { Builds } from '../builder/builds.ts';
-import { type Config, loadConfig } from '../config.ts';
-import { type Credentials, describeChange, readRevoked, watchFiles } from '../credentials.ts';
+import type { Config } from '../config.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Uploads } from '../jobs/uploads.ts';
 import type { Log } from '../log.ts';
@@ -32,7 +27,6 @@ import type { Uses } from '../runtimes/uses.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { Workflows } from '../workflows/workflows.ts';
-
 import { type AlertParts, alertHandlers } from './alerts.ts';
 import { auditHandlers } from './audit.ts';
 import { buildHandlers } from './builds.ts';
@@ -44,6 +38,7 @@ import { jobFileHandlers } from './job-files.ts';
 import type { JobPolicy, NetworkNames } from './job-spec.ts';
 import { type JobParts, jobHandlers } from './jobs.ts';
 import { legacyHandlers } from './legacy.ts';
+import { LiveCredentials } from './live-credentials.ts';
 import { type MonitoringParts, monitoringHandlers } from './monitoring.ts';
 import { networkHandlers } from './networks.ts';
 import { persistHandlers } from './persist.ts';
@@ -79,17 +74,12 @@ export interface RpcParts extends Pick<JobParts, 'logs' | 'postures' | 'samples'
 }
 
 export interface Rpc {
+  /** Certificates and revocations, which may change while it answers. */
+  readonly credentials: LiveCredentials;
   /** Answers calls from now on. Resolves with the port. */
   listen(): Promise<number>;
   /** Answers no more; see GrpcServer.stop. */
   stop(): Promise<void>;
-  /**
-   * Reads anew what counts at once: certificates, revocations and what is set about the daemon's log.
-   * What is wrong with them is logged, and the old ones stay.
-   */
-  reload(): void;
-  /** Tells of certificates and revocations that count from now on. */
-  onCredentials(listener: (credentials: Credentials) => void): void;
   /** Connections of clients that stand. */
   readonly connectionCount: number;
 }
@@ -105,62 +95,47 @@ const BIG_REQUESTS_OF_CLIENT = 2;
 const CLIENT_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /** Makes the API of a node. */
-export function createRpc(all: RpcParts): Rpc {
-  const {
-    jobs,
-    logs,
-    uploads,
-    postures,
-    networks,
-    runtimes,
-    samples,
-    layoutKind,
-    monitoring,
-    audit,
-    volumes,
-    files,
-    workflows,
-    schedules,
-    disks,
-    journal,
-    config,
-    log,
-  } = all;
+export function createRpc(parts: RpcParts): Rpc {
+  const { journal, audit, config, log, tracing } = parts;
+  const credentials = new LiveCredentials(config, audit, log);
+  const server = new GrpcServer(credentials.current, limitsOf(config), {
+    journal: (record) => journal.ended(record),
+    onRefused: (refused) => journal.refused(refused),
+    tracing,
+  });
+  credentials.onChange((fresh) => server.update(fresh));
+  addServices(server, parts);
+  return {
+    credentials,
+    listen: () => server.listen(config.server.address, config.server.port),
+    stop: async () => {
+      credentials.close();
+      await server.stop();
+    },
+    get connectionCount() {
+      return server.connectionCount;
+    },
+  };
+}
+
+/** Each service with the parts that it is about. */
+function addServices(server: GrpcServer, all: RpcParts): void {
+  const { jobs, uploads, networks, audit, volumes, workflows, schedules, config } = all;
   const names = () => ({
     networks: networks.names(),
     volumes: volumes.names(),
     maxVolumeBytes: config.volumes.maxBytes,
   });
-  const server = new GrpcServer(credentialsOf(config), limitsOf(config), {
-    journal: (record) => journal.ended(record),
-    onRefused: (refused) => journal.refused(refused),
-    tracing: all.tracing,
-  });
-  const parts: JobParts = {
-    jobs,
-    logs,
-    uploads,
-    postures,
-    samples,
-    layoutKind,
-    sampleIntervalMs: config.jobMetrics.intervalMs,
-    runtimes,
-    volumes,
-    dependenciesOf: (job) => workflows.dependenciesOf(job),
-    networks,
-    host: { cores: availableParallelism(), memoryBytes: totalmem(), disks: disks.length },
-    policy: policyOf(config, networks),
-    nodeId: config.server.nodeId,
-  };
+  const parts = jobPartsOf(all);
   const toRun = { uploads, names, jobParts: parts };
   server.add(JobService, {
     ...jobHandlers(parts),
-    ...jobFileHandlers(files),
+    ...jobFileHandlers(all.files),
     ...workflowHandlers({ workflows, ...toRun }),
   });
   server.add(ScheduleService, scheduleHandlers({ schedules, workflows, ...toRun }));
   server.add(JobletService, legacyHandlers(parts));
-  server.add(MonitoringService, monitoringHandlers({ ...monitoring, jobs }));
+  server.add(MonitoringService, monitoringHandlers({ ...all.monitoring, jobs }));
   server.add(AuditService, auditHandlers(audit));
   server.add(AlertService, alertHandlers({ ...all, ruleCount: config.alerts.rules.length }));
   server.add(EventService, eventHandlers(audit));
@@ -173,68 +148,18 @@ export function createRpc(all: RpcParts): Rpc {
   server.add(VolumeService, volumeHandlers(volumes, config.volumes));
   server.add(PersistService, persistHandlers(parts));
   server.add(NetworkService, networkHandlers({ networks, nameOf: (id) => jobs.nameOf(id) }));
+}
 
-  let current = credentialsOf(config);
-  let lastFailure = '';
-  const recordReload = (result: string, detail: string) =>
-    audit.recordSoon({ atMs: Date.now(), action: 'certificates.reload', result, detail });
-  const listeners: ((credentials: Credentials) => void)[] = [
-    (credentials) => server.update(credentials),
-  ];
-  const reload = () => {
-    try {
-      const fresh = loadConfig(config.file, process.env);
-      const credentials = credentialsOf(fresh);
-      log.change(fresh.logging);
-      for (const listener of listeners) listener(credentials);
-      log.info('the configuration was read again', { file: config.file });
-      // Whoever writes a file is heard of several times.
-      const change = describeChange(current, credentials);
-      if (change !== '') recordReload('ok', change);
-      current = credentials;
-      lastFailure = '';
-    } catch (error) {
-      const why = messageOf(error);
-      log.error('the configuration could not be read again, so the old one holds', {
-        file: config.file,
-        error: why,
-      });
-      if (why !== lastFailure) recordReload('failed', why);
-      lastFailure = why;
-    }
-  };
-  const watchers = watchCredentials(config, reload);
+function jobPartsOf(all: RpcParts): JobParts {
+  const { workflows, networks, disks, config } = all;
   return {
-    listen: () => server.listen(config.server.address, config.server.port),
-    stop: async () => {
-      for (const watcher of watchers) watcher.close();
-      await server.stop();
-    },
-    reload,
-    onCredentials: (listener) => void listeners.push(listener),
-    get connectionCount() {
-      return server.connectionCount;
-    },
+    ...all,
+    sampleIntervalMs: config.jobMetrics.intervalMs,
+    dependenciesOf: (job) => workflows.dependenciesOf(job),
+    host: { cores: availableParallelism(), memoryBytes: totalmem(), disks: disks.length },
+    policy: policyOf(config, networks),
+    nodeId: config.server.nodeId,
   };
-}
-
-/** Watches every file that the credentials may come from. */
-function watchCredentials({ file, security }: Config, onChange: () => void): FSWatcher[] {
-  const beside = ['server-cert.pem', 'server-key.pem', 'ca-cert.pem'].map((name) =>
-    path.join(path.dirname(file), 'certs', name),
-  );
-  const files = Map.groupBy([file, security.revokedFile, ...beside], path.dirname);
-  return [...files]
-    .filter(([directory]) => existsSync(directory))
-    .map(([directory, paths]) => {
-      const names = paths.map((each) => path.basename(each));
-      return watchFiles(directory, names, onChange);
-    });
-}
-
-export function credentialsOf({ security }: Config): Credentials {
-  const { serverCert, serverKey, caCert, revokedFile } = security;
-  return { serverCert, serverKey, caCert, revoked: readRevoked(revokedFile) };
 }
 
 function limitsOf({ grpc, joblet }: Config): GrpcLimits {

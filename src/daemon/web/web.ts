@@ -2,7 +2,7 @@
 
 import type { Config } from '../config.ts';
 import type { CallJournal } from '../rpc/call-journal.ts';
-import { credentialsOf, type Rpc } from '../rpc/server.ts';
+import type { Rpc } from '../rpc/server.ts';
 import { formatFor, formatMetrics, formats } from '../telemetry/exposition.ts';
 import { type EventParts, eventRoute } from './event-route.ts';
 import { type LogParts, logRoute } from './log-route.ts';
@@ -13,7 +13,7 @@ import { type WebLimits, WebPort } from './web-port.ts';
 export interface WebParts {
   readonly config: Config;
   readonly journal: CallJournal;
-  readonly rpc: Pick<Rpc, 'onCredentials' | 'connectionCount'>;
+  readonly rpc: Pick<Rpc, 'credentials' | 'connectionCount'>;
   readonly log: LogParts;
   readonly events: EventParts;
   readonly metrics: Omit<MetricsParts, 'credentials' | 'connectionCount' | 'directories'>;
@@ -43,11 +43,11 @@ export function isWebPath(path: string): boolean {
 /** Answers requests from now on. */
 export async function openWeb(parts: WebParts): Promise<Web> {
   const { config, journal, rpc } = parts;
-  let credentials = credentialsOf(config);
+  const { credentials } = rpc;
   const { state, logs, uploads, volumes, runtimes } = config;
   const metrics: MetricsParts = {
     ...parts.metrics,
-    credentials: () => credentials,
+    credentials: () => credentials.current,
     connectionCount: () => rpc.connectionCount,
     directories: {
       state: state.path,
@@ -58,11 +58,8 @@ export async function openWeb(parts: WebParts): Promise<Web> {
     },
   };
   const routes = [metricsRoute(metrics), logRoute(parts.log), eventRoute(parts.events)];
-  const web = new WebPort(credentials, limitsOf(config), routes, journal);
-  rpc.onCredentials((fresh) => {
-    credentials = fresh;
-    web.update(fresh);
-  });
+  const web = new WebPort(credentials.current, limitsOf(config), routes, journal);
+  credentials.onChange((fresh) => web.update(fresh));
   const port = await web.listen(config.web.address, config.web.port);
   return { port, stop: () => web.stop() };
 }

@@ -1,0 +1,93 @@
+// Certificates and revocations that count while the daemon runs: read anew when their files change, or
+// when somebody asks for it. What is wrong with new ones is logged, and the old ones stay.
+
+import { existsSync, type FSWatcher } from 'node:fs';
+import path from 'node:path';
+import { messageOf } from '../../shared/errors.ts';
+import type { Audit } from '../audit/audit.ts';
+import { type Config, loadConfig } from '../config.ts';
+import { type Credentials, describeChange, readRevoked, watchFiles } from '../credentials.ts';
+import type { Log } from '../log.ts';
+
+type Listener = (credentials: Credentials) => void;
+
+export class LiveCredentials {
+  readonly #file: string;
+  readonly #audit: Pick<Audit, 'recordSoon'>;
+  readonly #log: Log;
+  readonly #listeners: Listener[] = [];
+  readonly #watchers: readonly FSWatcher[];
+  #current: Credentials;
+  #lastFailure = '';
+
+  constructor(config: Config, audit: Pick<Audit, 'recordSoon'>, log: Log) {
+    this.#file = config.file;
+    this.#audit = audit;
+    this.#log = log;
+    this.#current = credentialsOf(config);
+    this.#watchers = watch(config, () => this.reload());
+  }
+
+  get current(): Credentials {
+    return this.#current;
+  }
+
+  /** Tells of those that count from now on. */
+  onChange(listener: Listener): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Reads the configuration anew, and what is set about the daemon's log with it. */
+  reload(): void {
+    try {
+      const fresh = loadConfig(this.#file, process.env);
+      const credentials = credentialsOf(fresh);
+      this.#log.change(fresh.logging);
+      for (const listener of this.#listeners) listener(credentials);
+      this.#log.info('the configuration was read again', { file: this.#file });
+      // Whoever writes a file is heard of several times.
+      const change = describeChange(this.#current, credentials);
+      if (change !== '') this.#record('ok', change);
+      this.#current = credentials;
+      this.#lastFailure = '';
+    } catch (error) {
+      this.#failed(messageOf(error));
+    }
+  }
+
+  close(): void {
+    for (const watcher of this.#watchers) watcher.close();
+  }
+
+  #failed(why: string): void {
+    this.#log.error('the configuration could not be read again, so the old one holds', {
+      file: this.#file,
+      error: why,
+    });
+    if (why !== this.#lastFailure) this.#record('failed', why);
+    this.#lastFailure = why;
+  }
+
+  #record(result: string, detail: string): void {
+    this.#audit.recordSoon({ atMs: Date.now(), action: 'certificates.reload', result, detail });
+  }
+}
+
+function credentialsOf({ security }: Config): Credentials {
+  const { serverCert, serverKey, caCert, revokedFile } = security;
+  return { serverCert, serverKey, caCert, revoked: readRevoked(revokedFile) };
+}
+
+/** Watches every file that the credentials may come from. */
+function watch({ file, security }: Config, onChange: () => void): FSWatcher[] {
+  const beside = ['server-cert.pem', 'server-key.pem', 'ca-cert.pem'].map((name) =>
+    path.join(path.dirname(file), 'certs', name),
+  );
+  const files = Map.groupBy([file, security.revokedFile, ...beside], path.dirname);
+  return [...files]
+    .filter(([directory]) => existsSync(directory))
+    .map(([directory, paths]) => {
+      const names = paths.map((each) => path.basename(each));
+      return watchFiles(directory, names, onChange);
+    });
+}
