@@ -4,7 +4,7 @@ import './own-host.ts';
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
@@ -565,6 +565,32 @@ describe('a network', { skip: cannotRun() }, () => {
     assert.notDeepEqual(hostNetwork(), before);
     await daemon.end();
     await hostIs(before);
+  });
+
+  test('leaves to others what the host forwarded before, of each family by itself', async (t) => {
+    const FORWARD = '/proc/sys/net/ipv4/ip_forward';
+    const [here, there] = [await outside(t), await openWorld(DNS)];
+    t.after(() => there.close());
+    t.after(() => writeFileSync(FORWARD, '0'));
+    writeFileSync(FORWARD, '1');
+    for (const [world, host4, host6] of [
+      [here, HOST.v4, HOST.v6],
+      [there, '198.51.100.1', '2001:db8:2::1'],
+    ] as const) {
+      world.run('ip', 'route', 'add', 'default', 'via', host4);
+      world.run('ip', '-6', 'route', 'add', 'default', 'via', host6);
+    }
+    const daemon = await daemonOf(t);
+    const seen = await reach(daemon.as('developer'), 'isolated', [
+      ...[`tcp:${OUTSIDE.v4}:80`, `tcp:[${OUTSIDE.v6}]:80`],
+    ]);
+    assert.ok(Object.values(seen).every((each) => each.startsWith('open')));
+    const ask =
+      "import socket, sys; socket.create_connection((sys.argv[1], 80), 0.5); print('open')";
+    assert.equal(here.run('python3', '-c', ask, DNS.v4), 'open\n');
+    assert.throws(() => here.run('python3', '-c', ask, DNS.v6), /timed out/);
+    await daemon.end();
+    assert.equal(readFileSync(FORWARD, 'utf8'), '1\n');
   });
 
   test('is left by hundreds of jobs without a trace, also where launchers and daemons are killed', async (t) => {

@@ -50,10 +50,11 @@ export class HostNetwork {
     return existsSync(FORWARDING[6]);
   }
 
-  /** Whether packets are forwarded only because of us. */
-  get forwardsForUs(): boolean {
-    const changed = this.#changed();
-    return Object.values(FORWARDING).some((file) => changed?.[file] !== undefined);
+  /** The families whose packets are forwarded only because of us. */
+  get forwardedForUs(): ('ipv4' | 'ipv6')[] {
+    const changed = this.#changed() ?? {};
+    const families = [['ipv4', FORWARDING[4]] as const, ['ipv6', FORWARDING[6]] as const];
+    return families.flatMap(([family, file]) => (file in changed ? [family] : []));
   }
 
   /** Where addresses and routes of this host lie. */

@@ -812,7 +812,7 @@ export class Networks {
       published: this.#published(),
       nowMs: Date.now(),
       logGroup: this.#logGroup,
-      forwardsForUs: host.forwardsForUs,
+      forwardedForUs: host.forwardedForUs,
     });
     await host.changeRules(rules);
   }

@@ -66,8 +66,8 @@ export interface Facts {
   readonly nowMs: number;
   /** Where packets that are refused are told of. */
   readonly logGroup: number;
-  /** The kernel forwards packets only because we asked it to: then only ours are. */
-  readonly forwardsForUs: boolean;
+  /** The kernel forwards packets of these families only because we asked it to: then only ours are. */
+  readonly forwardedForUs: readonly ('ipv4' | 'ipv6')[];
 }
 
 /** The device that holds the gateway's addresses of a network. */
@@ -96,7 +96,7 @@ export function interfacesOf(interfaces: string, { number }: Pick<Network, 'numb
 }
 
 export function formatRules(facts: Facts): string {
-  const { table, interfaces, networks, published, forwardsForUs } = facts;
+  const { table, interfaces, networks, published, forwardedForUs } = facts;
   const ours = `"${interfaces}*"`;
   const closed = networks.filter(({ peers }) => !peers);
   const chains: Readonly<Record<string, readonly string[]>> = {
@@ -141,7 +141,9 @@ export function formatRules(facts: Facts): string {
       'type filter hook forward priority filter - 10; policy accept;',
       `iifname ${ours} jump from_job`,
       `oifname ${ours} jump to_job`,
-      ...(forwardsForUs ? [`iifname != ${ours} oifname != ${ours} drop`] : []),
+      ...forwardedForUs.map(
+        (family) => `meta nfproto ${family} iifname != ${ours} oifname != ${ours} drop`,
+      ),
     ],
     from_job: [
       `ip daddr { ${CLOSED.join(', ')} } goto refuse`,
