@@ -10,7 +10,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadOfLastMinute, machineFacts, waitForQuiet } from './machine.ts';
 import { formatResults, type Measured } from './report.ts';
-import type { TrialOptions, TrialResult } from './trial.ts';
+import type { Trial, TrialOptions, TrialResult } from './trial.ts';
 
 const HERE = import.meta.dirname;
 const WAIT_FOR_QUIET_SECONDS = 60;
@@ -77,7 +77,10 @@ interface Found {
 }
 
 async function inOwnProcess(trial: string, asked: TrialOptions): Promise<Found | undefined> {
-  const child = fork(path.join(HERE, 'one-trial.ts'), [trial, JSON.stringify(asked)]);
+  const { hasOwnHost } = ((await import(`./trials/${trial}.ts`)) as { trial: Trial }).trial;
+  const child = fork(path.join(HERE, 'one-trial.ts'), [trial, JSON.stringify(asked)], {
+    ...(hasOwnHost && { execPath: 'unshare', execArgv: ['--net', '--', process.execPath] }),
+  });
   let found: Found | undefined;
   child.on('message', (message) => {
     found = message as Found;

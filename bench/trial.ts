@@ -37,6 +37,8 @@ export interface TrialResult {
 export interface Trial {
   /** What is measured, in a sentence. */
   readonly title: string;
+  /** It changes the network of its host: a network namespace of its own takes that place. */
+  readonly hasOwnHost?: true;
   body(options: TrialOptions): Promise<TrialResult>;
 }
 
