@@ -11,7 +11,11 @@ import {
   deleteAllJobs,
   deleteJob,
   getJobLogs,
+  getSchedule,
+  getWorkflowStatus,
   queryJobs,
+  removeNetwork,
+  removeVolume,
   runJob,
   sendJobInput,
   stopJob,
@@ -177,14 +181,36 @@ test('a command that is not there could not be started, and the answer says why'
   const missing = await api.unary(runJob, { command: '/no/such/program' });
   assert.equal(missing.status, 'FAILED');
   assert.equal(missing.reason, 'NOT_STARTED');
-  assert.match(missing.message, /\/no\/such\/program.*ENOENT/);
+  assert.match(missing.message, /\/no\/such\/program: ENOENT; .*no such program: check its name/);
   const notExecutable = await api.unary(runJob, { command: '/etc/passwd' });
-  assert.match(notExecutable.message, /\/etc\/passwd.*EACCES/);
+  assert.match(notExecutable.message, /\/etc\/passwd: EACCES; .*chmod \+x/);
   const nowhere = await api.unary(runJob, { command: 'no-such-word' });
   assert.match(nowhere.message, /no-such-word.*ENOENT/);
   const noDirectory = await api.unary(runJob, { command: '/bin/true', workDir: 'missing' });
   assert.equal(noDirectory.reason, 'NOT_STARTED');
-  assert.match(noDirectory.message, /missing.*ENOENT/);
+  assert.match(noDirectory.message, /missing: ENOENT; .*no such folder/);
+});
+
+test('a call that does not say what it is about is refused by the name of the field (S4-62)', {
+  skip,
+}, async () => {
+  const calls = [
+    statusOf(api, ''),
+    api.unary(stopJob, {}),
+    api.unary(cancelJob, {}),
+    api.unary(deleteJob, {}),
+    output(api, {}),
+    api.unary(getWorkflowStatus, {}),
+    api.unary(getSchedule, {}),
+    api.unary(removeNetwork, {}),
+    api.unary(removeVolume, {}),
+  ];
+  for (const call of calls) {
+    await assert.rejects(call, {
+      kind: 'invalid',
+      message: /^(uuid|workflow_uuid|name): is empty; give the /,
+    });
+  }
 });
 
 test('lists show the newest first and can be narrowed and paged (S4-15)', { skip }, async () => {

@@ -56,6 +56,11 @@ export function invalid(problems: readonly Problem[]): JobletError {
   });
 }
 
+/** Something was asked for, and not said what: an `invalid` error that names the field and what belongs there. */
+export function unnamed(field: string, wanted: string): JobletError {
+  return invalid([{ field, message: `is empty; give ${wanted}` }]);
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -67,6 +67,16 @@ const NO_EXIT_CODE = -1;
 /** The exit code of a job that ran past its timeout, as `timeout(1)` has it. */
 const TIMEOUT_EXIT_CODE = 124;
 
+/** What was asked for and cannot be, as step and errno. */
+const waysOut: Readonly<Record<string, string>> = {
+  'exec ENOENT':
+    '; the job sees no such program: check its name, upload it, or choose a --runtime that has it',
+  'exec EACCES': '; it is no program: make it one (chmod +x), or give it to one that reads it',
+  'exec ENOEXEC':
+    '; it is no program of this machine and no script that begins with #!: give it to one that reads it',
+  'cwd ENOENT': '; there is no such folder: upload one, or leave --workdir out',
+};
+
 /** Steps that fail because of the host, and not because of what was asked for. */
 const hostSteps: ReadonlySet<string> = new Set([
   'bind-ro',
@@ -156,7 +166,13 @@ export function viewOutcome(outcome: Outcome): OutcomeView {
         reason: 'NOT_STARTED',
         message:
           `could not be started: ${outcome.step}: ${outcome.object}: ${outcome.errno}` +
-          (hostSteps.has(outcome.step) ? '; joblet doctor, on the node, says what it lacks' : ''),
+          wayOutOf(outcome.step, outcome.errno),
       };
   }
+}
+
+/** What can be done about a step that failed, to follow what failed; empty when we do not know. */
+function wayOutOf(step: string, errno: string): string {
+  if (hostSteps.has(step)) return '; joblet doctor, on the node, says what it lacks';
+  return waysOut[`${step} ${errno}`] ?? '';
 }

@@ -13,6 +13,8 @@ const sizes: readonly (readonly [string, number])[] = [
   ['8GB', 8 * 1024 ** 3],
   ['1 KB', 1024],
   ['7B', 7],
+  ['10Mi', 10 * 1024 ** 2],
+  ['1.5 Gi', 1.5 * 1024 ** 3],
 ];
 
 for (const [text, bytes] of sizes) {
@@ -35,7 +37,19 @@ for (const [text, ms] of durations) {
 }
 
 test('what is no size is refused with the way to write one', () => {
-  for (const text of ['', ' ', '-1', '10 XB', '1e9', '0x10', 'MB', '1,5GB', '9'.repeat(30)]) {
+  for (const text of [
+    '',
+    ' ',
+    '-1',
+    '10 XB',
+    '1e9',
+    '0x10',
+    'MB',
+    'Mi',
+    '10i',
+    '1,5GB',
+    '9'.repeat(30),
+  ]) {
     assert.throws(() => parseBytes(text), /is not a size; write it as/, text);
   }
 });

@@ -7,7 +7,7 @@ const byteUnits = { B: 1, KB: 1024, MB: 1024 ** 2, GB: 1024 ** 3, TB: 1024 ** 4 
 
 const msUnits = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1, us: 1e-3 } as const;
 
-const SIZE = /^(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?$/i;
+const SIZE = /^(\d+(?:\.\d+)?) ?(?:([KMGT])i?B?|B?)$/i;
 const DURATION = /^(?:\d+(?:\.\d+)?(?:d|h|ms|us|µs|m|s))+$/;
 const DURATION_PART = /(\d+(?:\.\d+)?)(d|h|ms|us|µs|m|s)/g;
 

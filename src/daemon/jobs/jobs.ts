@@ -9,7 +9,7 @@
 // What is asked of jobs from outside is here; turns.ts, starts.ts, ends.ts and recovery.ts do it.
 
 import { randomUUID } from 'node:crypto';
-import { JobletError, messageOf } from '../../shared/errors.ts';
+import { JobletError, messageOf, unnamed } from '../../shared/errors.ts';
 import { isFinal } from '../../shared/job-state.ts';
 import { describeLimits } from '../linux/cgroup.ts';
 import type { End } from '../linux/end-record.ts';
@@ -146,6 +146,7 @@ export class Jobs {
     }
     const found = id === undefined ? undefined : (this.#active.find(id)?.job ?? store.find(id));
     if (found === undefined) {
+      if (idOrPrefix === '') throw unnamed('uuid', 'the id of a job, or a beginning of one');
       throw new JobletError('not-found', `job not found: ${idOrPrefix}`, { about: 'uuid' });
     }
     return found;

@@ -18,7 +18,7 @@ import {
   sizeOf,
 } from '../../shared/cidr.ts';
 import { type Egress, OPEN } from '../../shared/egress.ts';
-import { JobletError, messageOf } from '../../shared/errors.ts';
+import { JobletError, messageOf, unnamed } from '../../shared/errors.ts';
 import { checkName } from '../../shared/names.ts';
 import { type PublishedPort, parsePublished } from '../../shared/publish.ts';
 import type { Actor } from '../audit/record.ts';
@@ -631,7 +631,9 @@ export class Networks {
   }
 
   #checked({ name, cidr: text }: NetworkWish): Cidr {
-    const problem = RESERVED.includes(name) ? 'is taken' : checkName(name);
+    const problem = RESERVED.includes(name)
+      ? 'is taken: it means something already; use another'
+      : checkName(name);
     const cidr = parseCidr(text);
     const problems = [
       ...(problem === undefined ? [] : [{ field: 'name', message: problem }]),
@@ -916,6 +918,7 @@ function isBuiltin(name: string): boolean {
 }
 
 function notFound(name: string, names: readonly string[]): JobletError {
+  if (name === '') return unnamed('name', 'the name of a network');
   return new JobletError('not-found', `network not found: ${name}; there is ${names.join(', ')}`, {
     about: 'network',
   });

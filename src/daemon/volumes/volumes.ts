@@ -3,7 +3,7 @@
 
 import { lstat, mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { JobletError, messageOf } from '../../shared/errors.ts';
+import { JobletError, messageOf, unnamed } from '../../shared/errors.ts';
 import { nearest } from '../../shared/nearest.ts';
 import { formatBytes } from '../../shared/units.ts';
 import type { Actor } from '../audit/record.ts';
@@ -460,6 +460,7 @@ async function isEmptyDirectory(directory: string): Promise<boolean> {
 }
 
 function notFound(name: string, guess: string | undefined): JobletError {
+  if (name === '') return unnamed('name', 'the name of a volume');
   const hint = guess === undefined || guess === name ? '' : `did you mean ${guess}? `;
   return new JobletError(
     'not-found',

@@ -3,7 +3,7 @@
 // workflow is there already is not started again.
 
 import { randomUUID } from 'node:crypto';
-import { JobletError, messageOf } from '../../shared/errors.ts';
+import { JobletError, messageOf, unnamed } from '../../shared/errors.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { Action } from '../audit/record.ts';
 import { type Clock, Due } from '../jobs/due.ts';
@@ -110,6 +110,7 @@ export class Schedules {
     this.#parts.db.flush();
     const found = this.#store.find(name);
     if (found !== undefined) return found;
+    if (name === '') throw unnamed('name', 'the name of a schedule');
     throw new JobletError('not-found', `schedule not found: ${name}`, { about: 'name' });
   }
 

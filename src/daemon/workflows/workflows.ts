@@ -4,7 +4,7 @@
 // decision written, and each step either with its job or without one.
 
 import { randomUUID } from 'node:crypto';
-import { JobletError, messageOf } from '../../shared/errors.ts';
+import { JobletError, messageOf, unnamed } from '../../shared/errors.ts';
 import { isFinal, viewOutcome } from '../../shared/job-state.ts';
 import { hasEnded } from '../../shared/step-status.ts';
 import { jobsOf } from '../../shared/workflow-expression.ts';
@@ -145,6 +145,9 @@ export class Workflows {
     }
     const workflow = id === undefined ? undefined : this.#store.find(id);
     if (workflow !== undefined) return workflow;
+    if (idOrPrefix === '') {
+      throw unnamed('workflow_uuid', 'the id of a workflow, or a beginning of one');
+    }
     throw new JobletError('not-found', `workflow not found: ${idOrPrefix}`, {
       about: 'workflow_uuid',
     });
