@@ -2,8 +2,7 @@
 // for a run and goes with it.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import type { Connection } from '../src/client/connection.ts';
+import { test } from 'node:test';
 import {
   createVolume,
   deleteWorkflow,
@@ -11,30 +10,15 @@ import {
   retryWorkflow,
   stopWorkflow,
 } from '../src/client/methods.ts';
-import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { output } from './job-calls.ts';
 import { finishWorkflow, startWorkflow, statusesOf, stepOf, watched } from './workflow-calls.ts';
+import { says, shell, WorkflowWorld } from './workflow-world.ts';
 
-const skip = cannotRun();
-
-let daemon: Daemon;
-let api: Connection;
-
-before(async () => {
-  if (skip !== false) return;
-  daemon = await startDaemon();
-  api = daemon.as('developer');
-});
-
-after(async () => {
-  await daemon?.stop();
-});
-
-const shell = (script: string) => `command: sh, args: ["-c", ${JSON.stringify(script)}]`;
-const says = (name: string, value: string) => `echo "${name}=${value}" >> "$JOBLET_OUTPUT"`;
+const world = new WorkflowWorld();
+const { skip } = world;
 
 async function volumeNames(): Promise<string[]> {
-  const { volumes } = await api.unary(listVolumes, {});
+  const { volumes } = await world.api.unary(listVolumes, {});
   return volumes.map(({ name }) => name);
 }
 
@@ -45,7 +29,7 @@ test('what a job says comes to those that follow, as it is, and an argument stay
 }, async () => {
   const odd = `two  words; \\"\${HOME}\\" $(id) \\\\ 'x'`;
   const detail = await finishWorkflow(
-    api,
+    world.api,
     `
 jobs:
   make: {${shell(`printf '%s\\n' "odd=$ODD" >> "$JOBLET_OUTPUT"`)}, outputs: [odd], environment: {ODD: "${odd}"}}
@@ -60,7 +44,7 @@ jobs:
   const said = stepOf(detail, 'make').outputs['odd'];
   assert.match(said ?? '', /^two {2}words; "/);
   const printed = async (name: string) =>
-    (await output(api, { uuid: stepOf(detail, name).jobUuid })).toString();
+    (await output(world.api, { uuid: stepOf(detail, name).jobUuid })).toString();
   assert.equal(await printed('use'), `a|${said}|b|`);
   assert.equal(await printed('see'), said);
   assert.deepEqual(await volumeNames(), []);
@@ -70,7 +54,7 @@ test('a job that says what cannot be read has failed, and is tried again as its 
   skip,
 }, async () => {
   const detail = await finishWorkflow(
-    api,
+    world.api,
     `
 jobs:
   odd: {${shell(says('other', '1'))}, outputs: [value], retry: {attempts: 2, backoff: 1ms}}
@@ -112,7 +96,7 @@ jobs:
   never: {command: "true", requires: [deploy: COMPLETED, fails: COMPLETED]}
   rescue: {command: "true", requires: [fails: FINISHED], if: "fails = FAILED"}
 `;
-  const dev = await finishWorkflow(api, text);
+  const dev = await finishWorkflow(world.api, text);
   assert.deepEqual(statusesOf(dev), {
     test: 'COMPLETED',
     fails: 'FAILED',
@@ -125,19 +109,19 @@ jobs:
   });
   assert.equal(dev.workflow?.skippedJobs, 2);
   assert.equal(stepOf(dev, 'deploy').jobUuid, '0');
-  const prod = await finishWorkflow(api, text, { params: { stage: 'prod' } });
+  const prod = await finishWorkflow(world.api, text, { params: { stage: 'prod' } });
   assert.equal(stepOf(prod, 'smoke').status, 'COMPLETED');
-  const { workflowUuid } = await api.unary(retryWorkflow, {
+  const { workflowUuid } = await world.api.unary(retryWorkflow, {
     workflowUuid: dev.workflow?.uuid ?? '',
   });
-  assert.equal(stepOf(await watched(api, workflowUuid), 'deploy').status, 'SKIPPED');
+  assert.equal(stepOf(await watched(world.api, workflowUuid), 'deploy').status, 'SKIPPED');
 });
 
 test('jobs of a workflow cannot say more together than the node can keep', { skip }, async () => {
   const script = `printf 'v=%065000d\\n' 0 >> $JOBLET_OUTPUT`;
   const items = Array.from({ length: 17 }, (_, at) => at).join(', ');
   const detail = await finishWorkflow(
-    api,
+    world.api,
     `jobs: {big: {command: sh, args: ["-c", "${script}"], outputs: [v], foreach: [${items}]}}`,
   );
   const ends = Object.values(statusesOf(detail)).toSorted();
@@ -146,11 +130,14 @@ test('jobs of a workflow cannot say more together than the node can keep', { ski
 
 test('parameters are checked here too, whatever a client has checked', { skip }, async () => {
   const text = 'params: {n: {type: integer, required: true}}\njobs: {a: {command: x}}';
-  await assert.rejects(startWorkflow(api, text), /w\.yaml:1:10: params: n has to be given/);
+  await assert.rejects(startWorkflow(world.api, text), /w\.yaml:1:10: params: n has to be given/);
   const params = { n: '1; rm' };
-  await assert.rejects(startWorkflow(api, text, { params }), /n is no integer: "1; rm"/);
+  await assert.rejects(startWorkflow(world.api, text, { params }), /n is no integer: "1; rm"/);
   const huge = 'workspace: {size: 1000TB}\njobs: {a: {command: x}}';
-  await assert.rejects(startWorkflow(api, huge), /w\.yaml:1:12: workspace: a volume has at most/);
+  await assert.rejects(
+    startWorkflow(world.api, huge),
+    /w\.yaml:1:12: workspace: a volume has at most/,
+  );
 });
 
 test('of the runs of a group one goes on at a time, in the order that they came', {
@@ -159,14 +146,12 @@ test('of the runs of a group one goes on at a time, in the order that they came'
   const text =
     'concurrency: {group: line}\njobs: {a: {command: sleep, args: ["0.2"]}, b: {command: "true", requires: [a]}}';
   const ids = [];
-  for (let count = 0; count < 3; count += 1) ids.push(await startWorkflow(api, text));
-  const waiting = await watched(api, ids[2] ?? '', () => true);
+  for (let count = 0; count < 3; count += 1) ids.push(await startWorkflow(world.api, text));
+  const waiting = await watched(world.api, ids[2] ?? '', () => true);
   assert.equal(waiting.workflow?.waitsForGroup, 'line');
   // Another daemon finds the same line.
-  await daemon.kill();
-  await daemon.restart();
-  api = daemon.as('developer');
-  const all = await Promise.all(ids.map((id) => watched(api, id)));
+  await world.killed();
+  const all = await Promise.all(ids.map((id) => watched(world.api, id)));
   const timeOf = (time: { seconds: bigint; nanos: number } | undefined) =>
     Number(time?.seconds) * 1000 + Number(time?.nanos) / 1e6;
   for (const [at, { workflow, jobs }] of all.entries()) {
@@ -181,21 +166,24 @@ test('a run that cancels others of its group stops those under way and those tha
 }, async () => {
   const text =
     'params: {s: "60"}\nconcurrency: {group: only, cancel_in_progress: true}\njobs: {a: {command: sleep, args: ["${s}"]}}';
-  const first = await startWorkflow(api, text);
-  await watched(api, first, (detail) => stepOf(detail, 'a').status === 'RUNNING');
-  const second = await startWorkflow(api, text);
-  const third = await startWorkflow(api, text, { params: { s: '0' } });
-  const ends = await Promise.all([first, second, third].map((id) => watched(api, id)));
+  const first = await startWorkflow(world.api, text);
+  await watched(world.api, first, (detail) => stepOf(detail, 'a').status === 'RUNNING');
+  const second = await startWorkflow(world.api, text);
+  const third = await startWorkflow(world.api, text, { params: { s: '0' } });
+  const ends = await Promise.all([first, second, third].map((id) => watched(world.api, id)));
   assert.deepEqual(
     ends.map(({ workflow }) => workflow?.status),
     ['STOPPED', 'STOPPED', 'COMPLETED'],
   );
   // Another one's group of the same name is another one.
-  const other = daemon.as('operator');
-  const [mine, theirs] = await Promise.all([startWorkflow(api, text), startWorkflow(other, text)]);
+  const other = world.daemon.as('operator');
+  const [mine, theirs] = await Promise.all([
+    startWorkflow(world.api, text),
+    startWorkflow(other, text),
+  ]);
   for (const id of [mine, theirs]) {
-    await watched(api, id, (detail) => stepOf(detail, 'a').status === 'RUNNING');
-    await daemon.as('admin').unary(stopWorkflow, { workflowUuid: id, force: true });
+    await watched(world.api, id, (detail) => stepOf(detail, 'a').status === 'RUNNING');
+    await world.daemon.as('admin').unary(stopWorkflow, { workflowUuid: id, force: true });
   }
 });
 
@@ -209,18 +197,22 @@ jobs:
   read: {${shell('cat /workspace/mine && exit $FAILS')}, environment: {FAILS: "\${fails}"}, requires: [write]}
 params: {fails: "0"}
 `;
-  const fails = startWorkflow(api, text, { params: { fails: '1' } });
-  const runs = await Promise.all([fails, startWorkflow(api, text), startWorkflow(api, text)]);
-  const [failed, ...fine] = await Promise.all(runs.map((id) => watched(api, id)));
+  const fails = startWorkflow(world.api, text, { params: { fails: '1' } });
+  const runs = await Promise.all([
+    fails,
+    startWorkflow(world.api, text),
+    startWorkflow(world.api, text),
+  ]);
+  const [failed, ...fine] = await Promise.all(runs.map((id) => watched(world.api, id)));
   for (const { workflow } of fine) assert.equal(workflow?.status, 'COMPLETED');
   // A retry finds it; with the workflow it goes.
   const id = failed?.workflow?.uuid ?? '';
   assert.ok((await volumeNames()).includes(`workspace-${id}`));
   await assert.rejects(
-    daemon.as('operator').unary(createVolume, { name: `workspace-${id}` }),
+    world.daemon.as('operator').unary(createVolume, { name: `workspace-${id}` }),
     /is that of a volume which a workflow makes/,
   );
-  await api.unary(deleteWorkflow, { workflowUuid: id });
+  await world.api.unary(deleteWorkflow, { workflowUuid: id });
   assert.ok(!(await volumeNames()).includes(`workspace-${id}`));
 });
 
@@ -243,7 +235,7 @@ workflows:
       one: {command: test, args: ["\${word}", "=", "well"]}
       two: {command: "true", requires: [one]}
 `;
-  const detail = await finishWorkflow(api, text, { choice: 'all' });
+  const detail = await finishWorkflow(world.api, text, { choice: 'all' });
   assert.deepEqual(statusesOf(detail), {
     make: 'COMPLETED',
     'check.one': 'COMPLETED',
@@ -264,12 +256,10 @@ jobs:
   b: {${shell(`test "$N" = 1 && ${says('n', '2')}`)}, outputs: [n], environment: {N: "\${outputs.a.n}"}, requires: [a]}
   c: {command: test, args: ["\${outputs.a.n}\${outputs.b.n}", "=", "12"], requires: [a, b]}
 `;
-  const id = await startWorkflow(api, text);
-  await watched(api, id, (detail) => stepOf(detail, 'a').status === 'RUNNING');
-  await daemon.kill();
-  await daemon.restart();
-  api = daemon.as('developer');
-  const detail = await watched(api, id);
+  const id = await startWorkflow(world.api, text);
+  await watched(world.api, id, (detail) => stepOf(detail, 'a').status === 'RUNNING');
+  await world.killed();
+  const detail = await watched(world.api, id);
   assert.deepEqual(statusesOf(detail), { a: 'COMPLETED', b: 'COMPLETED', c: 'COMPLETED' });
   for (const { attempts } of detail.jobs) assert.equal(attempts, 1);
 });

@@ -3,32 +3,17 @@
 
 import { invalid } from './errors.ts';
 import { hintAmong } from './nearest.ts';
-import { parseBytes } from './units.ts';
 import { jobsOf } from './workflow-expression.ts';
 import { sortGraph } from './workflow-graph.ts';
 import type { Workflow, WorkflowJob } from './workflow-job.ts';
 import { JobReader } from './workflow-job-reader.ts';
-import {
-  concurrencyKeys,
-  fileKeys,
-  type Keys,
-  workflowKeys,
-  workspaceKeys,
-} from './workflow-keys.ts';
-import { hasMark } from './workflow-outputs.ts';
-import { MAX_TEXT_CHARS, Plans } from './workflow-plans.ts';
+import { fileKeys, workflowKeys } from './workflow-keys.ts';
+import { Plans } from './workflow-plans.ts';
 import { type Placed, WorkflowReader } from './workflow-reader.ts';
-import { noted } from './workflow-requires.ts';
-import { expand, type Variables } from './workflow-template.ts';
-import { valueIn } from './workflow-variables.ts';
 import { type Path, parseYamlText, type YamlText } from './yaml-text.ts';
 
 /** The longest file: more than ten thousand jobs. */
 export const MAX_FILE_BYTES = 4 * 1024 * 1024;
-
-const MAX_GROUP_CHARS = 128;
-/** As of any volume. */
-const MIN_WORKSPACE_BYTES = 1024 ** 2;
 
 export interface Reading {
   /** Which of several workflows of the file; empty where there is one. */
@@ -142,72 +127,34 @@ class WorkflowOf {
   read(): Workflow {
     const reader = this.#reader;
     const values = new Map(Object.entries(this.#reading.params ?? {}));
-    const { plans, around } = new Plans(reader, this.#top).all(this.#at, this.#map, { values });
+    const { plans, options, calls } = new Plans(reader, this.#top).all(this.#at, this.#map, {
+      values,
+    });
     const jobReader = new JobReader(reader);
     const jobs = plans.map((plan) => jobReader.job(plan));
     jobReader.checkOutputs(jobs);
     const { order } = this.#checkGraph(jobs);
-    const own = (word: string) => this.#placed(word);
-    const { name, description, max_parallel } = reader.values(workflowKeys, own, (text) => text);
+    const { name, description } = this.#titles();
     return {
       name,
       description,
       jobs,
       order,
-      maxParallel: max_parallel,
-      ...this.#concurrency(around),
-      ...this.#workspace(),
+      ...options,
+      calls,
       warnings: reader.warnings,
       placeOf: (at, part) => this.#yaml.placeOf(at, part),
     };
   }
 
-  /** A key of the workflow, or the one that stands beside all workflows. */
-  #placed(word: string): Placed | undefined {
-    if (this.#map.has(word)) return { at: [...this.#at, word], value: this.#map.get(word) };
-    return this.#top.has(word) ? { at: [word], value: this.#top.get(word) } : undefined;
-  }
-
-  /** `concurrency: GROUP` is short for its group. */
-  #concurrency(around: Variables): Pick<Workflow, 'concurrency'> {
-    const placed = this.#placed('concurrency');
-    if (placed === undefined) return {};
-    const { at, find } = this.#short(placed, 'group', concurrencyKeys);
-    const fill = (text: string) => expand(text, valueIn(around), MAX_TEXT_CHARS);
-    const { group, cancel_in_progress } = this.#reader.values(concurrencyKeys, find, fill);
-    if (group === '' || group.length > MAX_GROUP_CHARS || hasMark(group)) {
-      const message = `concurrency: the group must be a text of at most ${MAX_GROUP_CHARS} characters, without outputs`;
-      this.#reader.report(at, 'value', message);
-    }
-    return { concurrency: { group, cancelsOthers: cancel_in_progress } };
-  }
-
-  /** `workspace: shared` is one of the usual size. */
-  #workspace(): Pick<Workflow, 'workspace'> {
-    const placed = this.#placed('workspace');
-    if (placed === undefined) return {};
-    const { at } = placed;
-    if (placed.value === 'shared') return { workspace: { bytes: 0, at } };
-    if (typeof placed.value === 'string') {
-      this.#reader.report(at, 'value', 'workspace must be shared, or a map with its size');
-      return {};
-    }
-    const { find } = this.#short(placed, 'size', workspaceKeys);
-    const { size } = this.#reader.values(workspaceKeys, find, (text) => text);
-    const bytes = size === '' ? 0 : noted(this.#reader, 'workspace', at, () => parseBytes(size));
-    if (bytes !== undefined && size !== '' && bytes < MIN_WORKSPACE_BYTES) {
-      this.#reader.report(at, 'value', 'workspace: its size must be at least 1MB');
-    }
-    return { workspace: { bytes: bytes ?? 0, at } };
-  }
-
-  /** A map of keys, or the value of one of them alone. */
-  #short({ at, value }: Placed, word: string, keys: Keys) {
-    const isShort = typeof value === 'string';
-    const inside = this.#reader.map(at, isShort ? { [word]: value } : value, keys);
-    const find = (key: string) =>
-      inside.has(key) ? { at: isShort ? at : [...at, key], value: inside.get(key) } : undefined;
-    return { at, find };
+  /** What it is called: by itself, or as all workflows of the file are. */
+  #titles() {
+    const { name, description } = workflowKeys;
+    const own = (word: string): Placed | undefined => {
+      if (this.#map.has(word)) return { at: [...this.#at, word], value: this.#map.get(word) };
+      return this.#top.has(word) ? { at: [word], value: this.#top.get(word) } : undefined;
+    };
+    return this.#reader.values({ name, description }, own, (text) => text);
   }
 
   #checkGraph(jobs: readonly WorkflowJob[]): { readonly order: readonly string[] } {

@@ -98,6 +98,7 @@ export class JobReader {
       timeoutMs: values.timeout,
       schedule: values.schedule,
       retry: this.#retry(find('retry')),
+      ...(scope.call !== undefined && { call: scope.call }),
     };
   }
 

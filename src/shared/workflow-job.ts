@@ -20,6 +20,24 @@ export interface Concurrency {
   readonly cancelsOthers: boolean;
 }
 
+/** What a workflow says about its run as a whole. */
+export interface WorkflowOptions {
+  /** Jobs under way at the same time; 0 is any number. */
+  readonly maxParallel: number;
+  /** Of the runs of one group one goes on at a time. */
+  readonly concurrency?: Concurrency;
+  /** A volume for the run, shared by its jobs; of 0 bytes is as big as volumes usually are. */
+  readonly workspace?: { readonly bytes: number; readonly at: Path };
+}
+
+/** A workflow that is run as a job of another one, and says something of its own about that. */
+export interface WorkflowCall extends WorkflowOptions {
+  /** The name of the job that calls it. */
+  readonly name: string;
+  /** The call that it is part of, by its place among them; none where the run itself is. */
+  readonly around?: number;
+}
+
 export interface WorkflowJob {
   /** Its key in the file; of a matrix with the values of its combination. */
   readonly name: string;
@@ -56,21 +74,19 @@ export interface WorkflowJob {
   /** As it is written; empty is at once. */
   readonly schedule: string;
   readonly retry: Retry;
+  /** The innermost call that it is part of, by its place in `calls`. */
+  readonly call?: number;
 }
 
-export interface Workflow {
+export interface Workflow extends WorkflowOptions {
   readonly name: string;
   readonly description: string;
   /** In the order of the file. */
   readonly jobs: readonly WorkflowJob[];
   /** Names of the jobs, each behind those it waits for. */
   readonly order: readonly string[];
-  /** Jobs under way at the same time; 0 is any number. */
-  readonly maxParallel: number;
-  /** Of the runs of one group one goes on at a time. */
-  readonly concurrency?: Concurrency;
-  /** A volume for the run, shared by its jobs; of 0 bytes is as big as volumes usually are. */
-  readonly workspace?: { readonly bytes: number; readonly at: Path };
+  /** Each behind the one that it is part of. */
+  readonly calls: readonly WorkflowCall[];
   /** What is allowed and may not be meant, with its place. */
   readonly warnings: readonly { readonly field: string; readonly message: string }[];
   /** `file:line:column` of a part of it. */

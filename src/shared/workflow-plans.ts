@@ -4,8 +4,10 @@
 
 import { checkName, MAX_NAME_CHARS } from './names.ts';
 import { hintAmong } from './nearest.ts';
+import type { WorkflowCall, WorkflowOptions } from './workflow-job.ts';
 import { jobKeys, workflowKeys } from './workflow-keys.ts';
 import { type Instance, instancesOf } from './workflow-matrix.ts';
+import { readOptions } from './workflow-options.ts';
 import { type Given, readParams } from './workflow-params.ts';
 import type { Filling, Placed, WorkflowReader } from './workflow-reader.ts';
 import type { Groups } from './workflow-requires.ts';
@@ -32,6 +34,11 @@ export interface Scope {
   readonly caller?: Plan;
   /** Each of its jobs with those that it becomes. */
   readonly groups: Groups;
+  readonly options: WorkflowOptions;
+  /** The innermost call that its jobs are part of and that has options, by its place among them. */
+  readonly call?: number;
+  /** Concurrency groups that a run of it belongs to: its own, and those of whoever called it. */
+  readonly concurrency: readonly string[];
 }
 
 /** What is known of a job before its values are read. */
@@ -59,6 +66,7 @@ export class Plans {
   /** Keys beside `workflows` are for all of them. */
   readonly #top: ReadonlyMap<string, unknown>;
   readonly #plans: Plan[] = [];
+  readonly #calls: WorkflowCall[] = [];
   readonly #instances = new Map<string, string>();
 
   constructor(reader: WorkflowReader, top: ReadonlyMap<string, unknown>) {
@@ -66,17 +74,21 @@ export class Plans {
     this.#top = top;
   }
 
-  /** All jobs of a workflow of the file, and what its own texts may refer to. */
+  /** All jobs of a workflow of the file, and what it and those that it calls say of their runs. */
   all(
     at: Path,
     map: ReadonlyMap<string, unknown>,
     given: Given,
-  ): { readonly plans: readonly Plan[]; readonly around: Variables } {
+  ): {
+    readonly plans: readonly Plan[];
+    readonly options: WorkflowOptions;
+    readonly calls: readonly WorkflowCall[];
+  } {
     const calls = at.length === 0 ? [] : [String(at.at(-1))];
     const scope = this.#scope(at, map, given, calls);
     this.#planScope(scope);
     this.#checkTwice();
-    return { plans: this.#plans, around: scope.around };
+    return { plans: this.#plans, options: scope.options, calls: this.#calls };
   }
 
   #scope(
@@ -90,10 +102,32 @@ export class Plans {
     const params = readParams(this.#reader, placed ?? { at: ['params'], value: undefined }, given);
     const prefix = caller === undefined ? '' : `${nameOf(caller)}.`;
     // First those that stand beside all workflows, then those of this one.
-    const outer = at.length === 0 ? params : this.#level([], this.#top, params, prefix);
-    const around = this.#level(at, map, outer, prefix);
+    const beside = at.length === 0 ? params : this.#level([], this.#top, params, prefix);
+    const around = this.#level(at, map, beside, prefix);
     const groups = new Map();
-    return { at, map, around, prefix, calls, groups, ...(caller && { caller }) };
+    // Those beside all workflows are for the run, and count for what it calls anyway.
+    const find = (word: string) =>
+      caller === undefined || map.has(word) ? this.#placed(at, map, word) : undefined;
+    const fill: Filling = (text) => expand(text, valueIn(around), MAX_TEXT_CHARS);
+    const options = readOptions(this.#reader, find, fill);
+    const { group } = options.concurrency ?? {};
+    const outer = caller?.scope.concurrency ?? [];
+    return {
+      ...{ at, map, around, prefix, calls, groups, options },
+      ...(caller && { caller, ...this.#numbered(caller, options) }),
+      concurrency: group === undefined ? outer : [...outer, group],
+    };
+  }
+
+  /** The call that the jobs of a called workflow are part of. */
+  #numbered(caller: Plan, options: WorkflowOptions): Pick<Scope, 'call'> {
+    const { call: around } = caller.scope;
+    const part = around === undefined ? {} : { around };
+    const { maxParallel, concurrency, workspace } = options;
+    if (maxParallel === 0 && !concurrency && !workspace)
+      return around === undefined ? {} : { call: around };
+    this.#calls.push({ name: nameOf(caller), ...options, ...part });
+    return { call: this.#calls.length - 1 };
   }
 
   #level(at: Path, map: ReadonlyMap<string, unknown>, around: Variables, prefix: string) {
@@ -188,12 +222,14 @@ export class Plans {
     );
     const at = ['workflows', name];
     const map = reader.map(at, known.get(name), workflowKeys);
-    for (const word of ['max_parallel', 'concurrency', 'workspace']) {
-      if (!map.has(word)) continue;
-      const message = `${word} is for runs of this workflow by itself; where it is called, that of the caller counts`;
-      reader.warn([...at, word], 'key', message);
+    const called = this.#scope(at, map, { values: new Map(values), at: paramsAt }, calls, plan);
+    const { group } = called.options.concurrency ?? {};
+    if (group !== undefined && scope.concurrency.includes(group)) {
+      report(
+        `calls a workflow of the concurrency group '${group.slice(0, 64)}', which its own run belongs to: it would wait for itself`,
+      );
     }
-    this.#planScope(this.#scope(at, map, { values: new Map(values), at: paramsAt }, calls, plan));
+    this.#planScope(called);
   }
 
   #checkName(at: Path, key: string): void {

@@ -8,13 +8,18 @@ import { invalid, JobletError } from '../../shared/errors.ts';
 import { relativeMs } from '../../shared/relative-time.ts';
 import { formatBytes } from '../../shared/units.ts';
 import { isWithin } from '../../shared/volume-mount.ts';
-import type { Workflow, WorkflowJob } from '../../shared/workflow-job.ts';
+import type {
+  Workflow,
+  WorkflowCall,
+  WorkflowJob,
+  WorkflowOptions,
+} from '../../shared/workflow-job.ts';
 import { nameInJob } from '../../shared/workflow-uploads.ts';
 import type { Path } from '../../shared/yaml-text.ts';
 import type { JobSpec } from '../jobs/job.ts';
 import { placesIn, readWorkflowText } from '../workflows/reading.ts';
 import { OUTPUT_PLACE, WORKSPACE_PLACE } from '../workflows/run-volumes.ts';
-import type { StepPlan, WorkflowPlan } from '../workflows/workflow.ts';
+import type { Call, RunOptions, StepPlan, WorkflowPlan } from '../workflows/workflow.ts';
 import { type JobRequest, parseRfc3339 } from './job-spec.ts';
 
 /** What exists on this node, by name. */
@@ -74,9 +79,9 @@ export async function toWorkflowPlan(
   const steps: (StepPlan | undefined)[] = [];
   for (const [at, job] of workflow.jobs.entries()) {
     if (at % JOBS_AT_ONCE === JOBS_AT_ONCE - 1) await nextTurn();
-    steps.push(reading.step(job, workflow.workspace !== undefined));
+    steps.push(reading.step(job, hasWorkspace(workflow, job)));
   }
-  reading.checkWorkspace(workflow);
+  for (const run of [workflow, ...workflow.calls]) reading.checkWorkspace(run);
   const problems = reading.finish();
   if (problems.length > 0) {
     const places = await placesIn(
@@ -90,11 +95,33 @@ export async function toWorkflowPlan(
     text: yamlContent,
     shownText,
     maxParallel: workflow.maxParallel,
-    ...(workflow.concurrency && { concurrency: workflow.concurrency }),
-    ...(workflow.workspace && { workspace: { bytes: workflow.workspace.bytes } }),
+    ...runOptions(workflow),
+    ...(workflow.calls.length > 0 && { calls: workflow.calls.map(toCall) }),
     steps: steps.filter((step) => step !== undefined),
   };
   return { plan, warnings: workflow.warnings };
+}
+
+/** Whether a job finds a workspace: that of its run, or of a call that it is part of. */
+function hasWorkspace(
+  { workspace, calls }: Omit<Workflow, 'placeOf'>,
+  { call: innermost }: WorkflowJob,
+): boolean {
+  for (let call = innermost; call !== undefined; call = calls[call]?.around) {
+    if (calls[call]?.workspace !== undefined) return true;
+  }
+  return workspace !== undefined;
+}
+
+function runOptions({ concurrency, workspace }: Omit<WorkflowOptions, 'maxParallel'>): RunOptions {
+  return {
+    ...(concurrency && { concurrency }),
+    ...(workspace && { workspace: { bytes: workspace.bytes } }),
+  };
+}
+
+function toCall({ name, around, maxParallel, ...options }: WorkflowCall): Call {
+  return { name, maxParallel, ...(around !== undefined && { around }), ...runOptions(options) };
 }
 
 /** What is wrong, and with which part of the text. */
@@ -123,8 +150,8 @@ class PlanReading {
     this.#files = new Set(parts.files);
   }
 
-  /** `hasWorkspace` is that its run has one. */
-  step(job: WorkflowJob, hasWorkspace: boolean): StepPlan | undefined {
+  /** `isShared` is that it has a workspace with others. */
+  step(job: WorkflowJob, isShared: boolean): StepPlan | undefined {
     const { name, requires, condition, outputs, late, retry, files, directories } = job;
     this.#checkFiles(job);
     for (const volume of job.volumes) {
@@ -134,7 +161,7 @@ class PlanReading {
     const { startAtMs, delayMs } = this.#schedule(job);
     try {
       const { uploads: _, ...spec } = this.#parts.toSpec(requestOf(job));
-      this.#checkPlaces(job, spec.volumes, hasWorkspace);
+      this.#checkPlaces(job, spec.volumes, isShared);
       return {
         name,
         spec: { ...spec, startAtMs },
@@ -146,6 +173,7 @@ class PlanReading {
         delayMs,
         files: [...files],
         directories: [...directories],
+        ...(job.call !== undefined && { call: job.call }),
       };
     } catch (error) {
       if (!(error instanceof JobletError)) throw error;
@@ -154,7 +182,7 @@ class PlanReading {
     }
   }
 
-  checkWorkspace({ workspace }: Pick<Workflow, 'workspace'>): void {
+  checkWorkspace({ workspace }: Pick<WorkflowOptions, 'workspace'>): void {
     const { maxVolumeBytes } = this.#parts.names;
     if (workspace === undefined || workspace.bytes <= maxVolumeBytes) return;
     const message = `workspace: a volume has at most ${formatBytes(maxVolumeBytes)} here (volumes.max_size_bytes)`;
@@ -206,9 +234,9 @@ class PlanReading {
   }
 
   /** The volumes of a run have their places, and the job's own have others. */
-  #checkPlaces(job: WorkflowJob, volumes: JobSpec['volumes'], hasWorkspace: boolean): void {
+  #checkPlaces(job: WorkflowJob, volumes: JobSpec['volumes'], isShared: boolean): void {
     const taken = [
-      ...(hasWorkspace ? [WORKSPACE_PLACE] : []),
+      ...(isShared ? [WORKSPACE_PLACE] : []),
       ...(job.outputs.length > 0 ? [OUTPUT_PLACE] : []),
     ];
     for (const { path } of volumes) {

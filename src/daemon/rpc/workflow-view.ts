@@ -36,11 +36,11 @@ export function toWorkflowStatus(workflow: Workflow, steps: readonly Step[]) {
   ).length;
   return {
     workflow: { ...toWorkflowInfo(workflow), yamlContent: workflow.shownText, runningJobs },
-    jobs: steps.map(toWorkflowJob),
+    jobs: steps.map((step) => toWorkflowJob(workflow, step)),
   };
 }
 
-export function toWorkflowJob(step: Step): Init<typeof WorkflowJobSchema> {
+export function toWorkflowJob(workflow: Workflow, step: Step): Init<typeof WorkflowJobSchema> {
   return {
     jobUuid: step.jobId || NO_JOB,
     jobName: step.plan.name,
@@ -49,10 +49,22 @@ export function toWorkflowJob(step: Step): Init<typeof WorkflowJobSchema> {
     ...toTime('startTime', step.startedAtMs),
     ...toTime('endTime', step.endedAtMs),
     exitCode: step.exitCode,
-    message: step.message,
+    message: step.message || waitText(workflow, step),
     attempts: step.attempts,
     outputs: step.outputs,
   };
+}
+
+/** Why a job has not started, where it is part of a call that waits for its turn. */
+function waitText({ options, turns }: Workflow, { plan, status }: Step): string {
+  if (status !== 'PENDING' || turns.length === 0) return '';
+  for (let call = plan.call; call !== undefined; call = options.calls?.[call]?.around) {
+    const number = call;
+    if (!turns.some((turn) => turn.call === number && turn.state === 'waits')) continue;
+    const { group } = options.calls?.[call]?.concurrency ?? {};
+    return `it waits for others of the concurrency group ${group}`;
+  }
+  return '';
 }
 
 /** A field that is not there where the time has not come. */

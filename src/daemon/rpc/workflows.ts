@@ -58,8 +58,9 @@ export function workflowHandlers(parts: WorkflowParts): WorkflowHandlers {
     }),
 
     getWorkflowJobs: async ({ workflowUuid }) => {
-      const { id } = workflows.get(workflowUuid);
-      return { jobs: workflows.stepsOf(id).map(toWorkflowJob) };
+      const workflow = workflows.get(workflowUuid);
+      const steps = workflows.stepsOf(workflow.id);
+      return { jobs: steps.map((step) => toWorkflowJob(workflow, step)) };
     },
 
     watchWorkflow: ({ workflowUuid }, { signal }) => watch(workflows, workflowUuid, signal),

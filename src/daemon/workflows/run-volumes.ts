@@ -12,6 +12,7 @@ import type { Identity } from '../jobs/job.ts';
 import type { Log } from '../log.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import { type OutputReading, readOutputFile } from './output-file.ts';
+import type { StepPlan, Workflow } from './workflow.ts';
 
 export interface RunVolumesParts {
   readonly volumes: Pick<Volumes, 'create' | 'remove' | 'has' | 'names' | 'filesOf'>;
@@ -36,6 +37,37 @@ export interface OutputKey {
   readonly attempt: number;
 }
 
+/** Whose workspace: a run's, or that of a call within it. */
+export interface WorkspaceKey {
+  readonly workflowId: string;
+  readonly call?: number;
+}
+
+/** The workspaces of a run; of 0 bytes they are as big as volumes usually are. */
+export function workspacesOf({
+  id,
+  options: { workspace, calls = [] },
+}: Pick<Workflow, 'id' | 'options'>): readonly (WorkspaceKey & { readonly bytes: number })[] {
+  const own = workspace === undefined ? [] : [{ workflowId: id, bytes: workspace.bytes }];
+  const ofCalls = calls.flatMap((call, number) =>
+    call.workspace === undefined
+      ? []
+      : [{ workflowId: id, call: number, bytes: call.workspace.bytes }],
+  );
+  return [...own, ...ofCalls];
+}
+
+/** The workspace of a step: that of the innermost call which has one, or of the run. */
+export function workspaceOf(
+  { id, options: { workspace, calls = [] } }: Pick<Workflow, 'id' | 'options'>,
+  { call: innermost }: Pick<StepPlan, 'call'>,
+): WorkspaceKey | undefined {
+  for (let call = innermost; call !== undefined; call = calls[call]?.around) {
+    if (calls[call]?.workspace !== undefined) return { workflowId: id, call };
+  }
+  return workspace === undefined ? undefined : { workflowId: id };
+}
+
 export class RunVolumes {
   readonly #parts: RunVolumesParts;
 
@@ -43,14 +75,16 @@ export class RunVolumes {
     this.#parts = parts;
   }
 
-  /** Makes the workspace of a run. @throws JobletError exhausted, unavailable */
-  async makeWorkspace(workflowId: string, bytes: number, who: Identity): Promise<void> {
-    const size = bytes || this.#parts.workspaceBytes;
-    await this.#make(workspaceOf(workflowId), 'filesystem', size, who);
+  /** Makes the workspaces of a run. @throws JobletError exhausted, unavailable */
+  async makeWorkspaces(workflow: Pick<Workflow, 'id' | 'options' | 'owner'>): Promise<void> {
+    for (const { bytes, ...key } of workspacesOf(workflow)) {
+      const size = bytes || this.#parts.workspaceBytes;
+      await this.#make(workspaceName(key), 'filesystem', size, workflow.owner);
+    }
   }
 
-  workspaceMount(workflowId: string): VolumeMount {
-    return { name: workspaceOf(workflowId), path: WORKSPACE_PLACE, readOnly: false };
+  workspaceMount(key: WorkspaceKey): VolumeMount {
+    return { name: workspaceName(key), path: WORKSPACE_PLACE, readOnly: false };
   }
 
   /** Makes the place for the outputs of a job; it may be there from a daemon that was killed. */
@@ -71,13 +105,13 @@ export class RunVolumes {
     return this.#drop(outputsOf(key), who);
   }
 
-  dropWorkspace(workflowId: string, who: Identity): Promise<void> {
-    return this.#drop(workspaceOf(workflowId), who);
+  dropWorkspace(key: WorkspaceKey, who: Identity): Promise<void> {
+    return this.#drop(workspaceName(key), who);
   }
 
-  /** Removes what no run needs: workspaces of workflows that are not in `runs`, and outputs but for `keys`. */
-  async sweep(workspaces: ReadonlySet<string>, keys: readonly OutputKey[]): Promise<void> {
-    const needed = new Set([...[...workspaces].map(workspaceOf), ...keys.map(outputsOf)]);
+  /** Removes all but these. */
+  async sweep(workspaces: readonly WorkspaceKey[], outputs: readonly OutputKey[]): Promise<void> {
+    const needed = new Set([...workspaces.map(workspaceName), ...outputs.map(outputsOf)]);
     for (const name of this.#parts.volumes.names()) {
       if (isRunVolume(name) && !needed.has(name)) await this.#drop(name, daemonItself);
     }
@@ -108,8 +142,8 @@ export class RunVolumes {
   }
 }
 
-function workspaceOf(workflowId: string): string {
-  return runVolumeName('workspace', workflowId);
+function workspaceName({ workflowId, call }: WorkspaceKey): string {
+  return runVolumeName('workspace', call === undefined ? workflowId : `${workflowId}-${call}`);
 }
 
 function outputsOf({ workflowId, number, attempt }: OutputKey): string {

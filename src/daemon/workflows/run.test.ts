@@ -7,11 +7,13 @@ import fc from 'fast-check';
 import { isFinal, type JobStatus } from '../../shared/job-state.ts';
 import type { StepStatus } from '../../shared/step-status.ts';
 import { type Expression, standingOf, waitedFor } from '../../shared/workflow-expression.ts';
-import { type JobNews, Run, untouched } from './run.ts';
+import { type JobNews, Run } from './run.ts';
+import { untouched } from './tries.ts';
 import type { Step, StepPlan, Workflow } from './workflow.ts';
 
 const ends = ['COMPLETED', 'FAILED', 'STOPPED'] as const;
 const NOW = 1000;
+const idle = { status: 'PENDING', ending: '', options: {}, turns: [] } as const;
 
 interface Scene {
   readonly requires: readonly Expression[];
@@ -79,7 +81,7 @@ function runOf(
     } as unknown as StepPlan;
     return { ...untouched, number, plan };
   });
-  const workflow = { status: 'PENDING', ending: '', maxParallel, total: steps.length } as Workflow;
+  const workflow = { ...idle, maxParallel, total: steps.length } as unknown as Workflow;
   return new Run(workflow, steps);
 }
 
@@ -189,7 +191,7 @@ test('a step that is taken up again by hand has all tries of its policy, with th
   const requires: Expression = { kind: 'all', of: [] };
   const plan = { name: 'j0', requires, delayMs: 0 } as unknown as StepPlan;
   const retry = { attempts: 3, backoffMs: 100, exitCodes: [] };
-  const workflow = { status: 'PENDING', ending: '', maxParallel: 0, total: 1 } as Workflow;
+  const workflow = { ...idle, maxParallel: 0, total: 1 } as unknown as Workflow;
   let run = new Run(workflow, [{ ...untouched, number: 0, plan: { ...plan, retry } }]);
   run.begin(NOW);
   for (let round = 1; round <= 3; round += 1) {

@@ -6,7 +6,17 @@ import type { JobStatus } from '../../shared/job-state.ts';
 import { hasEnded, type StepStatus, stepStatuses } from '../../shared/step-status.ts';
 import { holds } from '../../shared/workflow-condition.ts';
 import { jobsOf, type Seen, standingOf } from '../../shared/workflow-expression.ts';
-import type { Ending, Step, StepState, Workflow, WorkflowStatus } from './workflow.ts';
+import { Calls, type TurnNews } from './calls.ts';
+import { nextTry, untouched } from './tries.ts';
+import {
+  type Ending,
+  isUnderWay,
+  type Step,
+  type StepPlan,
+  type StepState,
+  type Workflow,
+  type WorkflowStatus,
+} from './workflow.ts';
 
 /** What a job has come to. */
 export interface JobNews {
@@ -20,32 +30,15 @@ export interface JobNews {
   readonly outputs: StepState['outputs'];
 }
 
-/** A step before anything has become of it. */
-export const untouched: StepState = {
-  status: 'PENDING',
-  isReady: false,
-  notBeforeMs: 0,
-  jobId: '',
-  attempts: 0,
-  attemptsBefore: 0,
-  hasRun: false,
-  startedAtMs: 0,
-  endedAtMs: 0,
-  exitCode: 0,
-  message: '',
-  outputs: {},
-};
-
-const LONGEST_BACKOFF_MS = 3_600_000;
-
 export class Run {
   workflow: Workflow;
   readonly #steps: Step[];
   readonly #numbers: ReadonlyMap<string, number>;
   /** The steps whose requirements name a step. */
   readonly #followers: readonly (readonly number[])[];
-  /** Steps that could start but for `maxParallel`. */
+  /** Steps that could start but for `maxParallel`, or for a call whose turn has not come. */
   readonly #blocked = new Set<number>();
+  readonly #calls: Calls;
   /** Steps that are ready or have a job that has not ended. */
   #underWay = 0;
   /** Steps by their status. */
@@ -64,11 +57,14 @@ export class Run {
     }
     this.#followers = followers;
     this.#underWay = steps.filter(isUnderWay).length;
+    const { calls = [] } = workflow.options;
+    this.#calls = new Calls(calls, workflow.turns);
+    for (const step of steps) this.#calls.count(step.plan, undefined, step);
     this.#hasBegun = steps.some(({ attempts }) => attempts > 0);
     this.#counts = Object.fromEntries(
       stepStatuses.map((one) => [one, steps.filter(({ status }) => status === one).length]),
     ) as Record<StepStatus, number>;
-    if (workflow.maxParallel === 0) return;
+    if (workflow.maxParallel === 0 && calls.length === 0) return;
     for (const step of steps) {
       const isWaiting = !step.isReady && !hasEnded(step.status);
       if (isWaiting && this.#mayStart(step)) this.#blocked.add(step.number);
@@ -102,6 +98,59 @@ export class Run {
     return this.begin(nowMs);
   }
 
+  /** A call gets the turn that it waits for. */
+  grant(call: number, nowMs: number): readonly Step[] {
+    this.#calls.move(call, 'has');
+    this.#unblock(nowMs);
+    return this.#finish(nowMs);
+  }
+
+  /** A call cannot have its turn, so what could start of it has failed. */
+  refuse(call: number, message: string, nowMs: number): readonly Step[] {
+    this.#calls.leave(call);
+    const refused = this.#steps.filter(
+      ({ plan, number }) => this.#blocked.has(number) && this.isWithin(plan, call),
+    );
+    for (const step of refused) {
+      const end = { status: 'FAILED', endedAtMs: nowMs, exitCode: -1, message } as const;
+      this.#set(step.number, { ...step, ...end });
+    }
+    this.#look(this.#followersOf(refused), nowMs);
+    return this.#finish(nowMs);
+  }
+
+  /** Nothing more is started of a call. Steps that `keep` names are being given their jobs this moment. */
+  endCall(
+    call: number,
+    message: string,
+    keep: ReadonlySet<string>,
+    nowMs: number,
+  ): readonly Step[] {
+    this.#calls.move(call, 'ends');
+    const left = this.#steps.filter(
+      ({ plan, jobId, status }) =>
+        this.isWithin(plan, call) && jobId === '' && !hasEnded(status) && !keep.has(plan.name),
+    );
+    for (const step of left) this.#leaveOut(step, 'CANCELED', message, nowMs);
+    this.#look(this.#followersOf(left), nowMs);
+    return this.#finish(nowMs);
+  }
+
+  /** Whether a step or a call is part of a call. */
+  isWithin(one: Pick<StepPlan, 'call'>, call: number): boolean {
+    return this.#calls.isWithin(one, call);
+  }
+
+  /** Whether an end was asked for of what a step is part of, and its job is to be stopped. */
+  isStopping({ plan }: Step): boolean {
+    return this.workflow.ending === 'stop' || this.#calls.isEnding(plan);
+  }
+
+  /** What is new of the turns of its calls; the next time it is old. */
+  takeTurnNews(): TurnNews {
+    return this.#calls.takeNews();
+  }
+
   /** Takes note of what a job of one of its steps has come to, or that there is a new one. */
   note(name: string, job: JobNews, isNew: boolean, nowMs: number): readonly Step[] {
     const step = this.find(name);
@@ -120,7 +169,8 @@ export class Run {
       message: job.message,
       outputs: job.outputs,
     };
-    this.#set(step.number, this.#again(step, next, nowMs) ?? next);
+    const mayTryAgain = this.workflow.ending === '' && !this.#calls.isEnding(step.plan);
+    this.#set(step.number, (mayTryAgain && nextTry(step.plan.retry, next, nowMs)) || next);
     if (this.workflow.startedAtMs === 0 && job.startedAtMs > 0) {
       this.workflow = { ...this.workflow, startedAtMs: job.startedAtMs };
     }
@@ -168,23 +218,13 @@ export class Run {
     return this.#finish(nowMs);
   }
 
-  /** The step with another attempt before it; undefined when there is none. */
-  #again(step: Step, ended: StepState, nowMs: number): StepState | undefined {
-    const { attempts, backoffMs, exitCodes } = step.plan.retry;
-    if (ended.status !== 'FAILED' && !(ended.status === 'STOPPED' && ended.exitCode === 124)) {
-      return undefined;
-    }
-    const { attempts: had, attemptsBefore, hasRun } = ended;
-    const tries = had - attemptsBefore;
-    if (this.workflow.ending !== '' || tries >= attempts) return undefined;
-    if (exitCodes.length > 0 && !exitCodes.includes(ended.exitCode)) return undefined;
-    const wait = Math.min(backoffMs * 2 ** (tries - 1), LONGEST_BACKOFF_MS);
-    const counts = { attempts: had, attemptsBefore };
-    return { ...untouched, ...counts, hasRun, isReady: true, notBeforeMs: nowMs + wait };
+  /** Decides about steps, and about those that wait for what this decides, or for room. */
+  #look(numbers: Iterable<number>, nowMs: number): void {
+    this.#decide(numbers, nowMs);
+    this.#unblock(nowMs);
   }
 
-  /** Decides about steps, and about those that wait for what this decides. */
-  #look(numbers: Iterable<number>, nowMs: number): void {
+  #decide(numbers: Iterable<number>, nowMs: number): void {
     const see = (name: string): Seen => this.find(name) ?? untouched;
     const queue = [...numbers];
     for (let at = 0; at < queue.length; at += 1) {
@@ -197,12 +237,11 @@ export class Run {
       else if (this.workflow.ending !== '') continue;
       else if (!this.#isWanted(step)) this.#leaveOut(step, 'SKIPPED', 'its if did not hold', nowMs);
       else {
-        this.#admit(step);
+        this.#admit(step, nowMs);
         continue;
       }
       queue.push(...(this.#followers[step.number] ?? []));
     }
-    this.#unblock(nowMs);
   }
 
   /** Whether the `if` of a step that may start holds. */
@@ -245,21 +284,30 @@ export class Run {
     return standing === 'always' || standing === 'now';
   }
 
-  #admit(step: Step): void {
+  #admit(step: Step, nowMs: number): void {
+    const hasRoom = this.#hasRoom() && this.#calls.hasRoom(step.plan);
+    const gate = hasRoom ? this.#calls.gateOf(step.plan) : undefined;
+    if (gate !== undefined) this.#calls.ask(gate, nowMs);
+    if (hasRoom && gate === undefined) this.#set(step.number, { ...step, isReady: true });
+    else this.#blocked.add(step.number);
+  }
+
+  #hasRoom(): boolean {
     const { maxParallel } = this.workflow;
-    if (maxParallel > 0 && this.#underWay >= maxParallel) {
-      this.#blocked.add(step.number);
-      return;
-    }
-    this.#set(step.number, { ...step, isReady: true });
+    return maxParallel === 0 || this.#underWay < maxParallel;
   }
 
   /** Lets those start that waited for others to end, in the order of the file. */
   #unblock(nowMs: number): void {
-    const { maxParallel } = this.workflow;
-    if (this.#blocked.size === 0 || this.#underWay >= maxParallel) return;
-    const waiting = [...this.#blocked].sort((a, b) => a - b).slice(0, maxParallel - this.#underWay);
-    this.#look(waiting, nowMs);
+    if (this.#blocked.size === 0 || !this.#hasRoom()) return;
+    for (const number of [...this.#blocked].sort((a, b) => a - b)) {
+      const plan = this.#steps[number]?.plan;
+      if (plan === undefined || !this.#calls.hasRoom(plan)) continue;
+      const gate = this.#calls.gateOf(plan);
+      if (gate !== undefined && this.#calls.isWaiting(gate)) continue;
+      this.#decide([number], nowMs);
+      if (!this.#hasRoom()) return;
+    }
   }
 
   /** A step that gets no job. */
@@ -282,6 +330,7 @@ export class Run {
     this.#steps[number] = step;
     this.#changed.add(number);
     this.#underWay += Number(isUnderWay(step)) - Number(isUnderWay(before));
+    this.#calls.count(before.plan, before, step);
     this.#counts[before.status] -= 1;
     this.#counts[step.status] += 1;
     this.#hasBegun ||= step.attempts > 0;
@@ -291,8 +340,10 @@ export class Run {
   #finish(nowMs: number): readonly Step[] {
     const { COMPLETED, FAILED, STOPPED, CANCELED, SKIPPED } = this.#counts;
     const isOver = COMPLETED + FAILED + STOPPED + CANCELED + SKIPPED === this.#steps.length;
+    this.#calls.leaveEnded();
     this.workflow = {
       ...this.workflow,
+      turns: this.#calls.turns,
       status: isOver ? this.#outcome() : this.#hasBegun ? 'RUNNING' : 'PENDING',
       endedAtMs: isOver ? nowMs : 0,
       completed: COMPLETED,
@@ -316,6 +367,10 @@ export class Run {
     return isTakenBack ? 'CANCELED' : 'COMPLETED';
   }
 
+  #followersOf(steps: readonly Step[]): number[] {
+    return steps.flatMap(({ number }) => this.#followers[number] ?? []);
+  }
+
   #numberOf(name: string): number {
     return this.#numbers.get(name) ?? -1;
   }
@@ -326,8 +381,4 @@ export function charsOf(outputs: StepState['outputs']): number {
     (sum, [name, value]) => sum + name.length + value.length,
     0,
   );
-}
-
-function isUnderWay({ isReady, status }: StepState): boolean {
-  return isReady && !hasEnded(status);
 }

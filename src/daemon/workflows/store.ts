@@ -10,6 +10,7 @@ import {
   type Step,
   type StepPlan,
   type StepState,
+  type Turn,
   type Workflow,
   type WorkflowOptions,
   type WorkflowPlan,
@@ -17,7 +18,7 @@ import {
 } from './workflow.ts';
 
 const COLUMNS = `id, name, shown_text, owner, max_parallel, status, ending, ended_by, created_at_ms,
-  started_at_ms, ended_at_ms, total, completed, failed, canceled, skipped, options, waits`;
+  started_at_ms, ended_at_ms, total, completed, failed, canceled, skipped, options, waits, turns`;
 
 const STATE = `status, is_ready, not_before_ms, job_id, attempts, attempts_before, has_run, started_at_ms, ended_at_ms,
   exit_code, message, outputs`;
@@ -40,7 +41,7 @@ export class WorkflowStore {
   constructor(db: Db) {
     this.#db = db;
     this.#insert = db.prepare(
-      `INSERT INTO workflows (text, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO workflows (text, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#insertStep = db.prepare(
       `INSERT INTO workflow_steps (workflow_id, number, plan, secrets, ${STATE})
@@ -48,7 +49,8 @@ export class WorkflowStore {
     );
     this.#update = db.prepare(
       `UPDATE workflows SET status = ?, ending = ?, ended_by = ?, started_at_ms = ?, ended_at_ms = ?,
-         completed = ?, failed = ?, canceled = ?, skipped = ?, waits = ? WHERE id = ?`,
+         completed = ?, failed = ?, canceled = ?, skipped = ?, waits = ?,
+         turns = ? WHERE id = ?`,
     );
     this.#updateStep = db.prepare(
       `UPDATE workflow_steps SET (${STATE}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -94,6 +96,7 @@ export class WorkflowStore {
       workflow.skipped,
       JSON.stringify(workflow.options),
       Number(workflow.waits),
+      JSON.stringify(workflow.turns),
     );
     for (const step of steps) {
       const { secretEnvironment, ...spec } = step.plan.spec;
@@ -110,7 +113,7 @@ export class WorkflowStore {
   /** Writes what has changed of a workflow. */
   set(workflow: Workflow, steps: readonly Step[]): void {
     const { id, status, ending, endedBy, startedAtMs, endedAtMs } = workflow;
-    const { completed, failed, canceled, skipped, waits } = workflow;
+    const { completed, failed, canceled, skipped, waits, turns } = workflow;
     this.#update.run(
       status,
       ending,
@@ -122,6 +125,7 @@ export class WorkflowStore {
       canceled,
       skipped,
       Number(waits),
+      JSON.stringify(turns),
       id,
     );
     for (const step of steps) this.#updateStep.run(...stateValues(step), id, step.number);
@@ -230,6 +234,7 @@ function fromRow(row: Record<string, unknown>): Workflow {
     skipped: number('skipped'),
     options: JSON.parse(text('options')) as WorkflowOptions,
     waits: number('waits') === 1,
+    turns: JSON.parse(text('turns')) as Turn[],
   };
 }
 

@@ -1,6 +1,6 @@
 // A workflow: what was asked for (WorkflowPlan) and what became of it (Workflow with its Steps).
 
-import type { StepStatus } from '../../shared/step-status.ts';
+import { hasEnded, type StepStatus } from '../../shared/step-status.ts';
 import type { Condition, Expression } from '../../shared/workflow-expression.ts';
 import type { Concurrency, Retry } from '../../shared/workflow-job.ts';
 import type { LateTexts } from '../../shared/workflow-outputs.ts';
@@ -39,13 +39,33 @@ export interface StepPlan {
   /** What it takes of the workflow's files, by their names there. */
   readonly files: readonly string[];
   readonly directories: readonly string[];
+  /** The innermost call that it is part of, by its number; none where the run itself is. */
+  readonly call?: number;
 }
 
-/** What a workflow asks for as a whole. */
-export interface WorkflowOptions {
+export function hasOutputs({ outputs = [] }: StepPlan): boolean {
+  return outputs.length > 0;
+}
+
+/** What a run asks for as a whole. */
+export interface RunOptions {
   readonly concurrency?: Concurrency;
   /** A volume that its jobs share; of 0 bytes is as big as volumes usually are. */
   readonly workspace?: { readonly bytes: number };
+}
+
+/** What a workflow asks for that is run as a job of another one. */
+export interface Call extends RunOptions {
+  /** The name of that job. */
+  readonly name: string;
+  /** The call that it is part of, by its number. */
+  readonly around?: number;
+  readonly maxParallel: number;
+}
+
+export interface WorkflowOptions extends RunOptions {
+  /** By their numbers, each behind the one that it is part of; earlier versions wrote none. */
+  readonly calls?: readonly Call[];
 }
 
 export interface WorkflowPlan extends WorkflowOptions {
@@ -83,6 +103,11 @@ export interface StepState {
   readonly outputs: Readonly<Record<string, string>>;
 }
 
+/** Whether a step is ready, or has a job that has not ended. */
+export function isUnderWay({ isReady, status }: StepState): boolean {
+  return isReady && !hasEnded(status);
+}
+
 export interface Step extends StepState {
   /** Its place in the file, from 0. */
   readonly number: number;
@@ -91,6 +116,14 @@ export interface Step extends StepState {
 
 /** How an end was asked for: the jobs that run are stopped too, or only nothing more is started. */
 export type Ending = '' | 'stop' | 'cancel';
+
+/** A call that waits for its turn in a concurrency group, has it, or is ended because another one came. */
+export interface Turn {
+  readonly call: number;
+  readonly state: 'waits' | 'has' | 'ends';
+  /** When it asked for it. */
+  readonly sinceMs: number;
+}
 
 export interface Workflow {
   /** UUID version 4. */
@@ -101,6 +134,8 @@ export interface Workflow {
   readonly options: WorkflowOptions;
   /** It starts when those of its group that came before are over. */
   readonly waits: boolean;
+  /** Of its calls that wait for others, or others for them. */
+  readonly turns: readonly Turn[];
   /** Who asked for it; its jobs are theirs. */
   readonly owner: Identity;
   readonly status: WorkflowStatus;
