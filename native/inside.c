@@ -64,6 +64,18 @@ static OWN_FRAME int open_null(const struct plan *plan) {
   return null;
 }
 
+// What a program opens as /dev/stdout is the pipe itself. By its group: an owner could let himself read
+// from it too, and so take output that the keeper waits for.
+static void open_stdio_to_job(const struct plan *plan, const struct entry *entry) {
+  for (int i = 0; i < 3; i++) {
+    if (entry->stdio[i] < 0) continue;
+    if (fchown(entry->stdio[i], (uid_t)-1, plan->ids_first) != 0 ||
+        fchmod(entry->stdio[i], i == 0 ? 0440 : 0220) != 0) {
+      report_and_exit("stdio", "pipe");
+    }
+  }
+}
+
 // Becomes root of the job's user namespace and gives up what this could be good for, but for the
 // capabilities that the plan names.
 static void drop_privileges(const struct plan *plan, const struct entry *entry) {
@@ -244,6 +256,7 @@ _Noreturn void inside_run(struct plan *plan, const struct entry *entry) {
   if (sethostname(plan->hostname, strlen(plan->hostname)) != 0) {
     report_and_exit("hostname", plan->hostname);
   }
+  open_stdio_to_job(plan, entry);
   rootfs_prepare(plan, entry);
   wait_for_stage(STAGE_CGROUPS);
   cgroup_join(plan);

@@ -127,6 +127,20 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       assert.match(log.stdout, /^0\n1\n2\n\/dev\/null\npipe:\[\d+\]\n$/);
     });
 
+    test('opens its standard streams by their names in /dev, each in its direction only', async () => {
+      const script =
+        'cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr;' +
+        'for f in 0 1 2; do chmod 666 /proc/self/fd/$f; chown 0 /proc/self/fd/$f; done 2>/dev/null;' +
+        'exec 9<>/dev/stdin || head -c 1 /proc/$$/fd/1 /proc/$$/fd/2 2>&1 | grep -c "Permission denied"';
+      const job = await start(['bash', '-c', script], { stdin: 'pipe' });
+      const keeper = await KeeperClient.connect(job.id);
+      keeper.send('stdin-close');
+      await job.ended;
+      const { stdout, stderr } = world.readLog(job.id);
+      assert.equal(stdout, 'out\n2\n', stderr);
+      assert.match(stderr, /^err\n.*\/dev\/stdin: Permission denied\n$/);
+    });
+
     test('sees itself as root, and is nobody in particular on the host', async () => {
       const first = FIRST_ID + 65536;
       const job = await start(['sh', '-c', 'id -u; cat; cat /proc/self/uid_map'], {
