@@ -47,7 +47,7 @@ test('a volume is a directory with a quota where the disk has them, and keeps th
 }, async (t) => {
   const disk = new Disk(512, ['quota', 'project'], 'prjquota');
   t.after(() => disk.remove());
-  const base = path.join(disk.directory, 'volumes');
+  const base = disk.directory;
   const daemon = await startDaemon({ volumes: { base_path: base } });
   t.after(() => daemon.stop());
   const admin = () => daemon.as('admin');
@@ -65,6 +65,9 @@ test('a volume is a directory with a quota where the disk has them, and keeps th
   }
   const room = 'df -B1M --output=size,itotal /volumes/data | tail -1';
   assert.deepEqual((await sh(daemon, room)).trim().split(/ +/), ['20', '16384']);
+  // What it reads of where that lies is no path of the daemon's.
+  const place = 'grep " /volumes/data " /proc/self/mountinfo | cut -d" " -f4';
+  assert.equal(await sh(daemon, place), '/data/files\n');
   // A job can neither leave its project nor take what is in it elsewhere uncounted.
   const leaving = 'cd /volumes/data; mkdir d; chattr -p 0 d 2>/dev/null || echo refused; rmdir d';
   assert.equal(await sh(daemon, leaving), 'refused\n');

@@ -13,6 +13,7 @@ const place = {
   directory: '/opt',
   fileSystem: 'ext4',
   options: ['rw', 'prjquota'],
+  isWholeDisk: true,
   freeBytes: 2 ** 40,
   freeFiles: 2 ** 20,
 };

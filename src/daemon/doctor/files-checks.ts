@@ -62,8 +62,9 @@ export const files: readonly Check[] = [
     name: 'quotas of projects',
     needed: { feature: 'volumes without images' },
     means: 'Volumes on disk get their size from images, which keep the same promises.',
-    remedy: 'Mount the disk of volumes.base_path with prjquota (ext4, xfs), on cgroup v2.',
+    remedy: 'Mount a disk at volumes.base_path itself, with prjquota (ext4, xfs), on cgroup v2.',
     look: ({ places }) =>
+      places.volumes.isWholeDisk &&
       places.volumes.options.some((option) => /^(prjquota|pquota|prjjquota.*)$/.test(option))
         ? ok('on')
         : missing('off'),

@@ -27,6 +27,7 @@ function mount(target: string, options: string, size = '') {
     target,
     type: 'tmpfs',
     options: options.split(','),
+    root: '/',
     fileSystemOptions: [size],
     propagates: false,
   };

@@ -26,6 +26,8 @@ export interface Place {
   readonly path: string;
   /** It, or the nearest above it that is there. */
   readonly directory: string;
+  /** Its file system begins there. */
+  readonly isWholeDisk: boolean;
   readonly fileSystem: string;
   /** Of its mount and of its file system. */
   readonly options: readonly string[];
@@ -256,6 +258,7 @@ function readPlace(wanted: string, mounts: readonly JobMount[]): Place {
   return {
     path: wanted,
     directory,
+    isWholeDisk: mount !== undefined && mount.root === '/' && mount.target === real,
     fileSystem: mount?.type ?? '',
     options: [...(mount?.options ?? []), ...(mount?.fileSystemOptions ?? [])],
     freeBytes: bavail * bsize,

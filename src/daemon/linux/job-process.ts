@@ -9,6 +9,8 @@ export const namespaceKinds = ['mnt', 'pid', 'net', 'ipc', 'uts', 'cgroup', 'use
 export type NamespaceKind = (typeof namespaceKinds)[number];
 
 export interface JobMount {
+  /** Where in its file system it begins. */
+  readonly root: string;
   readonly target: string;
   readonly type: string;
   /** Of this mount: `ro`, `nosuid` and so on. */
@@ -141,9 +143,10 @@ export function parseMounts(mountinfo: string): JobMount[] {
     .filter((line) => line !== '')
     .map((line) => {
       const [left = '', right = ''] = line.split(' - ');
-      const [, , , , target = '', options = '', ...tags] = left.split(' ');
+      const [, , , root = '', target = '', options = '', ...tags] = left.split(' ');
       const [type = '', , fileSystemOptions = ''] = right.split(' ');
       return {
+        root,
         target,
         type,
         options: options.split(','),

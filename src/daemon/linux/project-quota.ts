@@ -4,16 +4,23 @@
 //   <directory>/files         what jobs see; it is a project from when it can be named
 
 import { existsSync } from 'node:fs';
-import { chmod, mkdir } from 'node:fs/promises';
+import { chmod, mkdir, readFile, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { LEAST_FILES, syncDirectory } from './image.ts';
+import { parseMounts } from './job-process.ts';
 import { LAUNCH_BINARY } from './launch-binary.ts';
 import { run, runWhileAlive } from './programs.ts';
 
 const BYTES_PER_FILE = 16_384;
 
-/** Whether the file system of a directory enforces limits of projects. */
-export function enforcesProjects(directory: string): Promise<boolean> {
+/**
+ * Whether volumes below a directory are to be projects: its file system enforces limits of them, and begins
+ * there. Jobs read in mountinfo where in its file system a volume lies, and no path of ours is to stand there.
+ */
+export async function hasRoomForProjects(directory: string): Promise<boolean> {
+  const base = await realpath(directory);
+  const mounts = parseMounts(await readFile('/proc/self/mountinfo', 'utf8'));
+  if (mounts.findLast(({ target }) => target === base)?.root !== '/') return false;
   return run(LAUNCH_BINARY, 'quota', 'probe', directory, '0', '0').then(
     () => true,
     () => false,

@@ -9,7 +9,7 @@ import { formatBytes } from '../../shared/units.ts';
 import type { Actor } from '../audit/record.ts';
 import { lastWords } from '../linux/programs.ts';
 import {
-  enforcesProjects,
+  hasRoomForProjects,
   isProject,
   limitProject,
   makeProject,
@@ -361,7 +361,7 @@ export class Volumes {
     const directory = this.#directoryOf(name);
     try {
       await this.#store.announce(volume);
-      if (type === 'filesystem' && (await this.#canLimit(directory))) {
+      if (type === 'filesystem' && (await this.#canLimit())) {
         await makeProject(directory, bytes);
         return;
       }
@@ -374,8 +374,8 @@ export class Volumes {
   }
 
   /** Whether the host's disk has quotas; an image works everywhere. */
-  async #canLimit(directory: string): Promise<boolean> {
-    return this.#mayUseQuotas && enforcesProjects(directory);
+  async #canLimit(): Promise<boolean> {
+    return this.#mayUseQuotas && hasRoomForProjects(this.#base);
   }
 
   async #mount({ name, type, bytes }: Volume): Promise<MountedVolume> {
