@@ -57,15 +57,13 @@ function measured(
   return { schema, format };
 }
 
-/** A size; a bare number counts `unitBytes` each. */
+/** A size; a bare number, quoted or not, counts `unitBytes` each. */
 function size(min: number, max: number, unitBytes = 1): Kind<number> {
-  return measured(
-    (value) =>
-      Number.isInteger(value) ? (value as number) * unitBytes : parseBytes(textOf(value)),
-    min,
-    max,
-    formatBytes,
-  );
+  const read = (value: unknown) => {
+    const text = textOf(value);
+    return /^\d+$/.test(text) ? Number(text) * unitBytes : parseBytes(text);
+  };
+  return measured(read, min, max, formatBytes);
 }
 
 function duration(minMs: number, maxMs = MAX_DURATION_MS): Kind<number> {
@@ -144,6 +142,7 @@ const controllers: Kind<readonly string[]> = {
   schema: z
     .array(
       z.enum([...required, 'devices'], { error: `must be one of ${required.join(', ')}, devices` }),
+      { error: 'must be a list' },
     )
     .refine((list) => required.every((name) => list.includes(name)), {
       error: `must hold all of ${required.join(', ')}, because each of them keeps a limit`,
@@ -676,12 +675,16 @@ export const refusals: Readonly<Record<string, Refusal>> = {
   ipc: oneDaemon,
   volume: { because: 'what there is to set about volumes is in the section volumes' },
   'monitoring.enabled': always,
+  'monitoring.process_interval': { because: 'the host is looked at as a whole' },
   'monitoring.bind_address': { because: 'the place of the web port is web.address and web.port' },
   'job_metrics.enabled': always,
   'job_metrics.storage_dir': { because: "samples lie beside the job's log, in logs.directory" },
   'job_metrics.retention_days': { because: 'samples are kept as long as their job' },
   telemetry: later,
   'runtime.common_paths': { because: 'a runtime is whole, and nothing of the host is put into it' },
+  'runtime.isolation': { because: 'every build is isolated as a job is' },
+  'runtime.installation': { because: 'the longest time of a build is runtime.buildTimeout' },
+  'runtime.security': { because: 'what is trusted is set by runtime.trustedKeys' },
   'state.backend': { because: 'jobs are kept in SQLite in state.path', only: 'sqlite' },
   'state.socket': oneDaemon,
   'state.buffer_size': oneDaemon,

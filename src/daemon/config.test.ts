@@ -111,6 +111,42 @@ Logs: 1
   ]);
 });
 
+test('whatever a key is set to counts, or is refused at its place in words of ours', () => {
+  const values = [
+    '[1]',
+    '{ a: 1 }',
+    '-1',
+    'true',
+    'x',
+    '""',
+    '1e99',
+    'null',
+    '1.5',
+    '9'.repeat(18),
+  ];
+  for (const [name, section] of Object.entries(sections)) {
+    for (const word of Object.keys(section)) {
+      for (const value of values) {
+        for (const problem of problemsOf(`${name}:\n  ${word}: ${value}\n`)) {
+          assert.match(problem, new RegExp(`^joblet-config.yml:2:\\d+ ${name}.${word}`));
+          assert.doesNotMatch(problem, /Invalid input|expected/);
+        }
+      }
+    }
+  }
+});
+
+test('a bare number of a size counts its unit, quoted or not, and has no fraction', () => {
+  const memoryOf = (value: string) =>
+    parseConfig(`joblet: { defaultMemoryLimit: ${value} }`, FILE).joblet.defaultMemoryLimitBytes;
+  const values = ['512', '"512"', '512MB', '0.5GB'];
+  assert.deepEqual(
+    values.map(memoryOf),
+    values.map(() => 512 * 1024 ** 2),
+  );
+  assert.match(problemsOf('joblet: { defaultMemoryLimit: 1.5 }')[0] ?? '', /"1.5" is not a size/);
+});
+
 test('of a file that is wrong in every line the first hundred problems are named, and soon', () => {
   const lines = Array.from({ length: 3_000 }, (_, at) => `k${at}: 1`);
   const cpu = process.cpuUsage();

@@ -48,6 +48,7 @@ test('what is no size is refused with the way to write one', () => {
     'Mi',
     '10i',
     '1,5GB',
+    '1.5',
     '9'.repeat(30),
   ]) {
     assert.throws(() => parseBytes(text), /is not a size; write it as/, text);

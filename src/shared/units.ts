@@ -18,7 +18,9 @@ const MAX_CHARS = 64;
 export function parseBytes(text: string): number {
   const [, digits = '', letter = ''] = text.length <= MAX_CHARS ? (SIZE.exec(text) ?? []) : [];
   const unit = `${letter.toUpperCase()}B` as keyof typeof byteUnits;
-  const bytes = digits === '' ? Number.NaN : Math.round(Number(digits) * byteUnits[unit]);
+  // Half a byte is a unit that was forgotten.
+  const isPart = letter === '' && digits.includes('.');
+  const bytes = digits === '' || isPart ? Number.NaN : Math.round(Number(digits) * byteUnits[unit]);
   if (!Number.isSafeInteger(bytes)) throw notUnderstood('size', text, '512MB, 1.5GB or 4096');
   return bytes;
 }
