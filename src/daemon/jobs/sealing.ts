@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf } from '../../shared/errors.ts';
 import type { Log } from '../log.ts';
-import { sealSegment } from '../logs/seal.ts';
+import { sealSegments } from '../logs/sealer.ts';
 import { listSegments, rawName, type Segment, sealedName } from '../logs/segments.ts';
 import type { LogRows } from './log-rows.ts';
 
@@ -19,8 +19,6 @@ export interface SealingParts {
   readonly log: Log;
 }
 
-/** A segment that is smaller stays as it is: it would take as many blocks of the disk. */
-const LEAST_BYTES = 16 * 1024;
 /** Less output is not worth a look. */
 const LEAST_OUTPUT_BYTES = 4 * 1024;
 
@@ -106,18 +104,10 @@ export class Sealing {
     return listSegments(this.#parts.directoryOf(id));
   }
 
-  async #seal(id: string, segments: readonly Segment[]): Promise<void> {
+  #seal(id: string, segments: readonly Segment[]): Promise<void> {
+    const bases = segments.filter(({ isRaw }) => isRaw).map(({ base }) => base);
     const directory = this.#parts.directoryOf(id);
-    for (const { base, isRaw } of segments) {
-      if (!isRaw) continue;
-      try {
-        const { size } = await stat(path.join(directory, rawName(base)));
-        if (size >= LEAST_BYTES) await sealSegment(directory, base, this.#stopping.signal);
-      } catch (error) {
-        // Its job was deleted meanwhile.
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      }
-    }
+    return sealSegments({ directory, bases }, this.#stopping.signal);
   }
 
   async #diskBytes(id: string): Promise<number> {

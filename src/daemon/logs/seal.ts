@@ -11,7 +11,10 @@ import { type Frame, formatIndex } from './sealed-index.ts';
 import { rawName, sealedName, unfinishedName } from './segments.ts';
 import { contentsOf, endOf } from './summary.ts';
 
-const compress = promisify(zstdCompress);
+/** Packs the bytes of a frame. */
+export type Compress = (bytes: Buffer, options: { pledgedSrcSize: number }) => Promise<Buffer>;
+
+const inPool: Compress = promisify(zstdCompress);
 
 /**
  * Puts a sealed segment into the place of one that nobody writes to any more. False, and all is left as
@@ -21,6 +24,7 @@ export async function sealSegment(
   directory: string,
   base: number,
   signal: AbortSignal,
+  compress: Compress = inPool,
 ): Promise<boolean> {
   const raw = path.join(directory, rawName(base));
   const unfinished = path.join(directory, unfinishedName(base));
@@ -28,7 +32,7 @@ export async function sealSegment(
   try {
     const to = await open(unfinished, 'w', 0o600);
     try {
-      if (!(await pack(from, to, base, signal))) return false;
+      if (!(await pack(from, to, base, signal, compress))) return false;
       await to.sync();
     } finally {
       await to.close();
@@ -44,12 +48,13 @@ export async function sealSegment(
   return true;
 }
 
-/** One frame after the other, so that sealing never takes more than one thread of the pool. */
+/** One frame after the other, so that sealing never takes more than one thread. */
 async function pack(
   from: FileHandle,
   to: FileHandle,
   base: number,
   signal: AbortSignal,
+  compress: Compress,
 ): Promise<boolean> {
   const reader = new RunReader(from);
   const frames: Frame[] = [];
