@@ -28,13 +28,14 @@ export class Bells {
 
   /**
    * Resolves when a running job's log reaches beyond `position`, when the job has ended, or when
-   * the signal is aborted. The caller looks again, whichever it was.
+   * the signal is aborted. The caller looks again, whichever it was; answers how far output is known
+   * to reach.
    */
-  async wait(id: string, position: number, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
+  async wait(id: string, position: number, signal: AbortSignal): Promise<number> {
+    if (signal.aborted) return position;
     const bell = this.#bells.get(id) ?? this.#open(id);
     this.#join(id, bell, signal);
-    if (bell.over || bell.position > position) return;
+    if (bell.over || bell.position > position) return bell.position;
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = () => resolve();
     bell.waiting.add(wake);
@@ -43,6 +44,7 @@ export class Bells {
     await promise;
     signal.removeEventListener('abort', wake);
     bell.waiting.delete(wake);
+    return bell.position;
   }
 
   /** The job has started: those who followed it before it had a keeper can be rung for now. */

@@ -298,30 +298,39 @@ export class Logs {
     query: Pick<LogQuery, 'follow' | 'signal'>,
   ): AsyncGenerator<Run | Passed> {
     const place = this.#placeOf(id);
+    const { follow, signal } = query;
     let position = start;
+    /** How far output is known to reach. */
+    let told = start;
     let segment: SegmentFile | undefined;
+    async function* rest(of: SegmentFile) {
+      for await (const piece of of.pieces(wants)) {
+        yield piece;
+        position = Math.max(position, endOfPiece(piece));
+        if (signal.aborted) return;
+      }
+    }
     try {
-      for (;;) {
+      while (!signal.aborted) {
         // Asked before reading: what a final job has written is all there by then.
         const final = this.#jobs.isOver(id);
-        if (query.signal.aborted) return;
-        const segments = await place.list();
-        for (const { base } of segmentsFrom(segments, position, segment?.base)) {
-          if (segment?.base !== base) {
-            const next = await place.open(base);
-            if (next === undefined) continue;
-            await segment?.close();
-            segment = next;
-          }
-          for await (const piece of segment.pieces(wants)) {
-            yield piece;
-            position = Math.max(position, endOfPiece(piece));
-            if (query.signal.aborted) return;
+        if (segment !== undefined && !final) yield* rest(segment);
+        // What was told of and is not there is in a segment that has been begun since.
+        if (segment === undefined || final || position < told) {
+          for (const { base } of segmentsFrom(await place.list(), position, segment?.base)) {
+            if (segment?.base !== base) {
+              const next = await place.open(base);
+              if (next === undefined) continue;
+              await segment?.close();
+              segment = next;
+            }
+            yield* rest(segment);
+            if (signal.aborted) return;
           }
         }
-        if (final || !query.follow) return;
+        if (final || !follow) return;
         // The job may have ended while we were reading, and then nobody rings any more.
-        if (!this.#jobs.isOver(id)) await this.#bells.wait(id, position, query.signal);
+        if (!this.#jobs.isOver(id)) told = await this.#bells.wait(id, position, signal);
       }
     } finally {
       await segment?.close();

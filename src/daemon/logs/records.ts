@@ -60,6 +60,8 @@ export class RunReader {
   #offset = 0;
   /** Behind the offset: what was read and is no whole record yet. */
   #rest: Buffer = nothing;
+  /** There was no more when it was read: that need not be asked again to know the end. */
+  #isEnd = false;
 
   constructor(file: Pick<OpenFile, 'read'>) {
     this.#file = file;
@@ -79,7 +81,8 @@ export class RunReader {
         this.#offset += run.bytes.length;
         return run;
       }
-      const missing = this.#missing();
+      const missing = this.#isEnd ? 0 : this.#missing();
+      this.#isEnd = false;
       if (missing === 0 || !(await this.#read(missing))) return undefined;
     }
   }
@@ -98,6 +101,7 @@ export class RunReader {
     this.#rest.copy(chunk);
     const { bytesRead } = await this.#file.read(chunk, have, bytes, this.#offset + have);
     this.#rest = chunk.subarray(0, have + bytesRead);
+    this.#isEnd = bytesRead > 0 && bytesRead < bytes;
     return bytesRead > 0;
   }
 }
