@@ -406,6 +406,9 @@ test('S4-26 S4-30 a job that is not there is named, and errors are JSON where it
     const { code, out, err } = await rnx('--json', ...args);
     assert.deepEqual([code, err, JSON.parse(out).error.kind], [1, '', 'invalid'], args.join(' '));
   }
+  // Also where it is asked for behind what cannot be read.
+  const { code, out } = await rnx('job', 'list', '--nope', '--json');
+  assert.deepEqual([code, JSON.parse(out).code], [1, 'INVALID_ARGUMENT']);
 });
 
 test('S0-36 a job is scheduled, shown with its time, and taken back', { skip }, async () => {
@@ -426,6 +429,19 @@ test('S0-36 a job is scheduled, shown with its time, and taken back', { skip }, 
     /^Scheduled job canceled successfully:\nID: \S+\nStatus: CANCELED\nNote: /,
   );
   assert.match((await rnx('job', 'cancel', id)).err, /^Error: /);
+});
+
+test('what a job used is shown from a moment on, and in sum by either name of it', {
+  skip,
+}, async () => {
+  const id = await finished('true');
+  assert.match((await rnx('job', 'metrics', '--since', '1h', id)).out, /^═══ Metrics Sample at /);
+  const { code, err } = await rnx('job', 'metrics', '--since', '2100-01-01T00:00:00Z', id);
+  assert.equal(code, 1);
+  assert.match(err, /^Error: no metrics available/);
+  for (const flag of ['--summary', '--aggregate']) {
+    assert.match((await rnx('job', 'metrics', flag, '--since=1h', id)).out, /^ +MIN +MEAN/);
+  }
 });
 
 test('jobs are deleted one by one and all together, running ones never', { skip }, async () => {
@@ -634,6 +650,21 @@ test('a closed pipe ends rnx without a word', { skip }, async () => {
     env: { PATH: process.env['PATH'] ?? '', HOME: files, RNX_CONFIG: config },
   });
   assert.deepEqual([stdout, stderr], ['1\n141\n', '']);
+});
+
+test('output that cannot be written is an error that says so, and no bug', { skip }, () => {
+  const line = (args: string) => `'${process.execPath}' '${MAIN}' ${args}`;
+  const ran = (script: string) =>
+    spawnSync('sh', ['-c', script], {
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'] ?? '', HOME: files, RNX_CONFIG: config },
+    });
+  const full = ran(`${line('nodes')} >/dev/full`);
+  assert.equal(full.status, 1);
+  assert.match(full.stderr, /^Error: standard output cannot be written: ENOSPC: [^(]*$/);
+  // Where not even that can be said, the exit code says it.
+  const { status, stderr } = ran(`${line('--json nodes')} >/dev/full`);
+  assert.deepEqual([status, stderr], [1, '']);
 });
 
 test('what a later version brings says so', { skip }, async () => {

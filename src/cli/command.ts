@@ -113,9 +113,18 @@ export function parseArgv(argv: readonly string[], flags: Flags, until: Until): 
     }
   } catch (error) {
     if (!(error instanceof JobletError)) throw error;
+    if (asksForJson(rest, flags)) values['json'] = true;
     return { values, words, problem: error };
   }
   return { values, words };
+}
+
+/** Whether what could not be read any more asks for JSON, in which the error is to be told then. */
+function asksForJson(rest: readonly string[], flags: Flags): boolean {
+  const end = rest.indexOf('--');
+  return (
+    flags['json'] !== undefined && rest.slice(0, end < 0 ? rest.length : end).includes('--json')
+  );
 }
 
 function isFlag(token: string): boolean {

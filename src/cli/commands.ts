@@ -252,5 +252,10 @@ export const groups: Readonly<Record<string, string>> = {
   workflow: 'Run jobs that depend on each other, from one file.',
 };
 
-/** Commands of later versions. */
-export const laterCommands: readonly string[] = ['gpu', 'admin', 'logs'];
+/** Commands of later versions: groups, and commands of a group that is there. */
+export const laterCommands: readonly string[] = ['gpu', 'admin', 'job telematics'];
+
+/** What earlier versions had, and what is there for it. */
+export const goneCommands: Readonly<Record<string, string>> = {
+  logs: 'the node deletes old output by itself (logs.retention); rnx job delete and job delete-all do it at once',
+};

@@ -42,9 +42,9 @@ export function exitCodeOf({ exitCode, signal, reason, message }: Ended): number
   return codeOfReason[reason] ?? NO_JOB_EXIT_CODE;
 }
 
-/** The daemon's sentence names the step, what it was about, and the errno. */
+/** The daemon's sentence names the step, what it was about, the errno, and perhaps what to do. */
 function notStartedCode(message: string): number {
-  const match = /: exec: .*: (E[A-Z0-9]+)$/.exec(message);
+  const match = /: exec: .*: (E[A-Z0-9]+)(?:;|$)/.exec(message);
   if (match === null) return NO_JOB_EXIT_CODE;
   if (notFound.includes(match[1] ?? '')) return NOT_FOUND_EXIT_CODE;
   return notExecutable.includes(match[1] ?? '') ? CANNOT_EXECUTE_EXIT_CODE : NO_JOB_EXIT_CODE;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { JobletError } from '../shared/errors.ts';
-import { commands, laterCommands } from './commands.ts';
+import { commands, goneCommands, laterCommands } from './commands.ts';
 import { type Called, interpret } from './interpret.ts';
 
 async function called(line: string): Promise<Called> {
@@ -78,12 +78,21 @@ test('an unknown command is named, with the way to those there are', async () =>
 });
 
 test('a command of a later version is told apart from a mistake', async () => {
-  for (const word of laterCommands) {
+  for (const words of laterCommands) {
     await assert.rejects(
-      interpret([word, 'list']),
-      { kind: 'unsupported', message: /later/ },
-      word,
+      interpret([...words.split(' '), 'list']),
+      { kind: 'unsupported', message: new RegExp(`^\`rnx ${words}\` .*later`) },
+      words,
     );
+  }
+});
+
+test('a command that is no more says what is there for it', async () => {
+  for (const word of Object.keys(goneCommands)) {
+    await assert.rejects(interpret([word, 'cleanup']), {
+      kind: 'unsupported',
+      message: /is no more: .*rnx /,
+    });
   }
 });
 

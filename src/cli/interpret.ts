@@ -3,7 +3,7 @@
 import { JobletError } from '../shared/errors.ts';
 import { nearest } from '../shared/nearest.ts';
 import { type Command, globalFlags, type Parsed, parseArgv } from './command.ts';
-import { commands, groups, laterCommands } from './commands.ts';
+import { commands, goneCommands, groups, laterCommands } from './commands.ts';
 
 /** A command that was called. */
 export interface Called {
@@ -57,11 +57,15 @@ function load(name: string): Promise<Command> {
 
 function unknownCommand(name: string): JobletError {
   const [first = ''] = name.split(' ');
-  if (laterCommands.includes(first)) {
+  const later = laterCommands.find((word) => word === first || word === name);
+  if (later !== undefined) {
     return new JobletError(
       'unsupported',
-      `\`rnx ${first}\` is not in this version; it arrives with a later one (rnx help lists what there is)`,
+      `\`rnx ${later}\` is not in this version; it arrives with a later one (rnx help lists what there is)`,
     );
+  }
+  if (Object.hasOwn(goneCommands, first)) {
+    return new JobletError('unsupported', `\`rnx ${first}\` is no more: ${goneCommands[first]}`);
   }
   const guess = nearest(name, [...Object.keys(commands), ...Object.keys(groups)]);
   const hint = guess === undefined ? '' : `did you mean ${guess}? `;

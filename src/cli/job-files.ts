@@ -79,7 +79,7 @@ export const jobPut = command({
   words: [2, 3],
   missing: 'what, and into which job? rnx job put JOB LOCAL',
   run: async (_values, [uuid = '', local = '', asked = ''], session) => {
-    const files = collectUploads([local], []);
+    const files = collectUploads([local], [], 'LOCAL');
     const connection = await session.connect();
     const progress = showProgress(session.err, totalBytes(files));
     const { files: count, bytes } = await connection.clientStream(

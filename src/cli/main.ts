@@ -43,7 +43,9 @@ async function main(argv: readonly string[], env: Environment): Promise<number> 
     return await command.run(values as never, words, session);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') return BROKEN_PIPE_EXIT_CODE;
-    await report(error, json, out, err);
+    await report(error, json, out, err).catch(() => {
+      // Nobody can be told: the exit code has to do.
+    });
     return failureCode;
   }
 }

@@ -3,6 +3,7 @@
 
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { JobletError, messageOf } from '../shared/errors.ts';
 
 export interface Output {
   /** Somebody looks at it: control sequences would act, colours would show. */
@@ -45,11 +46,20 @@ function writeAll(fd: 1 | 2, bytes: Uint8Array): Promise<void> | undefined {
     while (rest.length > 0) rest = rest.subarray(writeSync(fd, rest));
     return undefined;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EPIPE') throw error;
+    if (code !== 'EAGAIN') throw unwritable(fd, error);
   }
   // Somebody who shares this pipe has made it non-blocking: let the event loop wait for room.
   const stream = fd === 1 ? process.stdout : process.stderr;
   return new Promise((resolve, reject) => {
     stream.write(rest, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+function unwritable(fd: 1 | 2, cause: unknown): JobletError {
+  const name = fd === 1 ? 'standard output' : 'standard error';
+  return new JobletError('unavailable', `${name} cannot be written: ${messageOf(cause)}`, {
+    cause,
   });
 }

@@ -35,18 +35,19 @@ const PERMISSIONS = 0o777;
 export function collectUploads(
   uploads: readonly string[],
   folders: readonly string[],
+  flag = '--upload',
 ): readonly LocalFile[] {
   const found = [
-    ...uploads.flatMap((source) => collect('--upload', source, baseName(source))),
+    ...uploads.flatMap((source) => collect(flag, source, baseName(source))),
     ...folders.flatMap((source) => collectFolder('--upload-dir', source)),
   ];
   const seen = new Map<string, LocalFile>();
   for (const file of found) {
     const problem = pathProblem(file.path);
-    if (problem !== undefined) throw refuse('--upload', file.source, `its name ${problem}`);
+    if (problem !== undefined) throw refuse(flag, file.source, `its name ${problem}`);
     const other = seen.get(file.path);
     if (other !== undefined && !(other.isDirectory && file.isDirectory)) {
-      throw refuse('--upload', file.source, `arrives as ${file.path}, and so does ${other.source}`);
+      throw refuse(flag, file.source, `arrives as ${file.path}, and so does ${other.source}`);
     }
     if (other === undefined) seen.set(file.path, file);
   }
@@ -81,7 +82,7 @@ function collect(flag: string, source: string, name: string): LocalFile[] {
 }
 
 function children(flag: string, source: string, prefix: string): LocalFile[] {
-  const entries = readdirSync(source, { withFileTypes: true });
+  const entries = local(flag, () => readdirSync(source, { withFileTypes: true }));
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
   return entries.flatMap((entry) => {
     const below = path.join(source, entry.name);
@@ -94,8 +95,13 @@ function children(flag: string, source: string, prefix: string): LocalFile[] {
 }
 
 function statOf(flag: string, source: string) {
+  return local(flag, () => statSync(source));
+}
+
+/** What the file system here refuses is a mistake of the line, or a right that is missing. */
+function local<T>(flag: string, look: () => T): T {
   try {
-    return statSync(source);
+    return look();
   } catch (error) {
     throw new JobletError('not-found', `${flag}: ${messageOf(error)}`, { cause: error });
   }
@@ -122,16 +128,8 @@ export function inlineUploads(files: readonly LocalFile[]): Upload[] {
     path: name,
     mode,
     isDirectory,
-    content: isDirectory ? undefined : readWhole(source),
+    content: isDirectory ? undefined : local('--upload', () => readFileSync(source)),
   }));
-}
-
-function readWhole(source: string): Buffer {
-  try {
-    return readFileSync(source);
-  } catch (error) {
-    throw new JobletError('not-found', `--upload: ${messageOf(error)}`, { cause: error });
-  }
 }
 
 /** The files in parts; `sent` hears how many bytes have been handed over. */
@@ -154,11 +152,11 @@ export async function* uploadParts(
 
 /** Exactly as many bytes as were announced, however the file changes meanwhile. */
 function* contentOf({ source, sizeBytes }: LocalFile): Generator<Buffer> {
-  const fd = openSync(source, 'r');
+  const fd = local('--upload', () => openSync(source, 'r'));
   try {
     for (let left = sizeBytes; left > 0; ) {
       const part = Buffer.allocUnsafe(Math.min(PART_BYTES, left));
-      const length = readSync(fd, part);
+      const length = local('--upload', () => readSync(fd, part));
       if (length === 0) throw refuse('--upload', source, 'was cut short while it was being sent');
       left -= length;
       yield part.subarray(0, length);

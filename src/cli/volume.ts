@@ -129,7 +129,8 @@ export const volumeRemove = command({
   summary: 'Removes a volume with everything in it.',
   notes: ['One that a job uses or waits to use is left alone.'],
   examples: ['rnx volume remove scratch'],
-  flags: {},
+  // Of earlier versions, which might have asked back; nothing is asked here.
+  flags: { force: { kind: 'switch' } },
   words: [1, 1],
   missing: 'which volume? rnx volume remove NAME (rnx volume list shows them)',
   run: async (_values, [name = ''], session) => {
