@@ -7,9 +7,11 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { parse } from 'yaml';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { finish, shell } from './job-calls.ts';
 import { MAIN } from './rnx.ts';
+import { get } from './web-client.ts';
 
 const skip = cannotRun();
 const ROOT = path.join(import.meta.dirname, '..');
@@ -115,4 +117,22 @@ test('the guide names metrics that there are, and the SDK that was tried', { ski
     const tried = { ...devDependencies, ...dependencies }[wanted.slice(0, at)];
     assert.ok(tried.startsWith(`${wanted.slice(at + 1)}.`), `${wanted} is not ${tried}`);
   }
+});
+
+test('what the example has Prometheus do is answered', { skip }, async () => {
+  const { rule_files, scrape_configs } = parse(read('examples/monitoring/prometheus.yml'));
+  for (const name of rule_files) read(`examples/monitoring/${name}`);
+  const [{ scheme, tls_config, static_configs }] = scrape_configs;
+  assert.equal(scheme, 'https');
+  assert.match(static_configs[0].targets[0], /:8443$/);
+  const certificate = (file: string) =>
+    readFileSync(path.join(daemon.directory, 'certs', path.basename(file)));
+  const answer = await get(daemon, undefined, '/metrics', {
+    servername: tls_config.server_name,
+    ca: certificate(tls_config.ca_file),
+    cert: certificate(tls_config.cert_file),
+    key: certificate(tls_config.key_file),
+  });
+  assert.equal(answer.code, 200);
+  assert.match(answer.body, /^joblet_jobs\{status="RUNNING"\} 0$/m);
 });
