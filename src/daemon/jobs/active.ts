@@ -133,6 +133,12 @@ export class ActiveJobs {
     return store.mark(rowOf(active), action, detail, clock.now(), who);
   }
 
+  /** Records that a stop was asked for. Resolves when it is committed. */
+  markStop(active: Active, graceMs: number, who: Identity): Promise<void> {
+    const { store, clock } = this.#parts;
+    return store.stop(rowOf(active), graceMs, clock.now(), who);
+  }
+
   /** How many are in each state, and since when the first of those that wait for their turn has. */
   census(): Census {
     const byStatus = new Map<JobStatus, number>();

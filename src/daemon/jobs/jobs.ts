@@ -220,7 +220,7 @@ export class Jobs {
     // It has ended by itself, and that is being recorded.
     if (active.settled) return active.over.promise;
     if (active.job.stoppedBy === '') active.job = { ...active.job, stoppedBy: who.name };
-    const recorded = this.#active.mark(active, 'job.stop', `grace ${graceMs} ms`, who);
+    const recorded = this.#active.markStop(active, graceMs, who);
     // Recorded first, so that a crash does not lose who it was. A job is stopped also where nothing
     // can be recorded any more; then the caller hears of that.
     await recorded.catch(() => {});

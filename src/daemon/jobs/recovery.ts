@@ -103,6 +103,7 @@ export class Recovery {
       void link?.ended.then((end) => this.#afterKeeper(active, end, link));
       if (status !== 'RUNNING') return this.#starts.began(active, startedAtMs);
       this.#starts.meter(active);
+      if (link !== undefined) void this.#goOnStopping(active, link);
       return active.job;
     }
     // There is none, or it went away again.
@@ -133,6 +134,8 @@ export class Recovery {
     if (row.job.spec.runtime !== '') {
       this.#parts.runtimes.holdTree(id, this.#parts.store.sandboxOf(id)?.tree ?? '');
     }
+    // Whoever asked for its end may have had the record of that, and the keeper not heard of it.
+    if (row.job.stoppedBy !== '') active.stopGraceMs = this.#parts.store.stopGraceOf(id);
     if (status !== 'SCHEDULED' && status !== 'PENDING') await this.findOut(active);
   }
 
@@ -143,6 +146,12 @@ export class Recovery {
     const atMs = this.#parts.clock.now() + state.timeoutLeftMs;
     if (Math.abs(atMs - (job.timeout?.atMs ?? 0)) <= CLOCKS_DIFFER_MS) return;
     active.job = { ...job, timeout: timeoutUntil(job, atMs) };
+  }
+
+  /** Tells the keeper of a job that runs of the stop that a daemon which died was asked for. */
+  async #goOnStopping({ stopGraceMs }: Active, link: KeeperLink): Promise<void> {
+    // A job that is ending already, because it was told so, has no timeout any more that could be moved.
+    if (stopGraceMs !== undefined && (await link.moveTimeout(0))) link.stop(stopGraceMs);
   }
 
   /** Settles a job whose keeper is not heard through the launcher. */

@@ -53,6 +53,8 @@ export class JobStore {
   readonly #delete;
   readonly #setSandbox;
   readonly #getSandbox;
+  readonly #setStopGrace;
+  readonly #getStopGrace;
   readonly #finished;
   readonly #lists: JobLists;
 
@@ -81,6 +83,8 @@ export class JobStore {
     );
     this.#setSandbox = db.prepare('UPDATE jobs SET sandbox = ? WHERE id = ?');
     this.#getSandbox = db.prepare('SELECT sandbox FROM jobs WHERE id = ?');
+    this.#setStopGrace = db.prepare('UPDATE jobs SET stop_grace_ms = ? WHERE id = ?');
+    this.#getStopGrace = db.prepare('SELECT stop_grace_ms FROM jobs WHERE id = ?');
     this.#delete = db.prepare('DELETE FROM jobs WHERE id = ?');
     this.#finished = db.prepare('SELECT id FROM jobs WHERE ended_at_ms > 0');
   }
@@ -166,6 +170,22 @@ export class JobStore {
       this.#audit.append({ atMs, action, jobId: row.job.id, who, result: 'ok', detail });
       this.#set(row);
     });
+  }
+
+  /** Records that a stop was asked for, and how long the job has to end. Resolves when it is committed. */
+  stop(row: JobRow, graceMs: number, atMs: number, who: Identity): Promise<void> {
+    return this.#db.write(() => {
+      const { id } = row.job;
+      const detail = `grace ${graceMs} ms`;
+      this.#audit.append({ atMs, action: 'job.stop', jobId: id, who, result: 'ok', detail });
+      this.#set(row);
+      this.#setStopGrace.run(graceMs, id);
+    });
+  }
+
+  /** How long a job whose stop was asked for has to end. */
+  stopGraceOf(id: string): number {
+    return Number(this.#getStopGrace.get(id)?.['stop_grace_ms'] ?? 0);
   }
 
   /** Records the end of a job that has no row. Resolves when it is committed. */
