@@ -1,7 +1,7 @@
 // Drives joblet-launch the way the daemon does, without a daemon: for tests of the C program alone.
 // A world is one test file's directory and cgroups; a launcher is one process; a job is one launch.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import {
   mkdirSync,
@@ -456,4 +456,20 @@ function listDirectories(directory: string): string[] {
   return readdirSync(directory, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map((entry) => path.join(directory, entry.name));
+}
+
+/** Ends a job at once. */
+export async function endJob(id: string): Promise<void> {
+  const keeper = await KeeperClient.connect(id);
+  keeper.send('stop', '0');
+  await keeper.closed;
+}
+
+/** Resolves when a process has ended, whoever's child it is: its pidfd becomes readable. */
+export function untilDead(pid: number): Promise<void> {
+  const wait = 'import os, select, sys; select.select([os.pidfd_open(int(sys.argv[1]))], [], [])';
+  // A process that is gone already cannot be opened, which is as good.
+  return new Promise((resolve) => {
+    execFile('python3', ['-c', wait, String(pid)], () => resolve());
+  });
 }

@@ -26,7 +26,12 @@ const SANITIZED = {
 } as const;
 
 /** Tests that drive the launcher by itself. */
-const LAUNCHER_TESTS = ['test/launcher.test.ts', 'test/launcher-failures.test.ts'];
+const LAUNCHER_TESTS = [
+  'test/launcher.test.ts',
+  'test/launched-job.test.ts',
+  'test/keeper.test.ts',
+  'test/launcher-failures.test.ts',
+];
 
 /** `./dev check`: the static checks, the rules of the house, and the launcher under sanitizers. */
 export async function check(): Promise<number> {
