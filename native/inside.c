@@ -79,7 +79,11 @@ static void open_stdio_to_job(const struct plan *plan, const struct entry *entry
 // Becomes root of the job's user namespace and gives up what this could be good for, but for the
 // capabilities that the plan names.
 static void drop_privileges(const struct plan *plan, const struct entry *entry) {
-  if (setns(entry->ids, CLONE_NEWUSER) != 0) report_and_exit("ids", "user namespace");
+  bool is_there = entry->ids == SECCOMP_IDS_FD;
+  if ((!is_there && dup3(entry->ids, SECCOMP_IDS_FD, O_CLOEXEC) < 0) ||
+      setns(SECCOMP_IDS_FD, CLONE_NEWUSER) != 0) {
+    report_and_exit("ids", "user namespace");
+  }
   if (syscall(SYS_setgroups, 0, NULL) != 0) report_and_exit("ids", "setgroups");
   if (syscall(SYS_setresgid, 0, 0, 0) != 0) report_and_exit("ids", "setresgid");
   if (syscall(SYS_setresuid, 0, 0, 0) != 0) report_and_exit("ids", "setresuid");
@@ -109,16 +113,19 @@ static void drop_privileges(const struct plan *plan, const struct entry *entry) 
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-// Without an init the command is process 1 itself, and must not be able to outlive its keeper.
+// Without an init the command is process 1 itself, and must not be able to outlive its keeper: the
+// signal of its death stays the one that it cannot but hear.
 static void pin_death_signal(void) {
   struct sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 #ifdef __x86_64__
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, I386_PRCTL, 1, 0),
 #endif
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 5),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_PDEATHSIG, 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_PDEATHSIG, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SIGKILL, 1, 0),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
@@ -269,16 +276,16 @@ _Noreturn void inside_run(struct plan *plan, const struct entry *entry) {
   }
   if (dup3(entry->report, REPORT_FD, O_CLOEXEC) < 0) report_and_exit("stdio", "dup3");
 
+  end_core_dumps();
+  // While this is root still: the kernel's room for the code of filters is one for the whole host, and
+  // where jobs have filled it nobody else is given any.
+  if (seccomp_install(plan->allow) != 0) report_and_exit("seccomp", "filter");
+  if (plan->no_init) pin_death_signal();
   drop_privileges(plan, entry);
   die_with_keeper(REPORT_FD);
   if (syscall(SYS_close_range, REPORT_FD + 1, ~0u, 0) != 0) report_and_exit("stdio", "close_range");
-  end_core_dumps();
-  if (seccomp_install(plan->allow) != 0) report_and_exit("seccomp", "filter");
   wait_for_stage(STAGE_READY);
-  if (plan->no_init) {
-    pin_death_signal();
-    start_command(plan);
-  }
+  if (plan->no_init) start_command(plan);
 
   // The filter is in force for init too, so the command inherits it and it is installed once.
   pid_t command = vfork();

@@ -25,12 +25,14 @@ enum rule {
   MOUNTING,
   CHROOT,
   MOUNT_API,
+  JOIN,
   NAMESPACE,
   MKNOD,
   MKNODAT,
   SOCKET,
   IOCTL,
   FCNTL,
+  SOCKET_OPTION,
   SETRLIMIT,
   PRLIMIT,
   PERSONALITY,
@@ -46,7 +48,7 @@ enum { SECCOMP_NEWEST_CALL = 469 };
   CALL(clone,              56, 120, 220, NAMESPACE) \
   CALL(clone3,            435, 435, 435, MOUNT_API) /* its flags lie in memory; libc falls back to clone */ \
   CALL(unshare,           272, 310,  97, NAMESPACE) \
-  CALL(setns,             308, 346, 268, MOUNTING) \
+  CALL(setns,             308, 346, 268, JOIN) \
   CALL(mount,             165,  21,  40, MOUNTING) \
   CALL(umount,             -1,  22,  -1, MOUNTING) \
   CALL(umount2,           166,  52,  39, MOUNTING) \
@@ -92,6 +94,7 @@ enum { SECCOMP_NEWEST_CALL = 469 };
   CALL(fanotify_mark,     301, 339, 263, REFUSED) \
   CALL(socket,             41, 359, 198, SOCKET) \
   CALL(socketpair,         53, 360, 199, SOCKET) \
+  CALL(setsockopt,         54, 366, 208, SOCKET_OPTION) \
   CALL(socketcall,         -1, 102,  -1, ABSENT) /* its arguments lie in memory; there are direct calls */ \
   CALL(ioctl,              16,  54,  29, IOCTL) \
   CALL(fcntl,              72,  55,  25, FCNTL) \

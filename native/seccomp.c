@@ -57,6 +57,7 @@ enum {
   CHARACTER_DEVICE = 0020000,
   BLOCK_DEVICE = 0060000,
   SOCKET_TYPE = 0xf, // the other bits are flags
+  USER_NAMESPACE = 0x10000000, // CLONE_NEWUSER
   // PER_LINUX32, UNAME26 and ADDR_NO_RANDOMIZE, which setarch and debuggers set.
   HARMLESS_PERSONALITY = 0x0060008,
 };
@@ -70,6 +71,18 @@ static const struct sock_filter check_namespace[] = {
     IF_ANY(NAMESPACES, 1),
     ALLOW,
     ANSWER(EPERM),
+};
+
+// What process 1 itself does under the filter, and is of no use later: a job has no descriptor of a user
+// namespace but its own, which nobody can join who is in it.
+static const struct sock_filter check_join[] = {
+    LOAD(args[0]),
+    IF_EQUAL(SECCOMP_IDS_FD, 1),
+    ANSWER(EPERM),
+    LOAD(args[1]),
+    IF_EQUAL(USER_NAMESPACE, 1),
+    ANSWER(EPERM),
+    ALLOW,
 };
 
 #define REFUSE_DEVICES(mode)                                                                       \
@@ -132,6 +145,19 @@ static const struct sock_filter check_fcntl[] = {
     ANSWER(EPERM),
 };
 
+// Filters of sockets are compiled by the kernel, which has room for the code of all filters together, those
+// of system calls included: a job that fills it would leave none to anybody.
+static const struct sock_filter check_socket_option[] = {
+    /* 0 */ LOAD(args[1]),
+    /* 1 */ IF_EQUAL(SOL_SOCKET, 1),
+    /* 2 */ ALLOW,
+    /* 3 */ LOAD(args[2]),
+    /* 4 */ IF_EQUAL(26, 2), // SO_ATTACH_FILTER
+    /* 5 */ IF_EQUAL(51, 1), // SO_ATTACH_REUSEPORT_CBPF
+    /* 6 */ ALLOW,
+    /* 7 */ ANSWER(EPERM),
+};
+
 // Core dumps are off by a limit of one byte, for at zero a host whose core_pattern is a pipe dumps all
 // the same. Programs that switch them off set zero and may end when they cannot, so they are told
 // that it is done; nobody can make the limit greater anyway.
@@ -180,12 +206,14 @@ static const struct {
     [ALLOWED] = {CODE(allow_it)},
     [REFUSED] = {CODE(refuse_it)},
     [ABSENT] = {CODE(be_absent)},
+    [JOIN] = {CODE(check_join)},
     [NAMESPACE] = {CODE(check_namespace)},
     [MKNOD] = {CODE(check_mknod)},
     [MKNODAT] = {CODE(check_mknodat)},
     [SOCKET] = {CODE(check_socket)},
     [IOCTL] = {CODE(check_ioctl)},
     [FCNTL] = {CODE(check_fcntl)},
+    [SOCKET_OPTION] = {CODE(check_socket_option)},
     [SETRLIMIT] = {CODE(check_setrlimit)},
     [PRLIMIT] = {CODE(check_prlimit)},
     [PERSONALITY] = {CODE(check_personality)},
@@ -203,6 +231,7 @@ static const struct {
     {MOUNTING, SECCOMP_ALLOW_USERNS, REFUSED},
     {CHROOT, SECCOMP_ALLOW_USERNS | SECCOMP_ALLOW_CHROOT, REFUSED},
     {MOUNT_API, SECCOMP_ALLOW_USERNS, ABSENT},
+    {JOIN, SECCOMP_ALLOW_USERNS, JOIN},
     {NAMESPACE, SECCOMP_ALLOW_USERNS, NAMESPACE},
 };
 

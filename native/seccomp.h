@@ -11,6 +11,9 @@ enum {
   SECCOMP_ALLOW_ALL = 7,
 };
 
+// The descriptor by which process 1 joins the job's user namespace: under the filter there is no other.
+enum { SECCOMP_IDS_FD = 63 };
+
 // Compiles the filter for every combination of doors. To be called once, before the first install.
 void seccomp_compile(void);
 

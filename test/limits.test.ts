@@ -2,7 +2,8 @@
 // counts what it got. The same tests run on v1 controllers and on pure v2.
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { after, before, test } from 'node:test';
 import type { Connection } from '../src/client/connection.ts';
@@ -235,6 +236,34 @@ test('all jobs together leave the host processes, and go first when its memory r
   assert.ok(Number(readFileSync(file, 'utf8')) <= 0.75 * most);
   const { stdout } = await finish(api, shell('cat /proc/self/oom_score_adj'));
   assert.equal(stdout, '500\n');
+});
+
+/** Asks for a filter of system calls as a user without rights; prints what came of it. */
+const FILTER = `
+import ctypes, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+code = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0x7fff0000), 8)
+program = ctypes.create_string_buffer(struct.pack('HxxxxxxP', 1, ctypes.addressof(code)), 16)
+os.setuid(65534)
+libc.prctl(38, 1, 0, 0, 0)
+print(libc.prctl(22, 2, program))
+`;
+
+// It changes a setting of the whole host.
+const notAlone = isEmulated ? false : 'only in the guest of ./dev vm';
+
+test('jobs that fill the kernel’s room for code of filters keep no other from starting', {
+  skip: skip || notAlone,
+}, async (t) => {
+  const room = '/proc/sys/net/core/bpf_jit_limit';
+  const before = readFileSync(room);
+  t.after(() => writeFileSync(room, before));
+  writeFileSync(room, '1');
+  assert.equal(execFileSync('python3', ['-c', FILTER], { encoding: 'utf8' }), '-1\n');
+  for (const noInit of [false, true]) {
+    const { stdout, job } = await finish(api, shell('echo runs', { noInit }));
+    assert.equal(stdout, 'runs\n', job.message);
+  }
 });
 
 test('a job stays on the cores that it was given', { skip }, async () => {

@@ -123,7 +123,7 @@ test('with all rights of root no refused call is reached', { skip: skip || notRo
 
 const doors = [
   ['ptrace', '1', ['TRACING']],
-  ['userns', '2', ['MOUNTING', 'CHROOT', 'MOUNT_API', 'NAMESPACE']],
+  ['userns', '2', ['MOUNTING', 'CHROOT', 'MOUNT_API', 'JOIN', 'NAMESPACE']],
   ['chroot', '4', ['CHROOT']],
 ] as const;
 

@@ -64,6 +64,11 @@ static const struct sample {
     {NAMESPACE, {0x40000000}, EPERM},
     {NAMESPACE, {0x00000080}, EPERM},
     {NAMESPACE, {0x80000000}, 0}, // CLONE_IO
+    {JOIN, {63, 0x10000000}, 0}, // what process 1 does
+    {JOIN, {63, 0}, EPERM},
+    {JOIN, {63, 0x00020000}, EPERM},
+    {JOIN, {3, 0x10000000}, EPERM},
+    {JOIN, {0xffffffff, 0xffffffff}, EPERM},
     {MKNOD, {0, 0100644, 0}, 0},
     {MKNOD, {0, 0010644, 0}, 0},
     {MKNOD, {0, 0140644, 0}, 0},
@@ -124,6 +129,13 @@ static const struct sample {
     {FCNTL, {0, 1031, 0}, 0}, // the size of a pipe
     {FCNTL, {0, 1024, 0}, EPERM},
     {FCNTL, {0, 1040, 0}, EPERM},
+    {SOCKET_OPTION, {0, 1, 2}, 0}, // an address that is used again
+    {SOCKET_OPTION, {0, 6, 26}, 0}, // of TCP
+    {SOCKET_OPTION, {0, 41, 51}, 0}, // of IPv6
+    {SOCKET_OPTION, {0, 1, 50}, 0}, // a program that was loaded, which no job can
+    {SOCKET_OPTION, {0, 1, 26}, EPERM},
+    {SOCKET_OPTION, {0, 1, 51}, EPERM},
+    {SOCKET_OPTION, {0, 0x100000001, 0x10000001a}, EPERM}, // the kernel drops the upper halves
     {SETRLIMIT, {7, 1}, 0},
     {SETRLIMIT, {4, 1}, PRETEND},
     {SETRLIMIT, {0x100000004, 1}, PRETEND},
@@ -146,7 +158,7 @@ static const struct sample {
 static const char *const rule_names[RULES] = {
     [ALLOWED] = "ALLOWED", [REFUSED] = "REFUSED",     [ABSENT] = "ABSENT",
     [TRACING] = "TRACING", [MOUNTING] = "MOUNTING",   [MOUNT_API] = "MOUNT_API",
-    [CHROOT] = "CHROOT",
+    [CHROOT] = "CHROOT",  [JOIN] = "JOIN",           [SOCKET_OPTION] = "SOCKET_OPTION",
     [NAMESPACE] = "NAMESPACE", [MKNOD] = "MKNOD",     [MKNODAT] = "MKNODAT",
     [SOCKET] = "SOCKET",   [IOCTL] = "IOCTL",         [FCNTL] = "FCNTL",
     [SETRLIMIT] = "SETRLIMIT", [PRLIMIT] = "PRLIMIT",
@@ -186,7 +198,7 @@ static void compare_number(unsigned allow, uint32_t arch, enum convention conven
   }
   unsigned door = 0;
   if (rule == TRACING) door = SECCOMP_ALLOW_PTRACE;
-  if (rule == MOUNTING || rule == MOUNT_API || rule == NAMESPACE) door = SECCOMP_ALLOW_USERNS;
+  if (rule == MOUNTING || rule == MOUNT_API || rule == JOIN || rule == NAMESPACE) door = SECCOMP_ALLOW_USERNS;
   if (rule == CHROOT) door = SECCOMP_ALLOW_USERNS | SECCOMP_ALLOW_CHROOT;
   if (door & allow) rule = ALLOWED;
   unsigned used = 0;

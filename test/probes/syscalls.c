@@ -72,6 +72,9 @@ static const struct arguments {
     {"mknodat", {-1, -1, 0060600}},
     {"ioctl", {-1, 0x5412, 0}}, // TIOCSTI
     {"ioctl", {-1, 0x541c, 0}}, // TIOCLINUX
+    {"setns", {3, 0x10000000, 0}}, // user
+    {"setsockopt", {-1, 1, 26}},   // SO_ATTACH_FILTER
+    {"setsockopt", {-1, 1, 51}},   // SO_ATTACH_REUSEPORT_CBPF
     {"fcntl", {-1, 1024, 0}},   // F_SETLEASE
     {"fcntl64", {-1, 1024, 0}}, // F_SETLEASE
     {"setrlimit", {4, -1, -1}}, // RLIMIT_CORE: the pointer would be EFAULT
