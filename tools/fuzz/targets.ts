@@ -39,6 +39,10 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/shared/build-spec.ts', 'src/shared/build-grammar.ts'],
     load: () => import('./targets/build-spec.ts'),
   },
+  cloud: {
+    sources: ['src/daemon/telemetry/cloud.ts'],
+    load: () => import('./targets/cloud.ts'),
+  },
   'command-line': {
     sources: ['src/cli/command.ts', 'src/cli/interpret.ts', 'src/cli/job-run.ts'],
     load: () => import('./targets/command-line.ts'),
@@ -46,6 +50,10 @@ export const targets: Readonly<Record<string, Row>> = {
   config: {
     sources: ['src/daemon/config.ts', 'src/shared/yaml-text.ts', 'src/daemon/config-keys.ts'],
     load: () => import('./targets/config.ts'),
+  },
+  cron: {
+    sources: ['src/daemon/workflows/ticks.ts'],
+    load: () => import('./targets/cron.ts'),
   },
   elf: {
     sources: ['src/builder/elf.ts', 'src/builder/keystore.ts'],
@@ -129,6 +137,16 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/shared/log-record.ts'],
     load: () => import('./targets/log-record.ts'),
   },
+  'log-search': {
+    sources: [
+      'src/daemon/jobs/log-search.ts',
+      'src/daemon/jobs/fixed-word.ts',
+      'src/daemon/jobs/line-automaton.ts',
+      'src/daemon/jobs/line-finder.ts',
+      'src/daemon/jobs/line-splitter.ts',
+    ],
+    load: () => import('./targets/log-search.ts'),
+  },
   'log-segments': {
     sources: ['src/daemon/jobs/logs.ts', 'src/daemon/rpc/log-chunks.ts'],
     load: () => import('./targets/log-segments.ts'),
@@ -174,6 +192,10 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/shared/runtime-file.ts', 'src/shared/runtime-names.ts'],
     load: () => import('./targets/runtime-file.ts'),
   },
+  samples: {
+    sources: ['src/daemon/telemetry/sample-file.ts', 'src/daemon/telemetry/series.ts'],
+    load: () => import('./targets/samples.ts'),
+  },
   'sealed-segment': {
     sources: [
       'src/daemon/logs/sealed-index.ts',
@@ -201,6 +223,10 @@ export const targets: Readonly<Record<string, Row>> = {
   uploads: {
     sources: ['src/daemon/jobs/uploads.ts', 'src/shared/upload-path.ts'],
     load: () => import('./targets/uploads.ts'),
+  },
+  'volume-mount': {
+    sources: ['src/shared/volume-mount.ts'],
+    load: () => import('./targets/volume-mount.ts'),
   },
   wal: {
     sources: ['src/daemon/store/wal.ts'],

@@ -95,20 +95,24 @@ const providers: readonly Provider[] = [
 ];
 
 /** Finds out. Never rejects: what cannot be found out is empty. */
-export async function detectCloud(
-  { words, isVirtual }: Firmware = readFirmware(),
-  service = SERVICE,
-): Promise<Cloud> {
+export function detectCloud(firmware = readFirmware(), service = SERVICE): Promise<Cloud> {
+  return askedFor(firmware, (...question) => askService(service, ...question));
+}
+
+/** The same, whoever is asked. */
+export async function askedFor({ words, isVirtual }: Firmware, ask: Ask): Promise<Cloud> {
   const text = words.join('\n');
   const hypervisor = isVirtual ? hypervisorOf(text) : '';
   const provider = providers.find(({ sign }) => sign.test(text));
   const nothing = { region: '', zone: '', instanceId: '', instanceType: '', hypervisor };
   if (provider === undefined) return { provider: '', ...nothing };
-  const found = await provider
-    .ask((method, at, headers) => askService(service, method, at, headers))
-    .catch(() => ({}));
-  return { provider: provider.name, ...nothing, ...found };
+  const found = await provider.ask(ask).catch(() => ({}));
+  const names = Object.entries(found).map(([key, text]) => [key, NAME.test(text) ? text : '']);
+  return { provider: provider.name, ...nothing, ...Object.fromEntries(names) };
 }
+
+/** A page that says sorry is no name. */
+const NAME = /^[\w.:/-]{1,128}$/;
 
 const hypervisors: readonly (readonly [RegExp, string])[] = [
   [/qemu|kvm|amazon ec2|google/i, 'KVM'],

@@ -4,9 +4,10 @@
 import { appendFileSync, renameSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
-import type { JobUsage } from '../linux/job-usage.ts';
+import { type JobUsage, noTraffic } from '../linux/job-usage.ts';
 import type { Traffic } from '../linux/launcher.ts';
-import type { Base } from './base.ts';
+import { type Base, nothingBefore } from './base.ts';
+import { firstUsage, quiet } from './series.ts';
 
 const NEW = 'metrics.jsonl';
 const OLD = 'metrics.old.jsonl';
@@ -72,18 +73,52 @@ export async function* readLines(
   }
 }
 
-/** Undefined for what was torn off, or is no line of ours. */
+/** Undefined for what was torn off, was changed on its disk, or is no line of ours. */
 export function parseLine(text: string): Line | undefined {
   if (text.length > LINE_BYTES || !text.endsWith('}')) return undefined;
+  let line: unknown;
   try {
-    const line = JSON.parse(text) as { base?: Base; sample?: JobUsage; traffic?: Traffic } | null;
-    if (line?.base !== undefined) return { base: line.base };
-    if (line?.traffic !== undefined) return { traffic: line.traffic };
-    const sample = line?.sample;
-    return sample !== undefined && Number.isFinite(sample.atMs) ? { sample } : undefined;
+    line = JSON.parse(text);
   } catch {
     return undefined;
   }
+  const { base, sample, traffic } = line as { base?: Base; sample?: JobUsage; traffic?: Traffic };
+  if (isLike(base, nothingBefore) && areLike(base.devices, noTraffic)) return { base };
+  if (isLike(traffic, noneSent)) return { traffic };
+  return isLike(sample, noUsage) && isSound(sample) ? { sample } : undefined;
+}
+
+const noneSent: Traffic = { rxBytes: 0, rxPackets: 0, txBytes: 0, txPackets: 0 };
+const noUsage = firstUsage(0);
+
+/** Whether there is a whole number wherever the other has one. */
+function isLike<T extends object>(value: T | undefined, like: T): value is T {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(like).every(([key, part]) => {
+    const found: unknown = (value as Readonly<Record<string, unknown>>)[key];
+    return typeof part === 'number' ? Number.isSafeInteger(found) : isLike(found as object, part);
+  });
+}
+
+function areLike<T extends object>(values: Readonly<Record<string, T>>, like: T): boolean {
+  return Object.values(values).every((value) => isLike(value, like));
+}
+
+/** What differs from sample to sample. */
+function isSound({ cpu, memory, io, network }: JobUsage): boolean {
+  const pressures = [cpu.pressure, memory.pressure, io.pressure];
+  return (
+    areLike(io.devices, noTraffic) &&
+    areLike(network, quiet) &&
+    pressures.every((each) => each === undefined || areShares(each.some, each.full))
+  );
+}
+
+/** Percent over three spans of time. */
+function areShares(...shares: readonly unknown[]): boolean {
+  return shares.every(
+    (each) => Array.isArray(each) && each.length === 3 && each.every(Number.isFinite),
+  );
 }
 
 async function openIfThere(file: string) {

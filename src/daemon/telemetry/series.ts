@@ -2,7 +2,13 @@
 // at, so a job has them however short it was.
 
 import type { CgroupLayout } from '../linux/cgroup.ts';
-import { type IoUsage, type JobUsage, noTraffic, sumOfDisks } from '../linux/job-usage.ts';
+import {
+  type InterfaceUsage,
+  type IoUsage,
+  type JobUsage,
+  noTraffic,
+  sumOfDisks,
+} from '../linux/job-usage.ts';
 import type { Traffic } from '../linux/launcher.ts';
 
 /** A sample, with the one before it: what went on in between is the difference. */
@@ -107,7 +113,8 @@ function withRest(io: IoUsage, total: Total, kind: CgroupLayout['kind']): IoUsag
 
 /** The interface that a job has beside loopback. */
 const INTERFACE = 'eth0';
-const quiet = {
+/** An interface over which nothing went. */
+export const quiet: InterfaceUsage = {
   rxBytes: 0,
   txBytes: 0,
   rxPackets: 0,

@@ -18,8 +18,11 @@ const MISSED_MS = 60_000;
 /** Ticks that are caught up at most; of more the oldest are forgotten. */
 export const MAX_CAUGHT_UP = 100;
 
-/** Ticks that are counted one by one; behind them only the last minute is looked at. */
-const MAX_COUNTED = 5000;
+/**
+ * Ticks that are counted one by one, at some 40 µs each, while everybody waits; behind them only the last
+ * minute is looked at.
+ */
+const MAX_COUNTED = 1000;
 
 const MAX_CRON_CHARS = 256;
 
