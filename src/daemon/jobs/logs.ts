@@ -94,6 +94,9 @@ const UNMARKED = 'unmarked';
 /** Why bytes are missing from a sealed segment: the disk does not give back what was written there. */
 const DAMAGED = 'damaged';
 
+/** Output that its keeper has told of, so much at most, is in memory still. */
+const NEAR_BYTES = 64 * 1024;
+
 const nothing = Buffer.alloc(0);
 
 export class Logs {
@@ -303,8 +306,8 @@ export class Logs {
     /** How far output is known to reach. */
     let told = start;
     let segment: SegmentFile | undefined;
-    async function* rest(of: SegmentFile) {
-      for await (const piece of of.pieces(wants)) {
+    async function* rest(of: SegmentFile, isNear = false) {
+      for await (const piece of of.pieces(wants, isNear)) {
         yield piece;
         position = Math.max(position, endOfPiece(piece));
         if (signal.aborted) return;
@@ -314,7 +317,7 @@ export class Logs {
       while (!signal.aborted) {
         // Asked before reading: what a final job has written is all there by then.
         const final = this.#jobs.isOver(id);
-        if (segment !== undefined && !final) yield* rest(segment);
+        if (segment !== undefined && !final) yield* rest(segment, told - position <= NEAR_BYTES);
         // What was told of and is not there is in a segment that has been begun since.
         if (segment === undefined || final || position < told) {
           for (const { base } of segmentsFrom(await place.list(), position, segment?.base)) {

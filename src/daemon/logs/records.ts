@@ -17,6 +17,9 @@ export interface Run {
 /** Bytes of a run, unless its only record is longer. */
 export const RUN_BYTES = 256 * 1024;
 
+/** What is read at a time of output that has just been written. */
+const NEAR_BYTES = 16 * 1024;
+
 const nothing = Buffer.alloc(0);
 
 /** The whole, sound records at the start of `bytes`; undefined when there is none. */
@@ -51,19 +54,21 @@ export interface OpenFile {
     length: number,
     position: number,
   ): Promise<{ readonly bytesRead: number }>;
+  /** The same at once, of bytes that are in memory: there it takes less than to hand it to a thread. */
+  readNow?(buffer: Buffer, offset: number, length: number, position: number): number;
   close(): Promise<void>;
 }
 
 /** Reads a growing file of records forward. */
 export class RunReader {
-  readonly #file: Pick<OpenFile, 'read'>;
+  readonly #file: Pick<OpenFile, 'read' | 'readNow'>;
   #offset = 0;
   /** Behind the offset: what was read and is no whole record yet. */
   #rest: Buffer = nothing;
   /** There was no more when it was read: that need not be asked again to know the end. */
   #isEnd = false;
 
-  constructor(file: Pick<OpenFile, 'read'>) {
+  constructor(file: Pick<OpenFile, 'read' | 'readNow'>) {
     this.#file = file;
   }
 
@@ -72,8 +77,11 @@ export class RunReader {
     return this.#offset;
   }
 
-  /** The next records; undefined at the end of what is there now, or sound. */
-  async next(): Promise<Run | undefined> {
+  /**
+   * The next records; undefined at the end of what is there now, or sound. What has just been written is
+   * near: no disk is waited for.
+   */
+  async next(isNear = false): Promise<Run | undefined> {
     for (;;) {
       const run = parseRun(this.#rest);
       if (run !== undefined) {
@@ -81,25 +89,28 @@ export class RunReader {
         this.#offset += run.bytes.length;
         return run;
       }
-      const missing = this.#isEnd ? 0 : this.#missing();
+      const missing = this.#isEnd ? 0 : this.#missing(isNear ? NEAR_BYTES : RUN_BYTES);
       this.#isEnd = false;
-      if (missing === 0 || !(await this.#read(missing))) return undefined;
+      if (missing === 0 || !(await this.#read(missing, isNear))) return undefined;
     }
   }
 
   /** How much to read for the next record to be whole, and some more; 0 when it is not sound. */
-  #missing(): number {
+  #missing(usual: number): number {
     const have = this.#rest.length;
     const header = parseHeader(this.#rest, 0);
     if (header === undefined && have >= HEADER_BYTES) return 0;
-    return Math.max(RUN_BYTES, HEADER_BYTES + (header?.length ?? 0)) - have;
+    return Math.max(usual, HEADER_BYTES + (header?.length ?? 0)) - have;
   }
 
-  async #read(bytes: number): Promise<boolean> {
+  async #read(bytes: number, isNear: boolean): Promise<boolean> {
     const have = this.#rest.length;
     const chunk = Buffer.allocUnsafe(have + bytes);
     this.#rest.copy(chunk);
-    const { bytesRead } = await this.#file.read(chunk, have, bytes, this.#offset + have);
+    const from = this.#offset + have;
+    const bytesRead =
+      (isNear ? this.#file.readNow?.(chunk, have, bytes, from) : undefined) ??
+      (await this.#file.read(chunk, have, bytes, from)).bytesRead;
     this.#rest = chunk.subarray(0, have + bytesRead);
     this.#isEnd = bytesRead > 0 && bytesRead < bytes;
     return bytesRead > 0;

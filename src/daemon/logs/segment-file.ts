@@ -1,5 +1,6 @@
 // A segment that is open for reading, raw or sealed: both give their records in the same pieces.
 
+import { readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -27,8 +28,11 @@ export type Wants = (contents: Contents) => boolean;
 
 export interface SegmentFile {
   readonly base: number;
-  /** What comes next, to the end of what is there; of a raw segment that grows there may be more later. */
-  pieces(wants: Wants): AsyncGenerator<Run | Passed>;
+  /**
+   * What comes next, to the end of what is there; of a raw segment that grows there may be more later, and
+   * what has just been written is near.
+   */
+  pieces(wants: Wants, isNear?: boolean): AsyncGenerator<Run | Passed>;
   /** All that is in it now, in the order of arrival. */
   parts(): Promise<readonly Part[]>;
   close(): Promise<void>;
@@ -67,7 +71,7 @@ export async function openSegment(
   base: number,
 ): Promise<SegmentFile | undefined> {
   const raw = await openIfThere(path.join(directory, rawName(base)));
-  if (raw !== undefined) return new RawSegment(base, raw);
+  if (raw !== undefined) return new RawSegment(base, fileOf(raw));
   const sealed = await openIfThere(path.join(directory, sealedName(base)));
   return sealed && openSealed(base, await sourceOf(sealed));
 }
@@ -103,9 +107,9 @@ class RawSegment implements SegmentFile {
     this.#reader = new RunReader(file);
   }
 
-  async *pieces(): AsyncGenerator<Run> {
+  async *pieces(_: Wants, isNear = false): AsyncGenerator<Run> {
     for (;;) {
-      const run = await this.#reader.next();
+      const run = await this.#reader.next(isNear);
       if (run === undefined) return;
       yield run;
     }
@@ -213,6 +217,16 @@ function sourceIn(file: OpenFile, bytes: number): Source {
     bytes,
     read: (offset, length) => readAt(file, offset, length),
     close: () => file.close(),
+  };
+}
+
+/** A file of this node. */
+function fileOf(handle: FileHandle): OpenFile {
+  return {
+    read: (buffer, offset, length, position) => handle.read(buffer, offset, length, position),
+    readNow: (buffer, offset, length, position) =>
+      readSync(handle.fd, buffer, offset, length, position),
+    close: () => handle.close(),
   };
 }
 
