@@ -265,7 +265,7 @@ test('an index of the first generation can be used where signatures are not requ
   );
 });
 
-test('S0-15 rnx runtime install gets a name from the registry that is configured, or says where it looked', {
+test('S0-15 rnx runtime install gets a name from the registry that is configured, or says where it looked; list says what there is', {
   skip,
 }, async (t) => {
   const { folder } = made;
@@ -293,6 +293,22 @@ test('S0-15 rnx runtime install gets a name from the registry that is configured
   const again = await rnx('openjdk-21');
   assert.match(again.err, /is installed already; --force takes its place/);
   assert.equal((await rnx('-f', 'openjdk-21')).code, 0);
+  assert.match((await rnx('openjdk-21', '--registry')).err, /is installed already/);
+  const list = (role: 'operator' | 'viewer', ...args: string[]) =>
+    runRnx(daemon, role, 'runtime', 'list', ...args);
+  assert.match(
+    (await list('operator', '--registry')).out,
+    /^Registry: https:.*registry\.json\nLast updated: \d{4}-.*\n\nRUNTIME +VERSIONS +LATEST +PLATFORMS +DESCRIPTION\n-+\nopenjdk-21 +2\.0\.0-rc1,1\.10\.0,1\.9\.0 +1\.10\.0 +linux\/amd64,linux\/arm64 +One\n\nFound 1 runtime\n/,
+  );
+  const [offer] = JSON.parse((await list('operator', '--json', `--registry=${folder}`)).out);
+  assert.deepEqual(
+    [offer.name, offer.latest, offer.versions.length, offer.registry],
+    ['openjdk-21', '1.10.0', 3, pathToFileURL(path.join(folder, 'registry.json')).href],
+  );
+  assert.match(
+    (await list('viewer', '--registry')).err,
+    /viewer is not allowed to perform operation list_registries/,
+  );
   const older = await rnx(`--registry=${folder}`, 'openjdk-21@1.9.0');
   assert.match(older.out, /Runtime openjdk-21@1\.9\.0 installed/);
   const unknown = await rnx('opnjdk-21');

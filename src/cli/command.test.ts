@@ -12,6 +12,7 @@ const flags = {
   'max-cpu': { kind: 'integer', value: 'PERCENT', help: '' },
   timeout: { kind: 'ms', value: 'TIME', help: '' },
   'work-size': { kind: 'bytes', value: 'SIZE', help: '' },
+  registry: { kind: 'text', value: '[ADDRESS]', bare: '', help: '' },
 } as const satisfies Flags;
 
 function parse(argv: readonly string[], until: 'end' | 'first-word' = 'end') {
@@ -42,7 +43,15 @@ test('what is not said has its default', () => {
     'max-cpu': undefined,
     timeout: undefined,
     'work-size': undefined,
+    registry: undefined,
   });
+});
+
+test('a flag that means something without a value has none at the end and before another flag', () => {
+  for (const argv of [['--registry'], ['--registry', '--wait'], ['--registry=']]) {
+    assert.equal(parse(argv).values['registry'], '');
+  }
+  assert.equal(parse(['--registry', '/packs']).values['registry'], '/packs');
 });
 
 test('a switch takes no word, but may be set behind an equals sign', () => {

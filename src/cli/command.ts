@@ -18,6 +18,8 @@ export interface Flag {
   readonly value?: string;
   /** Its values, when they are few: for the completion of shells. */
   readonly choices?: readonly string[];
+  /** What the flag means without a value, which it has none of at the end of the line and before another flag. */
+  readonly bare?: string;
   /** A switch that is on unless `--flag=false`. */
   readonly on?: true;
   /** One line for the help; without it the flag works but is not shown. */
@@ -148,12 +150,16 @@ function takeFlag(
     values[name] = switchValue(spelled, given);
     return;
   }
-  const text = given ?? rest.shift();
+  const text = given ?? bareValue(flag, rest) ?? rest.shift();
   if (text === undefined) {
     throw new JobletError('invalid', `${spelled} needs a value: ${spelled}=${flag.value}`);
   }
   if (flag.kind === 'list') (values[name] as string[]).push(text);
   else values[name] = readValue(flag.kind, spelled, text);
+}
+
+function bareValue({ bare }: Flag, [next]: readonly string[]): string | undefined {
+  return next === undefined || isFlag(next) ? bare : undefined;
 }
 
 function unknownFlag(spelled: string, flags: Flags): JobletError {

@@ -48,6 +48,7 @@ export const runtimeInstall = command({
     registry: {
       kind: 'text',
       value: 'ADDRESS',
+      bare: '',
       help: 'https://..., file:///... or a path on the node',
     },
   },

@@ -4,6 +4,7 @@ import type { Connection } from '../client/connection.ts';
 import {
   getJobStatus,
   getRuntimeInfo,
+  listRegistries,
   listRuntimes,
   removeRuntime,
   testRuntime,
@@ -13,6 +14,7 @@ import { JobletError } from '../shared/errors.ts';
 import { splitRuntimeName } from '../shared/runtime-names.ts';
 import { command } from './command.ts';
 import { jsonText, localTime, visible } from './print.ts';
+import { registriesJson, registriesText } from './registry-text.ts';
 import { runtimeTable, runtimeText, sizeWord, testedText } from './runtime-text.ts';
 import type { Session } from './session.ts';
 
@@ -24,12 +26,38 @@ const which = 'say its name, with or without a version (rnx runtime list shows t
 
 export const runtimeList = command({
   usage: 'rnx runtime list [flags]',
-  summary: 'Lists the runtimes of the node.',
-  examples: ['rnx runtime list', 'rnx runtime list --wide', 'rnx runtime list --json'],
-  flags: { wide: { kind: 'switch', help: 'also what each has that no other one has' } },
+  summary: 'Lists the runtimes of the node, or what a registry has for it.',
+  examples: ['rnx runtime list', 'rnx runtime list --wide', 'rnx runtime list --registry'],
+  flags: {
+    wide: { kind: 'switch', help: 'also what each has that no other one has' },
+    registry: {
+      kind: 'text',
+      value: '[ADDRESS]',
+      bare: '',
+      help: 'what can be had there, or at the registries of the node',
+    },
+    // Of the first generation, which read its packages out of repositories.
+    'github-repo': { kind: 'text', value: 'OWNER/NAME' },
+  },
   words: [0, 0],
-  run: async ({ wide }, _words, session) => {
+  run: async ({ wide, registry, 'github-repo': repository }, _words, session) => {
+    if (repository !== undefined) {
+      throw new JobletError(
+        'invalid',
+        '--github-repo: no repositories are read; say --registry=ADDRESS, where a registry.json lies',
+      );
+    }
     const connection = await session.connect();
+    if (registry !== undefined) {
+      const { out, json } = session;
+      const found = await connection.unary(
+        listRegistries,
+        { registryUrl: registry },
+        deadline(session),
+      );
+      await out.write(json ? jsonText(registriesJson(found)) : registriesText(found));
+      return 0;
+    }
     const listed = await connection.unary(listRuntimes, {}, deadline(session));
     const text = session.json
       ? jsonText(listed.runtimes.map(runtimeJson))

@@ -164,6 +164,11 @@ export const listRuntimes = method(
   m.EmptyRequest,
   r.ListRuntimesResponse,
 );
+export const listRegistries = method(
+  'RuntimeService/ListRegistries',
+  r.ListRegistriesRequest,
+  r.ListRegistriesResponse,
+);
 export const getRuntimeInfo = method(
   'RuntimeService/GetRuntimeInfo',
   r.GetRuntimeInfoRequest,

@@ -101,6 +101,29 @@ export const ValidateRuntimeSpecResponse = {
   specInfo: [4, RuntimeSpecInfo],
 } as const satisfies Shape;
 
+export const ListRegistriesRequest = {
+  registryUrl: [1, 'string'],
+} as const satisfies Shape;
+
+const RuntimeOffer = {
+  name: [1, 'string'],
+  versions: [2, 'string', 'list'],
+  latest: [3, 'string'],
+  platforms: [4, 'string', 'list'],
+  description: [5, 'string'],
+} as const satisfies Shape;
+
+const RuntimeRegistry = {
+  address: [1, 'string'],
+  updatedTime: [2, 'string'],
+  offers: [3, RuntimeOffer, 'list'],
+} as const satisfies Shape;
+
+export const ListRegistriesResponse = {
+  registries: [1, RuntimeRegistry, 'list'],
+} as const satisfies Shape;
+
+export type RegistriesListed = Message<typeof ListRegistriesResponse>;
 export type RuntimeDetail = Message<typeof RuntimeInfo>;
 export type RuntimesListed = Message<typeof ListRuntimesResponse>;
 export type RuntimeTested = Message<typeof TestRuntimeResponse>;

@@ -30,6 +30,7 @@ type InstallHandlers = Pick<
   | 'streamingInstallRuntimeFromGithub'
   | 'streamingInstallRuntimeFromLocal'
   | 'packRuntime'
+  | 'listRegistries'
 >;
 
 const PART_BYTES = 256 * 1024;
@@ -47,6 +48,20 @@ export function installHandlers(parts: InstallParts): InstallHandlers {
       toResponse(await endOf(installLocal(parts, request, call)), ''),
     streamingInstallRuntimeFromLocal: (request, call) =>
       toChunks(installLocal(parts, request, call)),
+
+    listRegistries: async ({ registryUrl }, { signal }) => ({
+      registries: (await parts.installs.offers(registryUrl, signal)).map(
+        ({ address, updatedAt, runtimes }) => ({
+          address,
+          updatedTime: updatedAt,
+          offers: runtimes.map((one) => ({
+            ...one,
+            versions: [...one.versions],
+            platforms: [...one.platforms],
+          })),
+        }),
+      ),
+    }),
 
     packRuntime: async function* ({ runtime, format: word }, { signal }) {
       const format = packFormats.find((one) => one === (word || packFormats[0]));

@@ -113,6 +113,8 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
     BuildRuntime: ['operator', 'build_runtime'],
     VerifyRuntime: ['developer', 'verify_runtime'],
     PackRuntime: ['developer', 'pack_runtime'],
+    // The node asks whatever address it is given, as when it installs from there.
+    ListRegistries: ['operator', 'list_registries'],
     RemoveRuntime: ['admin', 'remove_runtime'],
   }),
   ...rows('joblet.persist.PersistService', {

@@ -9,7 +9,7 @@ import { namesOf, type Trust, type Unpacked } from './manifest-guard.ts';
 import { type PackFormat, packName } from './pack.ts';
 import type { Placed } from './place-tree.ts';
 import { alreadyThere } from './places.ts';
-import type { Registries } from './registries.ts';
+import type { Listing, Registries } from './registries.ts';
 import type { TreeLimits } from './settle.ts';
 import { inThread } from './threads.ts';
 import type { Trees } from './trees.ts';
@@ -102,6 +102,11 @@ export class Installs {
         await trees.unstage(folder);
       }
     });
+  }
+
+  /** What could be installed from a registry: the one that is named, or all that are configured. */
+  async offers(registry: string, signal?: AbortSignal): Promise<Listing[]> {
+    return await this.#parts.registries.list(registry, signal);
   }
 
   /** Installs a folder that was put into an archive by whoever asks; it is signed here. */

@@ -11,6 +11,8 @@ import {
   INDEX_FILE,
   INDEX_SIGNATURE_FILE,
   MAX_INDEX_BYTES,
+  type OfferedRuntime,
+  offeredRuntimes,
   parseIndex,
   type RegistryEntry,
 } from './registry-index.ts';
@@ -29,6 +31,15 @@ export interface RegistryParts {
 /** A runtime that a registry has. */
 export interface Offer extends RegistryEntry {
   readonly address: URL;
+}
+
+/** What a registry has. */
+export interface Listing {
+  /** Of its index. */
+  readonly address: string;
+  /** RFC 3339; empty when it does not say. */
+  readonly updatedAt: string;
+  readonly runtimes: readonly OfferedRuntime[];
 }
 
 export class Registries {
@@ -59,6 +70,29 @@ export class Registries {
         'not-found',
         `runtime not found: ${spec}; no registry is configured (runtime.registries)`,
       )
+    );
+  }
+
+  /**
+   * What a registry has: the one that is named, or else all that are configured.
+   * @throws JobletError not-found where none is, denied for an index that nobody who is trusted has signed
+   */
+  async list(registry: string, signal?: AbortSignal): Promise<Listing[]> {
+    const addresses = registry === '' ? this.#parts.addresses : [registry];
+    if (addresses.length === 0) {
+      const message =
+        'no registry is configured (runtime.registries); name one: rnx runtime list --registry=ADDRESS';
+      throw new JobletError('not-found', message, { about: 'registry_url' });
+    }
+    return await Promise.all(
+      addresses.map(async (address) => {
+        const { url, index } = await this.#read(registryAddress(address), signal);
+        return {
+          address: url.href,
+          updatedAt: index.updatedAt,
+          runtimes: offeredRuntimes(index),
+        };
+      }),
     );
   }
 
@@ -93,15 +127,21 @@ export class Registries {
     if (platform === undefined) {
       throw new JobletError('unsupported', `there are no runtimes for ${process.arch}`);
     }
+    const { url, index } = await this.#read(address, signal);
+    return { ...chooseEntry(index, spec, platform), address: url };
+  }
+
+  /** The index of a registry, signed as it has to be. */
+  async #read(address: URL, signal: AbortSignal | undefined) {
     const options: FetchOptions = { ca: this.#parts.ca, signal };
-    const index = address.pathname.endsWith('.json') ? address : new URL(INDEX_FILE, address);
-    const text = await fetchSmall(index, MAX_INDEX_BYTES, options);
+    const url = address.pathname.endsWith('.json') ? address : new URL(INDEX_FILE, address);
+    const text = await fetchSmall(url, MAX_INDEX_BYTES, options);
     if (text === undefined) {
       const message = `${address.href} is no registry: there is no ${INDEX_FILE}`;
       throw new JobletError('unavailable', message, { about: 'registry_url' });
     }
-    await this.#requireSigned(index, text, options);
-    return { ...chooseEntry(parseIndex(text.toString()), spec, platform), address: index };
+    await this.#requireSigned(url, text, options);
+    return { url, index: parseIndex(text.toString()) };
   }
 
   async #requireSigned(index: URL, text: Buffer, options: FetchOptions): Promise<void> {

@@ -129,6 +129,36 @@ export function chooseEntry(
   throw new JobletError('not-found', message, { about: 'runtime_spec' });
 }
 
+/** A runtime with all its versions. */
+export interface OfferedRuntime {
+  readonly name: string;
+  /** The newest first. */
+  readonly versions: readonly string[];
+  /** What its name alone means. */
+  readonly latest: string;
+  /** Of any version; empty is any. */
+  readonly platforms: readonly string[];
+  /** Of the latest. */
+  readonly description: string;
+}
+
+/** What an index has, by name. */
+export function offeredRuntimes({ entries }: RegistryIndex): OfferedRuntime[] {
+  const byName = [...Map.groupBy(entries, ({ name }) => name)];
+  byName.sort(([a], [b]) => (a < b ? -1 : 1));
+  return byName.map(([name, versions]) => {
+    const known = versions.map((entry) => ({ ...entry, aliases: [], isCurrent: false }));
+    const latest = matchRuntime(name, known);
+    return {
+      name,
+      versions: versions.map(({ version }) => version).sort((a, b) => compareVersions(b, a)),
+      latest: latest?.version ?? '',
+      platforms: [...new Set(versions.flatMap(({ platforms }) => platforms))].sort(),
+      description: latest?.description ?? '',
+    };
+  });
+}
+
 function record(found: unknown, what: string): Record<string, unknown> {
   if (typeof found === 'object' && found !== null && !Array.isArray(found)) {
     return found as Record<string, unknown>;
