@@ -1,8 +1,8 @@
-// Directories with a hard size by a quota of the file system (ext4, xfs): `joblet-launch quota VERB
-// DIRECTORY BYTES FILES`. A directory is a project: what comes into being in it belongs to it, and no job
+// Directories with a hard size by a quota of the file system: `joblet-launch quota VERB DIRECTORY BYTES FILES`. A directory is a project: what comes into being in it belongs to it, and no job
 // can change that, for it takes a right over the host's own users.
 //
-//   probe   whether the file system that holds the directory enforces limits of projects
+//   probe   whether the file system that holds the directory enforces limits of projects, and says of a
+//           full one what it says of a full disk
 //   limit   makes the directory a project, unless it is one, that holds so much
 //
 // Ends with 0, or says on standard error what failed.
@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/dqblk_xfs.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/quota.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifndef SYS_quotactl_fd
@@ -45,6 +47,15 @@ static bool is_enforced(int dir) {
   struct fs_quota_statv found = {.qs_version = FS_QSTATV_VERSION1};
   if (ask(dir, Q_XGETQSTATV, 0, &found) != 0) return false;
   if (found.qs_flags & FS_QUOTA_PDQ_ENFD) return true;
+  errno = EOPNOTSUPP;
+  return false;
+}
+
+// ENOSPC is what programs know and have a way with; of ext4 they would hear EDQUOT.
+static bool says_no_space(int dir) {
+  struct statfs found;
+  if (fstatfs(dir, &found) != 0) return false;
+  if (found.f_type == XFS_SUPER_MAGIC) return true;
   errno = EOPNOTSUPP;
   return false;
 }
@@ -94,7 +105,7 @@ int quota_run(char **argv) {
   int dir = open(argv[1], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (dir < 0) return fail("directory");
   if (!is_enforced(dir)) return fail("quotas of projects");
-  if (strcmp(argv[0], "probe") == 0) return 0;
+  if (strcmp(argv[0], "probe") == 0) return says_no_space(dir) ? 0 : fail("quotas of projects");
   // Of two at once each finds a project of its own.
   int above = openat(dir, "../..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (above < 0 || flock(above, LOCK_EX) != 0) return fail("directory");

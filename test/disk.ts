@@ -16,28 +16,34 @@ import path from 'node:path';
 
 const MIB = 1 << 20;
 
-/** An ext4 file system of its own, mounted from a file. Whoever makes it removes it. */
+const FILE_SYSTEMS = {
+  ext4: { format: ['mkfs.ext4', '-q', '-F', '-m', '0'], options: 'errors=remount-ro' },
+  xfs: { format: ['mkfs.xfs', '-q'], options: 'inode64' },
+} as const;
+
+/** A file system of its own, mounted from a file. Whoever makes it removes it. */
 export class Disk {
   /** Where it is mounted. */
   readonly directory: string;
   readonly #home: string;
+  readonly #type: keyof typeof FILE_SYSTEMS;
   #image: string;
 
-  /** `features` are ext4's, `options` those of its mount. */
-  constructor(mebibytes: number, features: readonly string[] = [], options = 'rw') {
+  constructor(mebibytes: number, type: keyof typeof FILE_SYSTEMS = 'ext4', options = 'rw') {
+    this.#type = type;
     this.#home = mkdtempSync(path.join(tmpdir(), 'joblet-disk-'));
     this.#image = path.join(this.#home, 'image');
     this.directory = path.join(this.#home, 'mounted');
     mkdirSync(this.directory);
     closeSync(openSync(this.#image, 'w'));
     truncateSync(this.#image, mebibytes * MIB);
-    const wanted = features.flatMap((feature) => ['-O', feature]);
-    execFileSync('mkfs.ext4', ['-q', '-F', '-m', '0', ...wanted, this.#image]);
+    const [program, ...args] = FILE_SYSTEMS[type].format;
+    execFileSync(program, [...args, this.#image]);
     this.mount(options);
   }
 
   mount(options = 'rw'): void {
-    const all = `loop,errors=remount-ro,${options}`;
+    const all = `loop,${FILE_SYSTEMS[this.#type].options},${options}`;
     execFileSync('mount', ['-o', all, this.#image, this.directory]);
   }
 

@@ -4,6 +4,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  copyFileSync,
   cpSync,
   existsSync,
   lstatSync,
@@ -62,7 +63,8 @@ const ROOM_MB = 1024;
 /** The disk with the system; made again when what it is made of has changed. */
 export function systemDisk(directory: string, kernel: Kernel): string {
   const init = readFileSync(path.join(import.meta.dirname, 'guest-init'));
-  const recipe = [init, PACKAGES.join(), ROOT, readFileSync(path.join(ROOT, 'package-lock.json'))];
+  const files = [...PACKAGES, ...kernel.mkfsXfs.keys()].join();
+  const recipe = [init, files, ROOT, readFileSync(path.join(ROOT, 'package-lock.json'))];
   const hash = createHash('sha256');
   for (const part of recipe) hash.update(part);
   const disk = path.join(directory, `system-${hash.digest('hex').slice(0, 12)}.ext4`);
@@ -83,6 +85,7 @@ export function systemDisk(directory: string, kernel: Kernel): string {
   writeFileSync(path.join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
   writeFileSync(path.join(tree, 'etc/group'), 'root:x:0:\n');
   cpSync(kernel.busybox, path.join(tree, 'usr/bin/busybox'));
+  for (const [place, file] of kernel.mkfsXfs) copyFileSync(file, path.join(tree, place));
   writeFileSync(path.join(tree, 'usr/sbin/guest-init'), init, { mode: 0o755 });
   const inside = path.join(tree, ROOT);
   cpSync(path.join(ROOT, '.tools'), path.join(inside, '.tools'), {

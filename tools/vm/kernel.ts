@@ -1,8 +1,8 @@
-// The guest's kernel: Debian's cloud kernel and busybox, fetched as packages and unpacked beside the
-// sources. Nothing is installed on the host.
+// The guest's kernel, Debian's for clouds, and programs that this host need not have, fetched as packages
+// and unpacked beside the sources. Nothing is installed on the host.
 
 import { execFileSync } from 'node:child_process';
-import { globSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 
 export interface Kernel {
@@ -10,39 +10,38 @@ export interface Kernel {
   /** What the guest needs before it has a root, each after those it needs itself. */
   readonly modules: readonly string[];
   readonly busybox: string;
+  /** What makes a file system of type xfs, by where it belongs in the guest. */
+  readonly mkfsXfs: ReadonlyMap<string, string>;
 }
 
-/** ext4 asks for crc32c and quota_v2 by name while it mounts, so no module depends on them. */
+/** ext4 asks for crc32c by name while it mounts, so no module depends on it. */
 const MODULES = [
   'virtio_pci',
   'virtio_blk',
   'virtio_console',
   'crc32c_generic',
   'ext4',
+  'xfs',
   'loop',
-  'quota_v2',
 ];
 
 const META_PACKAGE = 'linux-image-cloud-amd64';
+/** mkfs.xfs with the libraries that few hosts have. */
+const PROGRAM_PACKAGES = ['busybox-static', 'xfsprogs', 'libinih1', 'liburcu8'];
+const MKFS_XFS = ['sbin/mkfs.xfs', 'usr/lib/*/libinih.so.*', 'usr/lib/*/liburcu.so.*'];
 
 /** Unpacks the kernel into a directory, unless it is there. */
 export function fetchKernel(directory: string): Kernel {
   const tree = path.join(directory, 'kernel');
-  if (globSync('boot/vmlinuz-*', { cwd: tree }).length === 0) {
+  if (!existsSync(path.join(tree, 'sbin/mkfs.xfs'))) {
     const fresh = `${tree}.new`;
     rmSync(fresh, { recursive: true, force: true });
     mkdirSync(fresh, { recursive: true });
     const depends = execFileSync('apt-cache', ['depends', META_PACKAGE], { encoding: 'utf8' });
     const kernelPackage = /linux-image-\d\S+/.exec(depends)?.[0];
     if (kernelPackage === undefined) throw new Error(`apt knows no ${META_PACKAGE}`);
-    const download = [
-      '-qq',
-      '-o',
-      'APT::Sandbox::User=',
-      'download',
-      kernelPackage,
-      'busybox-static',
-    ];
+    const download = ['-qq', '-o', 'APT::Sandbox::User=', 'download'];
+    download.push(kernelPackage, ...PROGRAM_PACKAGES);
     execFileSync('apt-get', download, { cwd: fresh, stdio: ['ignore', 'inherit', 'inherit'] });
     for (const file of globSync('*.deb', { cwd: fresh })) {
       execFileSync('dpkg-deb', ['-x', file, '.'], { cwd: fresh });
@@ -56,6 +55,12 @@ export function fetchKernel(directory: string): Kernel {
     image: path.join(tree, image),
     modules: inOrder(tree),
     busybox: path.join(tree, 'bin/busybox'),
+    mkfsXfs: new Map(
+      globSync(MKFS_XFS, { cwd: tree }).map((file) => [
+        file.replace(/^sbin/, 'usr/sbin'),
+        path.join(tree, file),
+      ]),
+    ),
   };
 }
 

@@ -12,11 +12,13 @@ const place = {
   path: '/opt/joblet',
   directory: '/opt',
   fileSystem: 'ext4',
-  options: ['rw', 'prjquota'],
+  options: ['rw'],
   isWholeDisk: true,
   freeBytes: 2 ** 40,
   freeFiles: 2 ** 20,
 };
+
+const xfs = { ...place, fileSystem: 'xfs', options: ['rw', 'prjquota'] };
 
 const tried = [
   ...['mnt', 'pid', 'net', 'ipc', 'uts', 'cgroup', 'user', 'time'].map(
@@ -55,7 +57,7 @@ const rich: Facts = {
   ]),
   seccompActions: ['log', 'user_notif'],
   openFiles: 524_288,
-  places: { state: place, logs: place, work: place, volumes: place, runtimes: place },
+  places: { state: place, logs: place, work: place, volumes: xfs, runtimes: place },
   disks: ['sda'],
   programs: new Set([...IMAGE_PROGRAMS, 'nft', 'tc', 'ip']),
   isUnderSystemd: true,
@@ -87,6 +89,10 @@ function setting(name: string, value: string): Partial<Facts> {
 
 function on(change: Partial<typeof place>): Partial<Facts> {
   return { places: { ...rich.places, state: { ...place, ...change } } };
+}
+
+function volumesOn(change: Partial<typeof place>): Partial<Facts> {
+  return { places: { ...rich.places, volumes: { ...xfs, ...change } } };
 }
 
 function grouped(change: Partial<Facts['cgroups']>): Partial<Facts> {
@@ -127,12 +133,14 @@ const poorer: readonly (readonly [Partial<Facts>, State, name: string])[] = [
   [{ hasPressure: false }, 'missing', 'pressure'],
   [on({ fileSystem: 'tmpfs' }), 'limited', 'state'],
   [on({ fileSystem: 'nfs4' }), 'missing', 'state'],
-  [on({ options: ['ro', 'prjquota'] }), 'missing', 'state'],
+  [on({ options: ['ro'] }), 'missing', 'state'],
   [on({ freeBytes: 1000 }), 'limited', 'state'],
   [on({ freeFiles: 10 }), 'limited', 'state'],
   [probing('loop', 'ENOENT'), 'missing', 'volumes and work directories on disk'],
   [{ programs: new Set(['nft', 'tc', 'ip']) }, 'missing', 'volumes and work directories on disk'],
   [probing('idmap /dev/shm', 'EINVAL'), 'missing', 'volumes in memory'],
+  [volumesOn({ options: ['rw'] }), 'missing', 'quotas of projects'],
+  [volumesOn({ fileSystem: 'ext4' }), 'missing', 'quotas of projects'],
   [probing('file system overlay', 'ENODEV'), 'missing', 'overlays'],
   [probing('file system erofs', 'ENODEV'), 'missing', 'packed file systems'],
   [probing('link veth', 'EOPNOTSUPP'), 'missing', 'links'],

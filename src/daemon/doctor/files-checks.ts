@@ -62,12 +62,13 @@ export const files: readonly Check[] = [
     name: 'quotas of projects',
     needed: { feature: 'volumes without images' },
     means: 'Volumes on disk get their size from images, which keep the same promises.',
-    remedy: 'Mount a disk at volumes.base_path itself, with prjquota (ext4, xfs), on cgroup v2.',
-    look: ({ places }) =>
-      places.volumes.isWholeDisk &&
-      places.volumes.options.some((option) => /^(prjquota|pquota|prjjquota.*)$/.test(option))
+    remedy: 'Mount a disk of xfs at volumes.base_path itself, with prjquota, on cgroup v2.',
+    look: ({ places: { volumes } }) => {
+      if (volumes.fileSystem !== 'xfs') return missing(`${volumes.fileSystem} says EDQUOT`);
+      return volumes.isWholeDisk && volumes.options.includes('prjquota')
         ? ok('on')
-        : missing('off'),
+        : missing('off');
+    },
   },
   {
     group: 'Files',

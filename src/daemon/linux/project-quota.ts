@@ -1,5 +1,5 @@
 // A directory with a hard size by a quota of the host's file system, where that enforces quotas of
-// projects (ext4, xfs with prjquota): no image, no mount, and another size at once.
+// projects and says ENOSPC of a full one (xfs with prjquota): no image, no mount, another size at once.
 //
 //   <directory>/files         what jobs see; it is a project from when it can be named
 
@@ -14,8 +14,9 @@ import { run, runWhileAlive } from './programs.ts';
 const BYTES_PER_FILE = 16_384;
 
 /**
- * Whether volumes below a directory are to be projects: its file system enforces limits of them, and begins
- * there. Jobs read in mountinfo where in its file system a volume lies, and no path of ours is to stand there.
+ * Whether volumes below a directory are to be projects: its file system enforces limits of them as of a disk
+ * that is full, and begins there. Jobs read in mountinfo where in its file system a volume lies, and no path
+ * of ours is to stand there.
  */
 export async function hasRoomForProjects(directory: string): Promise<boolean> {
   const base = await realpath(directory);
