@@ -54,6 +54,22 @@ for _ in range(2):
     print('.'.join(map(str, answer[-4:])))
 `;
 
+/** A job that says what the outside says again, by one connection. */
+const TALKER = `
+import socket
+connection = socket.create_connection(('${OUTSIDE.v4}', 8080))
+connection.recv(100)
+print('connected', flush=True)
+while True:
+    word = input()
+    try:
+        connection.settimeout(1)
+        connection.sendall(word.encode())
+        print(word, connection.recv(100).decode(), flush=True)
+    except OSError as error:
+        print(word, 'failed', flush=True)
+`;
+
 /** Jobs of the campaign; a long one has 300. */
 const JOBS = Number(process.env['JOBLET_NETWORK_JOBS'] ?? 40);
 
@@ -411,6 +427,69 @@ print(connection.recv(100).decode(), flush=True)
     ]);
   });
 
+  test('that must not know a name does not reach what it stands for either', async () => {
+    const places = [
+      ...[`tcp:${OUTSIDE.v4}:80`, `tcp:[${OUTSIDE.v6}]:80`, `tcp:[${OUTSIDE.v6}]:443`],
+      ...['name:www.example', 'name:six.example'],
+    ];
+    const closed = async (...deny: string[]) => {
+      const seen = await reach(api(), 'isolated', places, { egress: { deny } });
+      return places.filter((place) => seen[place]?.startsWith('closed'));
+    };
+    assert.deepEqual(await closed('www.example'), [places[0], places[3]]);
+    assert.deepEqual(await closed('tcp:six.example:80', 'no.example'), [places[1], places[4]]);
+    // Of names that nobody can count only the names are closed.
+    assert.deepEqual(await closed('*.example'), places.slice(3));
+    // A network may say it, and a running job come under it with connections that stand.
+    const wish = { name: 'named', cidr: '10.50.0.0/24', egress: { deny: ['six.example'] } };
+    await daemon.as('operator').unary(createNetwork, wish);
+    const uuid = await start(api(), python(TALKER, { network: 'named', stdin: true }));
+    const say = async (word: string, then: string) => {
+      await api().clientStream(sendJobInput, [{ uuid, data: Buffer.from(`${word}\n`) }]);
+      await printed(api(), uuid, `${word} ${then}`);
+    };
+    await printed(api(), uuid, 'connected');
+    await say('one', 'one');
+    await api().unary(changeJobEgress, { uuid, deny: ['www.example'] });
+    await say('two', 'failed');
+    await api().unary(changeJobEgress, { uuid, reset: true });
+    await daemon.kill();
+    await daemon.restart();
+    const six = [`tcp:${OUTSIDE.v4}:80`, `tcp:[${OUTSIDE.v6}]:80`];
+    const seen = Object.values(await reach(api(), 'named', six));
+    assert.deepEqual(
+      seen.map((each) => each.startsWith('open')),
+      [true, false],
+    );
+    await api().unary(stopJob, { uuid, force: true });
+    await ended(api(), uuid);
+    await daemon.as('admin').unary(removeNetwork, { name: 'named' });
+  });
+
+  test('that must not know a neighbour does not reach it, whichever of them came first', async () => {
+    const first = await listen('test-env', 'Secret');
+    const client = `
+import socket
+for _ in range(3):
+    try:
+        socket.create_connection((input(), 80), 1)
+        print('reached', flush=True)
+    except OSError as error:
+        print('closed', flush=True)
+`;
+    const egress = { deny: ['secret.test-env', 'other'] };
+    const wish = python(client, { network: 'test-env', egress, stdin: true });
+    const uuid = await start(api(), wish);
+    const second = await listen('test-env', 'other');
+    const third = await listen('test-env', 'third');
+    const input = [first.v4, second.v6, third.v4].map((each) => `${each}\n`).join('');
+    await api().clientStream(sendJobInput, [{ uuid, data: Buffer.from(input), end: true }]);
+    assert.equal((await ended(api(), uuid)).stdout, 'closed\nclosed\nreached\n');
+    const [name] = Object.values(await reach(api(), 'test-env', ['name:secret'], { egress }));
+    assert.match(name ?? '', /^closed gaierror/);
+    for (const each of [first, second, third]) await outputOf(each.uuid);
+  });
+
   test('sends no more than its network allows, whatever its own rules say', async () => {
     const egress = { closed: true, allow: [`tcp:${OUTSIDE.v4}:80`, 'www.example:80'], deny: [] };
     const wish = { name: 'agent-net', cidr: '10.30.0.0/24', egress };
@@ -447,21 +526,7 @@ print(connection.recv(100).decode(), flush=True)
   });
 
   test('comes under other rules while it runs, with its open connections', async () => {
-    const client = `
-import socket
-connection = socket.create_connection(('${OUTSIDE.v4}', 8080))
-connection.recv(100)
-print('connected', flush=True)
-while True:
-    word = input()
-    try:
-        connection.settimeout(1)
-        connection.sendall(word.encode())
-        print(word, connection.recv(100).decode(), flush=True)
-    except OSError as error:
-        print(word, 'failed', flush=True)
-`;
-    const uuid = await start(api(), python(client, { network: 'isolated', stdin: true }));
+    const uuid = await start(api(), python(TALKER, { network: 'isolated', stdin: true }));
     await printed(api(), uuid, 'connected');
     const say = async (word: string, then: string) => {
       await api().clientStream(sendJobInput, [{ uuid, data: Buffer.from(`${word}\n`) }]);
@@ -636,6 +701,17 @@ describe('a network', { skip: cannotRun() }, () => {
     );
     const { job: other } = await finish(daemon.as('developer'), shell('true', { network: 'none' }));
     assert.equal(other.status, 'COMPLETED');
+  });
+
+  test('does not start where nobody says what a name stands for that it must not reach', async (t) => {
+    await outside(t);
+    const daemon = await daemonOf(t, {
+      network: { default_network: 'isolated', nameServers: [OUTSIDE.v4] },
+    });
+    const egress = { deny: ['www.example'] };
+    const { job } = await finish(daemon.as('developer'), shell('true', { egress }));
+    assert.equal(job.status, 'FAILED');
+    assert.match(job.message, /no resolver of the host says what www\.example stands for/);
   });
 
   test('is made, listed, inspected and removed by rnx, as the guide says (S2-19, S0-35, S2-26)', async (t) => {

@@ -6,8 +6,8 @@ import { isWithin, type VolumeMount } from '../../shared/volume-mount.ts';
 import type { KeeperAddress } from '../linux/keeper-address.ts';
 import type { LaunchPlan } from '../linux/launcher.ts';
 import { type Root, SEARCH_PATH } from '../linux/root.ts';
+import type { JobNetwork } from '../networks/network.ts';
 import { HOST_NETWORK } from '../networks/network.ts';
-import type { JobNetwork } from '../networks/networks.ts';
 import { buildCapabilities, type StoredSpec } from './job.ts';
 
 /** Where the work directory comes from. */

@@ -21,6 +21,7 @@ const MAX_RECORDS = 256;
 
 const FLAG_RESPONSE = 0x8000;
 const FLAG_AUTHORITATIVE = 0x0400;
+const FLAG_CUT_OFF = 0x0200;
 const FLAG_RECURSION_DESIRED = 0x0100;
 const FLAG_RECURSION_AVAILABLE = 0x0080;
 const OPCODE_BITS = 0x7800;
@@ -39,6 +40,8 @@ export interface Answer {
   readonly id: number;
   readonly code: number;
   readonly section: Buffer;
+  /** It did not fit: by TCP there is more. */
+  readonly isCutOff: boolean;
   /** Of the name that was asked for, or of those that it is another word for. */
   readonly addresses: readonly { readonly address: string; readonly ttlSeconds: number }[];
 }
@@ -81,7 +84,8 @@ export function parseAnswer(message: Buffer): Answer | undefined {
     const address = readAddress(type, message.subarray(data, at));
     if (address !== undefined) addresses.push({ address, ttlSeconds });
   }
-  return { id, code: flags & 0xf, section: question.section, addresses };
+  const isCutOff = (flags & FLAG_CUT_OFF) !== 0;
+  return { id, code: flags & 0xf, section: question.section, isCutOff, addresses };
 }
 
 /** What a name's addresses are, of the family that was asked for. */

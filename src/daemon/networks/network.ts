@@ -42,3 +42,29 @@ export interface Attachment {
   /** Ports of the host that lead into it, as texts. */
   readonly publish: readonly string[];
 }
+
+/** What a job wants of its network. */
+export interface TakeWish {
+  readonly name: string;
+  /** 0 is no limit but the network's. */
+  readonly bytesPerSecond: number;
+  readonly egress: Egress;
+  /** Ports of the host that lead into it, as texts. */
+  readonly publish: readonly string[];
+}
+
+/** What a launch plan says of a job's network. */
+export interface JobNetwork {
+  readonly key: string;
+  /** Stands behind names without a dot; empty is nothing. */
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly nameServers: readonly string[];
+}
+
+/** A job of a network. */
+export interface Member {
+  readonly jobId: string;
+  readonly addresses: readonly string[];
+  readonly publish: readonly string[];
+}

@@ -8,14 +8,19 @@ import { connect, createServer, isIPv6, type Server, type Socket } from 'node:ne
 import { messageOf } from '../../shared/errors.ts';
 import type { Log } from '../log.ts';
 import {
+  type Answer,
   formatAnswer,
   formatError,
+  formatQuery,
+  NO_ERROR,
   NO_SUCH_NAME,
   parseAnswer,
   parseQuery,
   type Question,
   REFUSED,
   SERVER_FAILURE,
+  TYPE_A,
+  TYPE_AAAA,
   withId,
 } from './dns-message.ts';
 
@@ -25,8 +30,10 @@ export interface Names {
   readonly domain: string;
   /** The addresses of the jobs of this name; empty when there is none. */
   addressesOf(name: string): readonly string[];
-  /** Whether whoever asks from this address may know of a name. */
+  /** Whether whoever asks from this address may know of a name of the world. */
   mayAsk(client: string, name: string): boolean;
+  /** Whether he must not know of a job that has these names. */
+  isDenied(client: string, names: readonly string[]): boolean;
   /**
    * What became known to whoever asked: of a job of the network where it is `own`, else as the world says
    * it. Resolves when he may go there.
@@ -49,6 +56,8 @@ const MAX_UNDER_WAY_OF_JOB = 64;
 const MAX_CONNECTIONS = 256;
 const CONNECTION_MS = 10_000;
 const DNS_PORT = 53;
+/** What a resolver says that knows, also that there is nothing. */
+const IS_ANSWERED: readonly number[] = [NO_ERROR, NO_SUCH_NAME];
 const PORT_TRIES = 8;
 
 export class Resolver {
@@ -98,6 +107,22 @@ export class Resolver {
     for (const domain of [...this.#listeners.keys()]) this.close(domain);
   }
 
+  /** What the world says that a name stands for, in both families; undefined where no resolver answers. */
+  async lookUp(name: string): Promise<readonly Found[] | undefined> {
+    const both = await Promise.all(
+      [TYPE_A, TYPE_AAAA].map(async (type) => {
+        const query = formatQuery(0, name, type);
+        const said = await this.#ask(query, askByUdp);
+        return said?.answer.isCutOff ? this.#ask(query, askByTcp) : said;
+      }),
+    );
+    const answers = both.map((said) => said?.answer);
+    if (!answers.every((answer) => answer !== undefined && IS_ANSWERED.includes(answer.code))) {
+      return undefined;
+    }
+    return answers.flatMap((answer) => answer?.addresses ?? []);
+  }
+
   /** Undefined is no answer at all: what was said is no question. */
   async #answer(query: Query, names: Names): Promise<Buffer | undefined> {
     const { message, client } = query;
@@ -106,11 +131,12 @@ export class Resolver {
     const own = ownName(question.name, names.domain);
     if (own !== undefined) {
       const addresses = names.addressesOf(own);
+      // A rule may say it either way, however it was asked for.
+      const ways = [`${own}.${names.domain.toLowerCase()}`, own];
+      if (names.isDenied(client, ways)) return formatError(question, REFUSED);
       if (addresses.length === 0) return formatError(question, NO_SUCH_NAME);
       const found = addresses.map((address) => ({ address, ttlSeconds: OWN_TTL_SECONDS }));
-      // A rule may say it either way, however it was asked for.
-      const whole = `${own}.${names.domain.toLowerCase()}`;
-      for (const name of [whole, own]) await names.learned(client, name, found, true);
+      for (const name of ways) await names.learned(client, name, found, true);
       return formatAnswer(question, addresses, OWN_TTL_SECONDS);
     }
     if (!names.mayAsk(client, question.name)) return formatError(question, REFUSED);
@@ -135,18 +161,31 @@ export class Resolver {
     question: Question,
     names: Names,
   ): Promise<Buffer> {
+    const said = await this.#ask(message, ask);
+    if (said === undefined) {
+      this.#log.debug('no resolver of the host answered', { name: question.name });
+      return formatError(question, SERVER_FAILURE);
+    }
+    await names.learned(client, question.name, said.answer.addresses, false);
+    return withId(said.reply, question.id);
+  }
+
+  /** Puts a question to the host's resolvers, one after the other; undefined where none answers it. */
+  async #ask(
+    message: Buffer,
+    ask: Query['ask'],
+  ): Promise<{ readonly reply: Buffer; readonly answer: Answer } | undefined> {
+    const section = parseQuery(message)?.section;
     // Neither the id nor the port can be guessed by whoever would like to answer instead.
     const id = randomInt(0x10000);
     for (const server of this.#nameServers()) {
       const reply = await ask(server, withId(message, id));
       const answer = reply && parseAnswer(reply);
       if (reply === undefined || answer === undefined || answer.id !== id) continue;
-      if (!answer.section.equals(question.section)) continue;
-      await names.learned(client, question.name, answer.addresses, false);
-      return withId(reply, question.id);
+      if (section === undefined || !answer.section.equals(section)) continue;
+      return { reply, answer };
     }
-    this.#log.debug('no resolver of the host answered', { name: question.name });
-    return formatError(question, SERVER_FAILURE);
+    return undefined;
   }
 }
 
@@ -163,7 +202,7 @@ export function hostNameServers(): readonly string[] {
 }
 
 /** The name of a job that is asked for; undefined for a name of the world. */
-function ownName(name: string, domain: string): string | undefined {
+export function ownName(name: string, domain: string): string | undefined {
   const suffix = `.${domain.toLowerCase()}`;
   if (name.endsWith(suffix)) return name.slice(0, -suffix.length);
   return name.includes('.') ? undefined : name;

@@ -6,7 +6,7 @@
 
 import { canonical6, formatAddress, formatCidr, network6 } from '../../shared/cidr.ts';
 import type { EgressRule } from '../../shared/egress.ts';
-import { type Policy, setOf, type Watched } from './egress.ts';
+import { type Denied, deniedSetOf, type Policy, setOf, type Watched } from './egress.ts';
 import type { Network } from './network.ts';
 import {
   ledFromHost,
@@ -258,10 +258,16 @@ function egressChains(facts: Facts): Record<string, string[]> {
   const jobs = facts.watched.map(({ key, mark, policies }) => [
     `egress_${key}`,
     [
+      // Nobody knows yet what is denied.
+      ...(policies.some(({ deny }) => deny.some(isUnknown)) ? ['goto refuse'] : []),
       // Allowed before, by these very rules: also when a name is not known any more.
       `ct mark ${mark} accept`,
-      ...policies.flatMap(({ deny }) =>
-        deny.flatMap((rule) => matchesOf(rule, []).map((match) => `${match} goto refuse`)),
+      ...policies.flatMap((policy) =>
+        policy.deny.flatMap(({ rule }, at) =>
+          matchesOf(rule, [deniedSetOf(policy, at, false), deniedSetOf(policy, at, true)]).map(
+            (match) => `${match} goto refuse`,
+          ),
+        ),
       ),
       ...policies.filter(({ closed }) => closed).map(({ id }) => `jump allowed_${id}`),
       `ct mark set ${mark} accept`,
@@ -283,7 +289,11 @@ function egressChains(facts: Facts): Record<string, string[]> {
   return Object.fromEntries([...jobs, ...allowed]) as Record<string, string[]>;
 }
 
-/** What packets a rule speaks of: none or more expressions. A name without sets is the resolver's business. */
+function isUnknown({ addresses }: Denied): boolean {
+  return addresses === undefined;
+}
+
+/** What packets a rule speaks of: an expression, or one for each family's set of what its name stands for. */
 function matchesOf(rule: EgressRule, sets: readonly string[]): string[] {
   const { protocol, range, domain, ports } = rule;
   const what = [
@@ -307,16 +317,28 @@ function portsMatch(
 }
 
 function setsOf(policy: Policy, nowMs: number): string[] {
-  return policy.allow.flatMap(({ rule, addresses }, at) => {
+  const denied = policy.deny.flatMap(({ rule, addresses = [] }, at) => {
+    if (rule.domain === undefined) return [];
+    return [false, true].map((is6) => {
+      const elements = addresses.filter((address) => address.includes(':') === is6);
+      return formatSet(deniedSetOf(policy, at, is6), is6, '', elements);
+    });
+  });
+  const allowed = policy.allow.flatMap(({ rule, addresses }, at) => {
     if (rule.domain === undefined) return [];
     return [false, true].map((is6) => {
       const elements = [...addresses]
         .filter(([address, untilMs]) => address.includes(':') === is6 && untilMs > nowMs)
         .map(([address, untilMs]) => `${address} timeout ${Math.ceil((untilMs - nowMs) / 1000)}s`);
-      const known = elements.length === 0 ? '' : ` elements = { ${elements.join(', ')} };`;
-      return `  set ${setOf(policy, at, is6)} { type ${is6 ? 'ipv6_addr' : 'ipv4_addr'}; flags timeout;${known} }\n`;
+      return formatSet(setOf(policy, at, is6), is6, ' flags timeout;', elements);
     });
   });
+  return [...denied, ...allowed];
+}
+
+function formatSet(name: string, is6: boolean, flags: string, elements: readonly string[]): string {
+  const known = elements.length === 0 ? '' : ` elements = { ${elements.join(', ')} };`;
+  return `  set ${name} { type ${is6 ? 'ipv6_addr' : 'ipv4_addr'};${flags}${known} }\n`;
 }
 
 /** Puts addresses into sets, each for so long from now, also where it is there already. */
