@@ -1,10 +1,12 @@
 // Files of a job, fetched or put there:
-// `joblet-launch files VERB ROOT PATH MOST-FILES MOST-BYTES MOST-MEMORY`.
+// `joblet-launch files VERB ROOT PATH MOST-FILES MOST-BYTES MOST-MEMORY LINGER-MS`.
 //
 // ROOT is `job:PID:FIRST-ID`, a running job, or `dir:PATH`, a directory of the host that holds what a
 // job has left. A job's files are reached from within its mount namespace, as its own user, without any
 // capability, so that nothing is reached which the job could not reach; paths are resolved within
 // the root. What the kernel makes up (/proc, /sys) is refused: it would tell secrets of the job.
+// The job may end meanwhile: then there are LINGER-MS left for the rest, for what it had mounted is held by
+// whoever is in there.
 // Frames go out, or come in, as a number of bytes (32 bits), a kind (one letter) and so many bytes.
 //
 //   E TYPE MODE SIZE MTIME-NS PATH LINK   an entry, as strings that end with a NUL; TYPE is f, d, l or o
@@ -20,6 +22,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -49,7 +52,7 @@ static const unsigned long made_up[] = {
 };
 
 static char chunk[CHUNK_BYTES + 1];
-static uint64_t files_left, bytes_left, most_memory;
+static uint64_t files_left, bytes_left, most_memory, linger_ms;
 static uint64_t files_done, bytes_done;
 
 // ---- frames ------------------------------------------------------------------------------------
@@ -121,6 +124,28 @@ static void give_up_everything(void) {
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+// Ends this process when the job has been over for long enough, whatever it waits for then. It takes a
+// process of its own, which goes with this one.
+static void leave_in_time(const char *pid) {
+  uint64_t number;
+  if (!number_of(pid, &number) || number > INT32_MAX) fail("process", EINVAL);
+  int job = (int)syscall(SYS_pidfd_open, (pid_t)number, 0);
+  if (job < 0) fail("process", errno);
+  pid_t here = getpid(), watcher = fork();
+  if (watcher < 0) fail("process", errno);
+  if (watcher == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != here) _exit(0);
+    for (int each = STDIN_FILENO; each <= STDERR_FILENO; each++) close(each);
+    struct pollfd over = {.fd = job, .events = POLLIN};
+    while (poll(&over, 1, -1) < 0 && errno == EINTR) continue;
+    poll(NULL, 0, (int)linger_ms);
+    kill(here, SIGKILL);
+    _exit(0);
+  }
+  close(job);
+}
+
 static int open_in(int proc, const char *name) {
   int fd = openat(proc, name, O_RDONLY | O_CLOEXEC);
   if (fd < 0) fail("process", errno == ENOENT ? ESRCH : errno);
@@ -134,6 +159,7 @@ static void enter_job(const char *pid, const char *first_id) {
   snprintf(path, sizeof path, "/proc/%s", pid);
   int proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (proc < 0) fail("process", ESRCH);
+  leave_in_time(pid);
   int user = open_in(proc, "ns/user");
   int mnt = open_in(proc, "ns/mnt");
   int ids = open_in(proc, "uid_map");
@@ -482,7 +508,8 @@ int files_run(char **argv) {
   signal(SIGPIPE, SIG_IGN);
   umask(0);
   if (!number_of(argv[3], &files_left) || !number_of(argv[4], &bytes_left) ||
-      !number_of(argv[5], &most_memory)) {
+      !number_of(argv[5], &most_memory) || !number_of(argv[6], &linger_ms) ||
+      linger_ms > INT32_MAX) {
     fail("limit", EINVAL);
   }
   int base = open_root(argv[1]);

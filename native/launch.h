@@ -616,7 +616,7 @@ int inspect_run(void);
 
 // ---- files.c -----------------------------------------------------------------------------------
 
-// VERB ROOT PATH MOST-FILES MOST-BYTES MOST-MEMORY; see there.
+// VERB ROOT PATH MOST-FILES MOST-BYTES MOST-MEMORY LINGER-MS; see there.
 int files_run(char **argv);
 
 // ---- quota.c -----------------------------------------------------------------------------------

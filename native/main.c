@@ -26,7 +26,7 @@ int main(int argc, char **argv) {
   }
   if (argc > 2 && strcmp(argv[1], "probe") == 0) return probe_run((unsigned)argc - 2, argv + 2);
   if (argc == 2 && strcmp(argv[1], "inspect") == 0) return inspect_run();
-  if (argc == 8 && strcmp(argv[1], "files") == 0) return files_run(argv + 2);
+  if (argc == 9 && strcmp(argv[1], "files") == 0) return files_run(argv + 2);
   if (argc == 3 && strcmp(argv[1], "flows") == 0) return flows_run(argv[2]);
   if (argc == 4 && strcmp(argv[1], "exchange") == 0) return exchange_run(argv[2], argv[3]);
   if (argc == 6 && strcmp(argv[1], "quota") == 0) return quota_run(argv + 2);

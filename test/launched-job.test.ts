@@ -2,13 +2,16 @@
 // Shows S2-31 and S4-61 (namespaces, cgroups) and S2-33 (limits hold, failures stay inside) on this level.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import {
+  endJob,
   FIRST_ID,
   KeeperClient,
   type LauncherProcess,
+  launchBinary,
   type StartedJob,
   type Wishes,
   World,
@@ -110,6 +113,28 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       const { stdout, stderr } = world.readLog(job.id);
       assert.equal(stdout, 'out\n2\n', stderr);
       assert.match(stderr, /^err\n.*\/dev\/stdin: Permission denied\n$/);
+    });
+
+    test('is left by whoever reads its files a while after it has ended', async () => {
+      const job = await start([
+        'sh',
+        '-c',
+        'head -c 8388608 /dev/zero >big; echo there; exec sleep 1000',
+      ]);
+      const keeper = await KeeperClient.connect(job.id);
+      assert.equal((await keeper.next())[0], 'state');
+      keeper.send('watch');
+      assert.equal((await keeper.next())[0], 'bell');
+      const at = `job:${job.initPid}:${FIRST_ID}`;
+      const most = ['10', String(2 ** 30), String(2 ** 30), '100'];
+      const reader = spawn(launchBinary, ['files', 'read', at, '/work/big', ...most], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      // It has begun, and waits for somebody to read on.
+      await once(reader.stdout, 'readable');
+      await endJob(job.id);
+      const [, signal] = (await once(reader, 'exit')) as [number | null, string];
+      assert.equal(signal, 'SIGKILL');
     });
 
     test('sees itself as root, and is nobody in particular on the host', async () => {

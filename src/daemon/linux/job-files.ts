@@ -43,6 +43,9 @@ export interface Put {
   readonly bytes: number;
 }
 
+/** So long the files of a job can be fetched or put on when it has ended: they hold what it had mounted. */
+const LINGER_MS = 30_000;
+
 /** The largest number that the C program reads. */
 const ANY_BYTES = 2 ** 53;
 
@@ -115,7 +118,7 @@ export async function writeFiles(
 function start(verb: string, root: FilesRoot, path: string, bounds: FilesBounds): ChildProcess {
   const where = root.kind === 'job' ? `job:${root.initPid}:${root.firstId}` : `dir:${root.path}`;
   const { maxFiles, maxBytes, maxMemoryBytes } = bounds;
-  const most = [maxFiles, maxBytes, maxMemoryBytes || ANY_BYTES].map(String);
+  const most = [maxFiles, maxBytes, maxMemoryBytes || ANY_BYTES, LINGER_MS].map(String);
   return spawn(LAUNCH_BINARY, ['files', verb, where, path, ...most], {
     stdio: [verb === 'write' ? 'pipe' : 'ignore', 'pipe', 'inherit'],
     env: {},
