@@ -24,8 +24,8 @@ export interface Facts extends HostFacts {
   readonly wishes: Wishes;
 }
 
-/** What stands or falls with it: every job, how fast jobs start, or one feature. */
-export type Needed = 'jobs' | 'speed' | { readonly feature: string };
+/** What stands or falls with it: every job, how fast things are, one feature, or one of a later version. */
+export type Needed = 'jobs' | 'speed' | { readonly feature: string } | { readonly later: string };
 
 export interface Check {
   readonly group: string;

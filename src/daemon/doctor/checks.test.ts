@@ -146,7 +146,7 @@ const poorer: readonly (readonly [Partial<Facts>, State, name: string])[] = [
   [probing('link veth', 'EOPNOTSUPP'), 'missing', 'links'],
   [{ programs: new Set([...IMAGE_PROGRAMS, 'tc', 'ip']) }, 'limited', 'packet filter'],
   [{ forwardDrops: [DROP] }, 'limited', 'way out'],
-  [{ forwardDrops: undefined }, 'limited', 'way out'],
+  [{ forwardDrops: undefined }, 'unknown', 'way out'],
   [{ programs: new Set([...IMAGE_PROGRAMS, 'nft', 'ip']) }, 'limited', 'limits of bandwidth'],
   [probing('qdisc tbf', 'ENOENT'), 'missing', 'limits of bandwidth'],
   [probing('ipv6', 'EAFNOSUPPORT'), 'missing', 'IPv6'],

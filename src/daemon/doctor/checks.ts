@@ -20,7 +20,7 @@ const host: readonly Check[] = [
   {
     group: 'Host',
     name: 'NVIDIA devices',
-    needed: { feature: 'GPUs (a later version)' },
+    needed: { later: 'GPUs' },
     means: 'Jobs can have no GPU here.',
     remedy: 'Nothing, where there is none; else install NVIDIA’s driver.',
     look: ({ nvidia }) => (nvidia.length > 0 ? ok(nvidia.join(', ')) : missing('none')),

@@ -60,7 +60,7 @@ export const files: readonly Check[] = [
   {
     group: 'Files',
     name: 'quotas of projects',
-    needed: { feature: 'volumes without images' },
+    needed: 'speed',
     means: 'Volumes on disk get their size from images, which keep the same promises.',
     remedy: 'Mount a disk of xfs at volumes.base_path itself, with prjquota, on cgroup v2.',
     look: ({ places: { volumes } }) => {
@@ -81,7 +81,7 @@ export const files: readonly Check[] = [
   {
     group: 'Files',
     name: 'packed file systems',
-    needed: { feature: 'runtimes in one file (a later version)' },
+    needed: { later: 'runtimes in one file' },
     means: 'Runtimes could only be kept unpacked.',
     remedy: 'Nothing needs them yet; the modules are squashfs and erofs.',
     look: tried('file system squashfs', 'file system erofs'),

@@ -160,7 +160,7 @@ export const isolation: readonly Check[] = [
   {
     group: 'Isolation',
     name: 'time namespaces',
-    needed: { feature: 'snapshots of jobs (a later version)' },
+    needed: { later: 'snapshots of jobs' },
     means: 'A clock of a job’s own could not be kept.',
     remedy: 'Nothing needs them yet.',
     look: tried('namespace time'),
@@ -168,7 +168,7 @@ export const isolation: readonly Check[] = [
   {
     group: 'Isolation',
     name: 'notifications of the filter',
-    needed: { feature: 'calls answered by the daemon (a later version)' },
+    needed: { later: 'calls answered by the daemon' },
     means: 'A system call of a job could not be answered by the daemon.',
     remedy: 'Nothing needs them yet.',
     look: ({ seccompActions }) => {
@@ -179,7 +179,7 @@ export const isolation: readonly Check[] = [
   {
     group: 'Isolation',
     name: 'Landlock',
-    needed: { feature: 'rules on files within a job (a later version)' },
+    needed: { later: 'rules on files within a job' },
     means: 'Rules on single files inside a job could not be kept.',
     remedy: 'Nothing needs it yet; lsm=landlock,... on the kernel’s command line switches it on.',
     look: ({ probes }) => {

@@ -144,7 +144,7 @@ export const limits: readonly Check[] = [
   {
     group: 'Limits',
     name: 'pressure',
-    needed: { feature: 'metrics of waiting (a later version)' },
+    needed: { feature: 'pressure in the metrics of jobs' },
     means: 'How long jobs wait for processor, memory and disk cannot be told.',
     remedy: 'psi=1 on the kernel’s command line.',
     look: ({ hasPressure }) => (hasPressure ? ok('measured') : missing('not measured')),

@@ -1,8 +1,8 @@
 // What networks need.
 
-import { type Check, limited, ok, tried } from './check.ts';
+import { type Check, limited, ok, tried, unknown } from './check.ts';
 
-const NETWORKS = { feature: 'networks with a way out (jobs on none need nothing of it)' };
+const NETWORKS = { feature: 'networks, other than none' };
 
 export const networks: readonly Check[] = [
   {
@@ -10,7 +10,8 @@ export const networks: readonly Check[] = [
     name: 'links',
     needed: NETWORKS,
     means: 'A job could not be connected to a network.',
-    remedy: 'Load the modules veth and bridge.',
+    remedy:
+      'Load the modules veth and bridge. Without them jobs start on the network none; network.default_network: none makes it that of those that name none.',
     look: tried('link veth', 'link bridge'),
   },
   {
@@ -29,11 +30,11 @@ export const networks: readonly Check[] = [
     group: 'Networks',
     name: 'way out',
     needed: NETWORKS,
-    means: 'A job would reach nothing outside: the host’s own firewall drops what is forwarded.',
+    means: 'Where the host’s own firewall drops what is forwarded, a job reaches nothing outside.',
     remedy:
       'For each chain: nft insert rule FAMILY TABLE CHAIN iifname "jl*" accept, and the same with oifname; make it last with what manages that firewall.',
     look: ({ forwardDrops }) => {
-      if (forwardDrops === undefined) return limited('the packet filter cannot be asked');
+      if (forwardDrops === undefined) return unknown('the packet filter cannot be asked');
       const names = forwardDrops.map(({ family, table, chain }) => `${family} ${table} ${chain}`);
       if (names.length > 0) return limited(`dropped by the policy of ${names.join(', ')}`);
       return ok('no chain of the host drops what is forwarded');

@@ -24,6 +24,19 @@ test('only what every job needs decides whether a host is sound', () => {
   assert.equal(judge([line({ state: 'unknown' })]).sound, false);
 });
 
+test('features that cannot be had are named in the last line, once; those of later versions are not', () => {
+  const networks = line({ needed: { feature: 'networks' }, state: 'missing' });
+  const gpus = line({ needed: { later: 'GPUs' }, state: 'missing' });
+  const memory = line({ needed: { feature: 'volumes' }, state: 'limited' });
+  const { sound, sentence } = judge([line({}), networks, networks, gpus, memory]);
+  assert.equal(sound, true);
+  assert.equal(
+    sentence,
+    'Jobs can run here with everything that is promised. Not to be had: networks.',
+  );
+  assert.match(formatText('a', [gpus], 60, false), /needed for: GPUs \(a later version\)/);
+});
+
 test('what is wanting says what that means and what to do; what is not says neither', () => {
   const text = formatText('a', [line({}), line({ name: 'swap', state: 'missing' })], 60, false);
   assert.equal(

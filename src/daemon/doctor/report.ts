@@ -29,8 +29,23 @@ export function judge(lines: readonly Line[]): Verdict {
     const sentence = `Not everything was found out: ${names(unknown)}.`;
     return { sound: false, sentence: `${sentence} Run joblet doctor as root.` };
   }
-  const but = limited.length > 0 ? ` Worth a look: ${names(limited)}.` : '';
-  return { sound: true, sentence: `Jobs can run here with everything that is promised.${but}` };
+  const features = lackingFeatures(lines);
+  const sentence = [
+    'Jobs can run here with everything that is promised.',
+    ...(features.length > 0 ? [`Not to be had: ${features.join('; ')}.`] : []),
+    ...(limited.length > 0 ? [`Worth a look: ${names(limited)}.`] : []),
+  ].join(' ');
+  return { sound: true, sentence };
+}
+
+/** Features of this version that cannot be had here. */
+function lackingFeatures(lines: readonly Line[]): readonly string[] {
+  const missing = lines
+    .filter(({ state }) => state === 'missing')
+    .flatMap(({ needed }) =>
+      typeof needed === 'object' && 'feature' in needed ? [needed.feature] : [],
+    );
+  return [...new Set(missing)];
 }
 
 export function formatJson(host: string, lines: readonly Line[]): string {
@@ -97,7 +112,8 @@ function isWanting(state: State): boolean {
 
 function words(needed: Needed): string {
   if (needed === 'jobs') return 'all jobs';
-  return needed === 'speed' ? 'speed' : needed.feature;
+  if (needed === 'speed') return 'speed';
+  return 'later' in needed ? `${needed.later} (a later version)` : needed.feature;
 }
 
 /** Breaks at spaces; a word that is longer than a line stays whole. */
