@@ -93,6 +93,20 @@ test('instances stand side by side, and down leaves nothing of a running job', {
   assert.match((await dev(home, ['rnx', 'job', 'list'])).stdout, /STOPPED .* sleep 1000/);
 });
 
+test('whoever asks a command for help, or says more than it takes, has it not done', {
+  skip,
+}, async (t) => {
+  const home = makeHome(t);
+  for (const args of [['--help'], ['up', '--help'], ['down', '-h']]) {
+    const { code, stdout } = await dev(home, args);
+    assert.equal(code, 0);
+    assert.match(stdout, /^\.\/dev is the one entry point/);
+  }
+  const { code, stderr } = await dev(home, ['up', 'now']);
+  assert.deepEqual([code, stderr], [2, 'Error: ./dev up takes no arguments, and was given: now\n']);
+  assert.ok(!existsSync(path.join(home, 'rnx-config.yml')));
+});
+
 test('rnx runs in the directory of its caller', { skip }, async (t) => {
   const home = makeHome(t);
   const early = await dev(home, ['rnx', 'job', 'list']);

@@ -52,13 +52,21 @@ const commands: Readonly<Record<string, Command>> = {
   },
 };
 
-const [word = 'help', ...args] = process.argv.slice(2);
+/** Commands that take nothing: who asks `down` for help does not want it done. */
+const bare: ReadonlySet<string> = new Set(['run', 'up', 'down', 'check', 'fmt']);
+
+const [first = 'help', ...args] = process.argv.slice(2);
+const isQuestion = [first, ...args].some((each) => each === '-h' || each === '--help');
+const word = isQuestion && (bare.has(first) || first.startsWith('-')) ? 'help' : first;
 const command = Object.hasOwn(commands, word) ? commands[word] : undefined;
 if (command === undefined) {
   process.stderr.write(`Error: unknown command: ${word}\n\n${USAGE}`);
   process.exitCode = 2;
-} else if (['-h', '--help'].includes(word)) {
-  process.stdout.write(USAGE);
+} else if (bare.has(word) && args.length > 0) {
+  process.stderr.write(
+    `Error: ./dev ${word} takes no arguments, and was given: ${args.join(' ')}\n`,
+  );
+  process.exitCode = 2;
 } else {
   try {
     process.exitCode = await command(args, homeAt(process.env['JOBLET_HOME'] ?? '.joblet'));
