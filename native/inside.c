@@ -39,6 +39,8 @@ static void die_with_keeper(int report_fd) {
   if (poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR)) _exit(1);
 }
 
+static const char no_domain[] = "(none)"; // as the kernel calls it
+
 static void enter_network(const struct plan *plan, const struct entry *entry) {
   if (plan->host_net) return;
   if (entry->net >= 0) {
@@ -260,7 +262,8 @@ _Noreturn void inside_run(struct plan *plan, const struct entry *entry) {
 
   offer_to_oom_killer();
   enter_network(plan, entry);
-  if (sethostname(plan->hostname, strlen(plan->hostname)) != 0) {
+  // What a namespace starts with is the host's: its name, and that of its NIS domain.
+  if (sethostname(plan->hostname, strlen(plan->hostname)) != 0 || setdomainname(no_domain, sizeof no_domain - 1) != 0) {
     report_and_exit("hostname", plan->hostname);
   }
   open_stdio_to_job(plan, entry);

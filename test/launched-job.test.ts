@@ -277,6 +277,14 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       );
     });
 
+    test('does not learn the NIS domain of the host', async () => {
+      const named = 'echo example.nis >/proc/sys/kernel/domainname && exec "$@"';
+      const host = await world.start(['unshare', '-u', 'sh', '-c', named, 'sh']);
+      const job = await host.launch(world.plan(['cat', '/proc/sys/kernel/domainname']));
+      await job.ended;
+      assert.equal(world.readLog(job.id).stdout, '(none)\n');
+    });
+
     test('has a network of nothing but loopback, up', async () => {
       const { log } = await run(
         'ls /sys/class/net; python3 -c "' +

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus } from 'node:os';
+import { availableParallelism, constants, cpus } from 'node:os';
 import { after, before, test } from 'node:test';
 import type { Connection } from '../src/client/connection.ts';
 import { queryJobs, stopJob } from '../src/client/methods.ts';
@@ -13,6 +13,7 @@ import { ended, finish, printed, python, shell, start, statusOf } from './job-ca
 import { upload } from './upload-parts.ts';
 
 const MB = 1 << 20;
+const { ENOMEM } = constants.errno;
 const skip = cannotRun();
 
 /** A share of a processor is right when it is within ten percent of what was asked for. */
@@ -167,6 +168,33 @@ for name, files in json.loads('${JSON.stringify(LIMIT_FILES)}').items():
         if os.path.exists(path): found[name] = open(path).read().strip()
 print(json.dumps(found))
 `;
+
+/** Touches a huge page that it maps, and one of a file in memory, and says how that went. */
+const HUGE = `
+import mmap, os
+def take(fd, flags):
+    try:
+        mmap.mmap(fd, 2 << 20, flags=flags)[0] = 1
+        print('got')
+    except OSError as error:
+        print(error.errno)
+HUGETLB = 0x40000
+take(-1, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | HUGETLB)
+file = os.memfd_create('huge', os.MFD_HUGETLB)
+os.ftruncate(file, 2 << 20)
+take(file, mmap.MAP_SHARED)
+`;
+
+test('huge pages of the host are beyond the reach of jobs', { skip }, async (t) => {
+  const file = '/proc/sys/vm/nr_hugepages';
+  const before = readFileSync(file, 'utf8');
+  t.after(() => writeFileSync(file, before));
+  writeFileSync(file, String(Number(before) + 4));
+  const outside = execFileSync('python3', ['-c', HUGE], { encoding: 'utf8' });
+  if (outside !== 'got\ngot\n') return t.skip('this host has no room for huge pages');
+  const { stdout, job } = await finish(api, python(HUGE));
+  assert.equal(stdout, `${ENOMEM}\n${ENOMEM}\n`, job.message);
+});
 
 test('limits are in force before the first instruction, swap included', { skip }, async () => {
   const { stdout } = await finish(api, python(READ_LIMITS, { maxMemory: 100, maxCpu: 50 }));

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { JobletError, messageOf } from '../../shared/errors.ts';
+import { closeHugePages } from './huge-pages.ts';
 
 /** What cgroups can hold a job to. */
 export interface CgroupLimits {
@@ -122,6 +123,7 @@ function openV1(
   const swap = readdirSync(base.memory).includes('memory.memsw.limit_in_bytes');
   countSocketBuffers(base.memory);
   limitAllProcesses(base.pids);
+  closeHugePages(v2.target, relative);
   return { kind: 'v1', base, unified, swap };
 }
 
@@ -205,6 +207,7 @@ function openV2(root: string, relative: string): CgroupLayout {
   }
   requireKill(base);
   limitAllProcesses(base);
+  closeHugePages(root, relative);
   if (own === `/${relative}`) preferDaemon(path.join(base, 'daemon'));
   const probe = path.join(base, 'probe');
   mkdirSync(probe, { recursive: true });
