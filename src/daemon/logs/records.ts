@@ -62,6 +62,8 @@ export interface OpenFile {
 /** Reads a growing file of records forward. */
 export class RunReader {
   readonly #file: Pick<OpenFile, 'read' | 'readNow'>;
+  /** What runs lie in, one after the other; undefined when each has a place of its own. */
+  #room: Buffer | undefined;
   #offset = 0;
   /** Behind the offset: what was read and is no whole record yet. */
   #rest: Buffer = nothing;
@@ -70,6 +72,13 @@ export class RunReader {
 
   constructor(file: Pick<OpenFile, 'read' | 'readNow'>) {
     this.#file = file;
+  }
+
+  /** One whose runs are each gone when the next one is asked for. */
+  static inOnePlace(file: Pick<OpenFile, 'read'>): RunReader {
+    const reader = new RunReader(file);
+    reader.#room = Buffer.allocUnsafeSlow(2 * RUN_BYTES);
+    return reader;
   }
 
   /** Where the records end that were read. */
@@ -105,7 +114,7 @@ export class RunReader {
 
   async #read(bytes: number, isNear: boolean): Promise<boolean> {
     const have = this.#rest.length;
-    const chunk = Buffer.allocUnsafe(have + bytes);
+    const chunk = this.#roomOf(have + bytes);
     this.#rest.copy(chunk);
     const from = this.#offset + have;
     const bytesRead =
@@ -114,5 +123,11 @@ export class RunReader {
     this.#rest = chunk.subarray(0, have + bytesRead);
     this.#isEnd = bytesRead > 0 && bytesRead < bytes;
     return bytesRead > 0;
+  }
+
+  #roomOf(bytes: number): Buffer {
+    if (this.#room === undefined) return Buffer.allocUnsafe(bytes);
+    if (this.#room.length < bytes) this.#room = Buffer.allocUnsafeSlow(bytes);
+    return this.#room;
   }
 }

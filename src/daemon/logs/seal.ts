@@ -6,7 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { crc32, zstdCompress } from 'node:zlib';
 import { carriesOutput } from '../../shared/log-record.ts';
-import { type Run, RunReader } from './records.ts';
+import { RUN_BYTES, type Run, RunReader } from './records.ts';
 import { type Frame, formatIndex } from './sealed-index.ts';
 import { rawName, sealedName, unfinishedName } from './segments.ts';
 import { contentsOf, endOf } from './summary.ts';
@@ -15,6 +15,9 @@ import { contentsOf, endOf } from './summary.ts';
 export type Compress = (bytes: Buffer, options: { pledgedSrcSize: number }) => Promise<Buffer>;
 
 const inPool: Compress = promisify(zstdCompress);
+
+/** Taken at a time for what a frame is packed into: mostly once, and nothing is put together. */
+const PACKED_BYTES = RUN_BYTES + 1024;
 
 /**
  * Puts a sealed segment into the place of one that nobody writes to any more. False, and all is left as
@@ -56,7 +59,7 @@ async function pack(
   signal: AbortSignal,
   compress: Compress,
 ): Promise<boolean> {
-  const reader = new RunReader(from);
+  const reader = RunReader.inOnePlace(from);
   const frames: Frame[] = [];
   let offset = 0;
   let reached = base;
@@ -64,7 +67,10 @@ async function pack(
     signal.throwIfAborted();
     if (!follows(run, reached)) return false;
     const contents = contentsOf(run);
-    const bytes = await compress(run.bytes, { pledgedSrcSize: run.bytes.length });
+    const bytes = await compress(run.bytes, {
+      pledgedSrcSize: run.bytes.length,
+      chunkSize: PACKED_BYTES,
+    });
     await to.appendFile(bytes);
     frames.push({ offset, packedBytes: bytes.length, checksum: crc32(bytes), ...contents });
     offset += bytes.length;
