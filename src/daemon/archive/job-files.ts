@@ -5,7 +5,7 @@ import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
 import { listSegments, sealedName } from '../logs/segments.ts';
-import { type ObjectStore, type Source, sourceOf } from './objects.ts';
+import { type ObjectStore, piecesOf, type Source, sourceOf } from './objects.ts';
 import type { ArchivedFile } from './rows.ts';
 
 /** The last object of a job: what is known of it, and what else there is. */
@@ -13,8 +13,6 @@ export const RECORD = 'job.json';
 
 /** Segments, as they are or sealed, and samples; what is being written is none of them. */
 const LASTING = /^(\d{20}\.log(\.zst)?|metrics(\.old)?\.jsonl)$/;
-
-const HASH_BYTES = 1 << 20;
 
 /** Whether a file stays as it is, also when others of its job come or change. */
 export function isSealed({ name }: Pick<ArchivedFile, 'name'>): boolean {
@@ -49,10 +47,9 @@ export async function storeFile(
 ): Promise<ArchivedFile> {
   const file = await open(path.join(directory, name));
   try {
-    const source = await sourceIn(file);
-    const sha256 = await hashOf(readAll(source), signal);
+    const source = await sourceIn(file, signal);
     await store.put(keyOf(id, name), source, signal);
-    return { name, bytes: source.bytes, sha256 };
+    return { name, bytes: source.bytes, sha256: source.sha256 };
   } finally {
     await file.close();
   }
@@ -150,26 +147,16 @@ async function namesIn(directory: string): Promise<string[]> {
     .toSorted();
 }
 
-async function sourceIn(file: FileHandle): Promise<Source> {
+async function sourceIn(file: FileHandle, signal: AbortSignal): Promise<Source> {
   const { size: bytes } = await file.stat();
-  return {
-    bytes,
-    read: async (offset, length) => {
-      const part = Buffer.allocUnsafe(length);
-      for (let done = 0; done < length; ) {
-        const { bytesRead } = await file.read(part, done, length - done, offset + done);
-        if (bytesRead === 0) throw new Error('a file that was to be archived became shorter');
-        done += bytesRead;
-      }
-      return part;
-    },
+  const read = async (into: Buffer, offset: number) => {
+    for (let done = 0; done < into.length; ) {
+      const { bytesRead } = await file.read(into, done, into.length - done, offset + done);
+      if (bytesRead === 0) throw new Error('a file that was to be archived became shorter');
+      done += bytesRead;
+    }
   };
-}
-
-async function* readAll(source: Source): AsyncGenerator<Uint8Array> {
-  for (let offset = 0; offset < source.bytes; offset += HASH_BYTES) {
-    yield await source.read(offset, Math.min(HASH_BYTES, source.bytes - offset));
-  }
+  return { bytes, sha256: await hashOf(piecesOf({ read }, 0, bytes), signal), read };
 }
 
 async function hashOf(parts: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<string> {

@@ -45,15 +45,30 @@ test('an object in a directory comes back, whole and in part, and is gone when d
 test('what is not whole is no object, and what a try has left goes', async () => {
   const cut: Source = {
     bytes: 3 << 20,
-    read: async (offset, length) => {
+    sha256: '',
+    read: async (_, offset) => {
       if (offset > 0) throw new Error('the disk is gone');
-      return Buffer.alloc(length);
     },
   };
   await assert.rejects(objects.put('a/cut', cut, signal), /the disk is gone/);
   assert.deepEqual(await keys('a/'), []);
   await objects.discardUnfinished('a/');
   assert.deepEqual(readdirSync(path.join(objects.place, 'a')), []);
+});
+
+test('however big an object is, a piece of it is in memory at a time', async () => {
+  const places = new Map<ArrayBufferLike, number>();
+  const big: Source = {
+    bytes: 5_000_000,
+    sha256: '',
+    read: async (into, offset) => {
+      into.fill(97 + (offset % 17));
+      places.set(into.buffer, into.buffer.byteLength);
+    },
+  };
+  await objects.put('a/big', big, signal);
+  assert.equal(await text('a/big', 262_143, 262_145), String.fromCharCode(97, 97 + (262_144 % 17)));
+  assert.deepEqual([...places.values()], [256 * 1024]);
 });
 
 test('no key leads out of the directory', async () => {

@@ -6,11 +6,10 @@ import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, stat } from '
 import path from 'node:path';
 import { JobletError, messageOf } from '../../shared/errors.ts';
 import { syncDirectory } from '../store/sync-directory.ts';
-import type { ObjectStore, Source, Stored } from './objects.ts';
+import { type ObjectStore, piecesOf, type Source, type Stored } from './objects.ts';
 
 /** Behind the name of an object that is not whole. */
 const PART = '.part';
-const COPY_BYTES = 1 << 20;
 
 export class LocalObjects implements ObjectStore {
   readonly place: string;
@@ -129,10 +128,9 @@ export class LocalObjects implements ObjectStore {
 }
 
 async function copy(source: Source, file: FileHandle, signal: AbortSignal): Promise<void> {
-  for (let offset = 0; offset < source.bytes; offset += COPY_BYTES) {
+  for await (const piece of piecesOf(source, 0, source.bytes)) {
     signal.throwIfAborted();
-    const length = Math.min(COPY_BYTES, source.bytes - offset);
-    await file.writeFile(await source.read(offset, length));
+    await file.writeFile(piece);
   }
 }
 

@@ -1,11 +1,18 @@
 // The port to where the archive lies: objects of bytes under keys, whole or not there at all.
 
+import { createHash } from 'node:crypto';
+
 /** Bytes that are there to be read as often as needed, and do not change meanwhile. */
 export interface Source {
   readonly bytes: number;
-  /** All of `length` bytes from an offset. */
-  read(offset: number, length: number): Promise<Buffer>;
+  /** Of all of them, as hex digits. */
+  readonly sha256: string;
+  /** Fills all of a buffer from an offset on. */
+  read(into: Buffer, offset: number): Promise<void>;
 }
+
+/** What of a source is in memory at a time. */
+const PIECE_BYTES = 256 * 1024;
 
 export interface Stored {
   readonly key: string;
@@ -35,6 +42,26 @@ export interface ObjectStore {
 export function sourceOf(content: Buffer): Source {
   return {
     bytes: content.length,
-    read: async (offset, length) => content.subarray(offset, offset + length),
+    sha256: createHash('sha256').update(content).digest('hex'),
+    read: async (into, offset) => {
+      content.copy(into, 0, offset);
+    },
   };
+}
+
+/**
+ * The bytes of a source from `from` up to, not including, `to`, in pieces that all have the same place in
+ * memory: each is there until the next one is asked for.
+ */
+export async function* piecesOf(
+  source: Pick<Source, 'read'>,
+  from: number,
+  to: number,
+): AsyncGenerator<Buffer> {
+  const room = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, to - from));
+  for (let at = from; at < to; at += room.length) {
+    const piece = room.subarray(0, Math.min(room.length, to - at));
+    await source.read(piece, at);
+    yield piece;
+  }
 }

@@ -25,8 +25,16 @@ export interface Request {
   readonly key: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Buffer;
+  readonly body?: Body;
   readonly signal: AbortSignal;
+}
+
+export interface Body {
+  readonly bytes: number;
+  /** It is signed: what arrives otherwise is refused. */
+  readonly sha256: string;
+  /** Each piece is needed until the next one is asked for. */
+  readonly pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
 /** An answer without its body, which comes as a stream. */
@@ -126,8 +134,7 @@ export class S3Connection {
     const { endpoint, bucket, region } = this.#bucket;
     const { method, key, query = {}, headers = {}, body, signal } = request;
     const path = encodePath(key === '' ? `/${bucket}/` : `/${bucket}/${key}`);
-    const bodySha256 =
-      body === undefined ? EMPTY_SHA256 : createHash('sha256').update(body).digest('hex');
+    const bodySha256 = body?.sha256 ?? EMPTY_SHA256;
     const signed = sign(
       { method, host: endpoint.host, path, query, headers, bodySha256 },
       credentials,
@@ -142,7 +149,7 @@ export class S3Connection {
         agent: this.#agent,
         method,
         path: search === '' ? path : `${path}?${search}`,
-        headers: { ...signed, 'content-length': body?.length ?? 0 },
+        headers: { ...signed, 'content-length': body?.bytes ?? 0 },
         timeout: SILENCE_MS,
         signal: AbortSignal.any([signal, AbortSignal.timeout(this.#requestMs)]),
       },
@@ -151,7 +158,7 @@ export class S3Connection {
     );
     sent.on('timeout', () => sent.destroy(new Error(`it said nothing for ${SILENCE_MS / 1000} s`)));
     sent.on('error', reject);
-    sent.end(body);
+    send(sent, body?.pieces ?? []).catch((error: Error) => sent.destroy(error));
     return promise;
   }
 
@@ -162,6 +169,23 @@ export class S3Connection {
     const message = `${this.place} cannot be used (${method} ${key || 'the bucket'}): ${why}`;
     return new JobletError('unavailable', message, { cause: error });
   }
+}
+
+/** The body of a text that is at hand. */
+export function bodyOf(text: string): Body {
+  const piece = Buffer.from(text);
+  const sha256 = createHash('sha256').update(piece).digest('hex');
+  return { bytes: piece.length, sha256, pieces: [piece] };
+}
+
+/** No piece is asked for before the one before it has left: it may have the same place in memory. */
+async function send(sent: http.ClientRequest, pieces: Body['pieces']): Promise<void> {
+  for await (const piece of pieces) {
+    await new Promise<void>((resolve, reject) => {
+      sent.write(piece, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+  sent.end();
 }
 
 async function readText(body: IncomingMessage, maxBytes: number): Promise<string> {

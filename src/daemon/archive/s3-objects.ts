@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { JobletError } from '../../shared/errors.ts';
-import type { ObjectStore, Source, Stored } from './objects.ts';
+import { type ObjectStore, piecesOf, type Source, type Stored } from './objects.ts';
 import {
   checkCompleted,
   formatParts,
@@ -14,7 +14,7 @@ import {
   parseUploadId,
   parseUploads,
 } from './s3-answers.ts';
-import type { S3Connection } from './s3-connection.ts';
+import { type Body, bodyOf, type S3Connection } from './s3-connection.ts';
 
 /** Stores want at least 5 MiB, and take 10,000 parts. */
 const PART_BYTES = 8 << 20;
@@ -43,8 +43,8 @@ export class S3Objects implements ObjectStore {
       await this.#putParts(name, source, signal);
       return;
     }
-    // Its hash is signed: what arrives otherwise is refused.
-    const body = await source.read(0, source.bytes);
+    const { bytes, sha256 } = source;
+    const body = { bytes, sha256, pieces: piecesOf(source, 0, bytes) };
     await this.#connection.text({ method: 'PUT', key: name, body, signal });
   }
 
@@ -108,14 +108,16 @@ export class S3Objects implements ObjectStore {
     const parts: Pick<Part, 'number' | 'etag'>[] = [];
     for (let offset = 0; offset < source.bytes; offset += partBytes) {
       const number = parts.length + 1;
-      const body = await source.read(offset, Math.min(partBytes, source.bytes - offset));
+      const end = Math.min(offset + partBytes, source.bytes);
+      const { md5, sha256 } = await hashesOf(source, offset, end, signal);
+      const body = { bytes: end - offset, sha256, pieces: piecesOf(source, offset, end) };
       const known = there.get(number);
-      const etag = isOf(known, body)
+      const etag = isOf(known, body.bytes, md5)
         ? known.etag
         : await this.#putPart(name, id, number, body, signal);
       parts.push({ number, etag });
     }
-    const body = Buffer.from(formatParts(parts));
+    const body = bodyOf(formatParts(parts));
     const query = { uploadId: id };
     checkCompleted(await this.#connection.text({ method: 'POST', key: name, query, body, signal }));
     const stored = await this.#bytesOf(name, signal);
@@ -128,7 +130,7 @@ export class S3Objects implements ObjectStore {
     name: string,
     id: string,
     number: number,
-    body: Buffer,
+    body: Body,
     signal: AbortSignal,
   ): Promise<string> {
     const query = { uploadId: id, partNumber: String(number) };
@@ -189,7 +191,15 @@ export class S3Objects implements ObjectStore {
 }
 
 /** Whether a part that is there is this one. A store that names parts otherwise gets it once more. */
-function isOf(part: Part | undefined, body: Buffer): part is Part {
-  if (part?.bytes !== body.length) return false;
-  return part.etag.replaceAll('"', '') === createHash('md5').update(body).digest('hex');
+function isOf(part: Part | undefined, bytes: number, md5: string): part is Part {
+  return part?.bytes === bytes && part.etag.replaceAll('"', '') === md5;
+}
+
+async function hashesOf(source: Source, from: number, to: number, signal: AbortSignal) {
+  const hashes = { md5: createHash('md5'), sha256: createHash('sha256') };
+  for await (const piece of piecesOf(source, from, to)) {
+    signal.throwIfAborted();
+    for (const hash of Object.values(hashes)) hash.update(piece);
+  }
+  return { md5: hashes.md5.digest('hex'), sha256: hashes.sha256.digest('hex') };
 }
