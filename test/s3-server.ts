@@ -6,7 +6,9 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { sourceOf } from '../src/daemon/archive/objects.ts';
 import { S3Connection } from '../src/daemon/archive/s3-connection.ts';
+import { S3Objects } from '../src/daemon/archive/s3-objects.ts';
 
 const WEED = path.join(import.meta.dirname, '../.tools/seaweedfs/bin/weed');
 const PORT = 8333;
@@ -47,7 +49,7 @@ export class S3Server {
     };
     // The program is opened before /tmp is another one, in which it may lie.
     const script = `exec 9<${WEED} && mount -t tmpfs none /tmp && printf %s "$S3" >/tmp/s3.json && mkdir /tmp/data &&
-      exec /proc/self/fd/9 server -dir=/tmp/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -volume.max=4 \
+      exec /proc/self/fd/9 server -dir=/tmp/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -volume.max=8 \
         -volume.preStopSeconds=0 -master.volumeSizeLimitMB=256 -master.volumePreallocate=false -master.telemetry=false \
         -master.raftHashicorp -master.raftBootstrap -master.electionTimeout=200ms \
         -master.heartbeatInterval=50ms \
@@ -70,8 +72,21 @@ export class S3Server {
     });
     child.once('close', (code) => ready.reject(new Error(`the store ended (${code}):\n${said}`)));
     await ready.promise;
-    const made = { method: 'PUT', key: '', signal: AbortSignal.timeout(30_000) } as const;
-    await this.connection().text(made);
+    const signal = AbortSignal.timeout(30_000);
+    await this.connection().text({ method: 'PUT', key: '', signal });
+    await this.#takesObjects(signal);
+  }
+
+  /** Its volumes are made when the first object comes, which is refused as long as they are not known. */
+  async #takesObjects(signal: AbortSignal): Promise<void> {
+    const objects = new S3Objects(this.connection(), '');
+    const isTaken = () =>
+      objects.put('first', sourceOf(Buffer.from('x')), signal).then(
+        () => true,
+        () => false,
+      );
+    while (!(await isTaken())) signal.throwIfAborted();
+    await objects.delete('first', signal);
   }
 
   async stop(): Promise<void> {
