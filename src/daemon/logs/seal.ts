@@ -12,7 +12,10 @@ import { rawName, sealedName, unfinishedName } from './segments.ts';
 import { contentsOf, endOf } from './summary.ts';
 
 /** Packs the bytes of a frame. */
-export type Compress = (bytes: Buffer, options: { pledgedSrcSize: number }) => Promise<Buffer>;
+export type Compress = (
+  bytes: Buffer,
+  options: { readonly pledgedSrcSize: number; readonly chunkSize: number },
+) => Promise<Buffer>;
 
 const inPool: Compress = promisify(zstdCompress);
 

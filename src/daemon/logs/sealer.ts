@@ -20,6 +20,12 @@ const LEAST_BYTES = 16 * 1024;
 /** Less is sealed here: a thread takes longer to start. */
 const LONG_BYTES = 1024 * 1024;
 
+/**
+ * What the thread may use. A frame leaves little behind; where little fits, buffers too are given back
+ * soon: 270 MB of output are sealed within 20 MB, not 70.
+ */
+const THREAD_MEMORY = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 32 };
+
 /** Ends early when aborted; what was at work is done again the next time. */
 export async function sealSegments(order: SealOrder, signal: AbortSignal): Promise<void> {
   const bases: number[] = [];
@@ -47,7 +53,10 @@ export async function carryOut(
 
 async function inThread(order: SealOrder, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  const worker = new Worker(new URL('sealer-thread.ts', import.meta.url), { workerData: order });
+  const worker = new Worker(new URL('sealer-thread.ts', import.meta.url), {
+    workerData: order,
+    resourceLimits: THREAD_MEMORY,
+  });
   // It may be cut off anywhere: so may the whole daemon.
   const cut = () => worker.terminate();
   signal.addEventListener('abort', cut);
