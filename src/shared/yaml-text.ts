@@ -1,6 +1,7 @@
 // YAML text as plain values, where every key and value can still tell its line and column.
 import { isMap, isScalar, Lexer, LineCounter, type Pair, parseDocument, visit } from 'yaml';
 import { invalid, type Problem } from './errors.ts';
+import { type PlainMap, type PlainNode, type PlainPair, parsePlainYaml } from './yaml-plain.ts';
 
 /** Lists and maps within each other; the parser calls itself for each. */
 const MAX_DEPTH = 100;
@@ -28,6 +29,17 @@ export function parseYamlText(
   file: string,
   scalars: 'by their types' | 'as written' = 'by their types',
 ): YamlText {
+  const plain = scalars === 'as written' ? parsePlainYaml(text) : undefined;
+  if (plain !== undefined) return readPlain(plain, text, file);
+  return parseAnyYamlText(text, file, scalars);
+}
+
+/** The same by the library alone. */
+export function parseAnyYamlText(
+  text: string,
+  file: string,
+  scalars: 'by their types' | 'as written',
+): YamlText {
   if (isDeep(text)) throw tooDeep(file);
   try {
     return parse(text, file, scalars);
@@ -35,6 +47,44 @@ export function parseYamlText(
     // Deep by indentation.
     throw error instanceof RangeError ? tooDeep(file) : error;
   }
+}
+
+function readPlain(plain: PlainMap, text: string, file: string): YamlText {
+  let lines: LineCounter | undefined;
+  return {
+    repeated: [],
+    root: plainValue(plain),
+    placeOf(at, part) {
+      let offset = 0;
+      let node: PlainNode | undefined = plain;
+      for (const word of at) {
+        const pair: PlainPair | undefined =
+          node?.kind === 'map' ? node.pairs.find(({ key }) => key === String(word)) : undefined;
+        node = node?.kind === 'list' ? node.items[Number(word)] : pair?.value;
+        offset = (part === 'value' ? node?.start : undefined) ?? pair?.at ?? offset;
+      }
+      lines ??= linesOf(text);
+      const { line, col } = lines.linePos(offset);
+      return `${file}:${line}:${col}`;
+    },
+  };
+}
+
+function plainValue(node: PlainNode): unknown {
+  if (node.kind === 'list') return node.items.map(plainValue);
+  if (node.kind !== 'map') return node.text;
+  const values: Record<string, unknown> = {};
+  for (const { key, value } of node.pairs) values[key] = plainValue(value);
+  return values;
+}
+
+function linesOf(text: string): LineCounter {
+  const lines = new LineCounter();
+  lines.addNewLine(0);
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) {
+    lines.addNewLine(at + 1);
+  }
+  return lines;
 }
 
 function tooDeep(file: string): Error {

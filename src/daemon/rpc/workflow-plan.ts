@@ -17,7 +17,7 @@ import type {
 import { nameInJob } from '../../shared/workflow-uploads.ts';
 import type { Path } from '../../shared/yaml-text.ts';
 import type { JobSpec } from '../jobs/job.ts';
-import { placesIn, readWorkflowText } from '../workflows/reading.ts';
+import { nextTurn, placesIn, readWorkflowText } from '../workflows/reading.ts';
 import { OUTPUT_PLACE, WORKSPACE_PLACE } from '../workflows/run-volumes.ts';
 import type { Call, RunOptions, StepPlan, WorkflowPlan } from '../workflows/workflow.ts';
 import { type JobRequest, parseRfc3339 } from './job-spec.ts';
@@ -128,10 +128,6 @@ function toCall({ name, around, maxParallel, ...options }: WorkflowCall): Call {
 interface Wrong {
   readonly at: Path;
   readonly message: string;
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
 }
 
 class PlanReading {
