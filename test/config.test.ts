@@ -82,6 +82,16 @@ test('a wrong option of the daemon is a sentence, and no stack trace', async () 
   assert.match((await joblet('serve', '--help')).stdout, /Example:\n {2}joblet serve/);
 });
 
+test('the help of the daemon names each of its commands', async () => {
+  const source = readFileSync(path.join(import.meta.dirname, '../src/daemon/main.ts'), 'utf8');
+  const words = [...source.matchAll(/^ {2}(\w+): async \(/gm)].map(([, word]) => word);
+  assert.ok(words.length > 5);
+  const { stdout } = await joblet('--help');
+  for (const word of words.filter((one) => one !== 'help')) {
+    assert.match(stdout, new RegExp(`^ {2}joblet \\[?${word}\\b`, 'm'));
+  }
+});
+
 test('config show prints every key with its meaning, and no key material', async (t) => {
   const directory = mkdtempSync(path.join(tmpdir(), 'joblet-show-'));
   t.after(() => rmSync(directory, { recursive: true }));

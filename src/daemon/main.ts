@@ -10,6 +10,8 @@ Usage:
   joblet certs ...                 make, add, rotate and revoke certificates
   joblet config check|show [FILE]  say what is wrong with a configuration, or what holds
   joblet audit verify [DIRECTORY]  say whether the audit log is as it was written
+  joblet backup TARGET             copy the state of the running daemon into one file
+  joblet restore BACKUP            put such a copy in the place of the state
   joblet runtime ...               list, verify, pack and install runtimes without a daemon
   joblet registry make|sign DIR    make a registry of a folder of packed runtimes
   joblet doctor                    say what this host lacks, and check the sandbox in a real job
