@@ -64,6 +64,8 @@ test('stored samples are there for every job, and go with it; only an admin dele
   const samples = await all(daemon.as('viewer').serverStream(queryMetrics, { jobId }));
   assert.equal(samples.length, 2);
   assert.ok((samples[1]?.data?.cpuUsage ?? 0) > 0);
+  const neither = daemon.as('viewer').serverStream(queryLogs, { jobId, stream: 9 as never });
+  await assert.rejects(all(neither), /stream: is 1 for stdout/);
   await assert.rejects(daemon.as('viewer').unary(deleteJob, { jobId }), /not allowed/);
   assert.equal((await daemon.as('admin').unary(deleteJob, { jobId })).success, true);
   await assert.rejects(statusOf(daemon.as('admin'), jobId), /not found/);

@@ -5,6 +5,7 @@ import type { SystemMetricsResponse } from '../gen/joblet/monitoring_pb.ts';
 import { JobletError } from '../shared/errors.ts';
 import { command } from './command.ts';
 import { INTERRUPTED_EXIT_CODE } from './job-log.ts';
+import { monitorJson } from './monitor-json.ts';
 import { type Choice, choose, type ScreenSize, screen } from './monitor-screen.ts';
 import { compactText, metricsText, statusText } from './monitor-text.ts';
 import { jsonLine, jsonText } from './print.ts';
@@ -28,11 +29,11 @@ export const monitorStatus = command({
   flags: {},
   words: [0, 0],
   run: async (_values, _words, session) => {
-    const { getSystemStatus, systemStatusJson } = await import('./metrics-wire.ts');
+    const { getSystemStatus } = await import('./metrics-wire.ts');
     const connection = await session.connect();
     const deadlineMs = session.deadlineMs(DEADLINE_MS);
     const status = await connection.unary(getSystemStatus, {}, { deadlineMs });
-    await session.out.write(session.json ? jsonText(systemStatusJson(status)) : statusText(status));
+    await session.out.write(session.json ? jsonText(monitorJson(status)) : statusText(status));
     return 0;
   },
 });
@@ -51,8 +52,8 @@ export const monitorWatch = command({
     const { out, json } = session;
     const text = values.compact ? compactText : metricsText;
     const seconds = intervalOf(values.interval, WATCH_SECONDS);
-    return follow(session, seconds, typesOf(values.filter), async (metrics, toJson) => {
-      if (json) await out.write(jsonLine(toJson(metrics)));
+    return follow(session, seconds, typesOf(values.filter), async (metrics) => {
+      if (json) await out.write(jsonLine(monitorJson(metrics)));
       else
         await out.write(
           out.terminal && !values.compact ? `${CLEAR}${text(metrics)}` : text(metrics),
@@ -79,10 +80,10 @@ export const monitorTop = command({
     if (out.terminal && process.stdin.isTTY && !json) return showScreen(session, seconds);
     let looks = 0;
     // The first look has nothing to count rates from.
-    return follow(session, 1, topTypes, async (metrics, toJson) => {
+    return follow(session, 1, topTypes, async (metrics) => {
       if (++looks < 2) return true;
       const size = { columns: out.columns ?? 120, rows: 40 };
-      await out.write(json ? jsonText(toJson(metrics)) : plainScreen(metrics, size));
+      await out.write(json ? jsonText(monitorJson(metrics)) : plainScreen(metrics, size));
       return false;
     });
   },
@@ -111,10 +112,7 @@ function intervalOf(seconds: number | undefined, usual: number): number {
   return seconds ?? usual;
 }
 
-type Show = (
-  metrics: SystemMetricsResponse,
-  toJson: (metrics: SystemMetricsResponse) => unknown,
-) => Promise<boolean>;
+type Show = (metrics: SystemMetricsResponse) => Promise<boolean>;
 
 /** Shows look after look, until `show` says no or the user does. */
 async function follow(
@@ -123,7 +121,7 @@ async function follow(
   metricTypes: string[],
   show: Show,
 ): Promise<number> {
-  const { streamSystemMetrics, systemMetricsJson } = await import('./metrics-wire.ts');
+  const { streamSystemMetrics } = await import('./metrics-wire.ts');
   const connection = await session.connect();
   const stopped = new AbortController();
   process.once('SIGINT', () => stopped.abort());
@@ -131,7 +129,7 @@ async function follow(
   const looks = connection.serverStream(streamSystemMetrics, request, { signal: stopped.signal });
   try {
     for await (const metrics of looks) {
-      if (!(await show(metrics, systemMetricsJson))) break;
+      if (!(await show(metrics))) break;
     }
     return 0;
   } catch (error) {

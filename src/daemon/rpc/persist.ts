@@ -80,6 +80,9 @@ function queryLogs(
   check(request);
   const { id } = parts.jobs.get(request.jobId);
   const { startTime, endTime, stream: wanted } = request;
+  if (!Object.values<number>(StreamType).includes(wanted)) {
+    throw invalid([{ field: 'stream', message: 'is 1 for stdout, 2 for stderr, or 0 for both' }]);
+  }
   const query = wholeLog(signal, false);
   async function* lines() {
     let sequence = 0n;
