@@ -250,28 +250,25 @@ static OWN_FRAME _Noreturn void run_init(pid_t command, struct shared *ours) {
   }
 }
 
-_Noreturn void inside_run(struct plan *plan, const struct entry *entry) {
-  die_with_keeper(entry->report);
-  umask(0);
-  prctl(PR_SET_NAME, "init");
-  main_rename("init");
-  // Nothing may come in between before the command's own dispositions hold.
-  sigset_t all;
-  sigfillset(&all);
-  sigprocmask(SIG_SETMASK, &all, NULL);
-
+// What is the same whichever job comes into this sandbox.
+static void make_sandbox(struct plan *plan, const struct entry *entry) {
   offer_to_oom_killer();
-  enter_network(plan, entry);
-  // What a namespace starts with is the host's: its name, and that of its NIS domain.
-  if (sethostname(plan->hostname, strlen(plan->hostname)) != 0 || setdomainname(no_domain, sizeof no_domain - 1) != 0) {
-    report_and_exit("hostname", plan->hostname);
-  }
   open_stdio_to_job(plan, entry);
   rootfs_prepare(plan, entry);
   wait_for_stage(STAGE_CGROUPS);
   cgroup_join(plan);
   if (unshare(CLONE_NEWCGROUP) != 0) report_and_exit("cgroup", "namespace");
   rootfs_enter(plan, entry);
+}
+
+static _Noreturn void enter_sandbox(struct plan *plan, const struct entry *entry) {
+  main_rename("init");
+  enter_network(plan, entry);
+  // What a namespace starts with is the host's: its name, and that of its NIS domain.
+  if (sethostname(plan->hostname, strlen(plan->hostname)) != 0 || setdomainname(no_domain, sizeof no_domain - 1) != 0) {
+    report_and_exit("hostname", plan->hostname);
+  }
+  rootfs_finish(plan, entry);
 
   for (int i = 0; i < 3; i++) {
     int from = entry->stdio[i] >= 0 ? entry->stdio[i] : open_null(plan);
@@ -300,4 +297,18 @@ _Noreturn void inside_run(struct plan *plan, const struct entry *entry) {
   plan_forget(plan);
   launcher_drop();
   run_init(command, shared);
+}
+
+_Noreturn void inside_run(struct plan *plan, struct entry *entry) {
+  die_with_keeper(entry->report);
+  umask(0);
+  // Nothing may come in between before the command's own dispositions hold.
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, NULL);
+
+  make_sandbox(plan, entry);
+  struct plan *job = entry->orders < 0 ? plan : launcher_take_job(entry->orders, entry, NULL);
+  if (job == NULL) _exit(0);
+  enter_sandbox(job, entry);
 }

@@ -207,6 +207,16 @@ static void report_unstarted(void) {
   report("start", "process 1", out_of_memory ? ENOMEM : ECANCELED);
 }
 
+// To take a job's mounts apart costs the kernel a grace period, and the last process of the job would wait
+// for it. Where nothing of the host is among them, that is left for behind the end.
+static void hold_mounts(void) {
+  if (!standby_is_plain(keeper.plan)) return;
+  char path[32];
+  snprintf(path, sizeof path, "/proc/%d/ns/mnt", keeper.pid);
+  // A job that has ended by now has none any more.
+  keeper.mounts = open(path, O_RDONLY | O_CLOEXEC);
+}
+
 // The report pipe has ended: the command was exec'd, or something failed. False when it failed.
 static bool hear_report(void) {
   close(keeper.report);
@@ -220,6 +230,7 @@ static bool hear_report(void) {
   keeper.started_ns = now_ns(CLOCK_REALTIME);
   tell_started();
   client_tell_state();
+  hold_mounts();
   forget_plan();
   return true;
 }
@@ -306,6 +317,15 @@ static int reap(void) {
   return __atomic_load_n(&shared->ended, __ATOMIC_ACQUIRE) ? shared->status : status;
 }
 
+static bool left_as_new(const struct usage *usage) {
+  if (cgroup_is_as_new(keeper.plan, usage)) return true;
+  if (keeper.mounts < 0) return false;
+  // What it left in its memory file systems goes with them.
+  close(keeper.mounts);
+  keeper.mounts = -1;
+  return cgroup_is_as_new(keeper.plan, usage);
+}
+
 static void describe_end(struct frame *frame, int status, uint64_t ended_ns) {
   struct usage usage = cgroup_usage(keeper.plan);
   if (keeper.out_of_memory && usage.oom_kills == 0) usage.oom_kills = 1;
@@ -317,7 +337,7 @@ static void describe_end(struct frame *frame, int status, uint64_t ended_ns) {
   if (keeper.cause != NULL) frame_pair(frame, "cause", keeper.cause);
   frame_pair_number(frame, "oom-kills", usage.oom_kills);
   frame_pair_number(frame, "memory-peak", usage.memory_peak_bytes);
-  if (cgroup_is_as_new(keeper.plan, &usage)) frame_pair(frame, "cgroups", "as-new");
+  if (left_as_new(&usage)) frame_pair(frame, "cgroups", "as-new");
   frame_pair_number(frame, "cpu-usec", usage.cpu_usec);
   frame_pair_number(frame, "read-bytes", usage.read_bytes);
   frame_pair_number(frame, "written-bytes", usage.written_bytes);
@@ -414,17 +434,45 @@ static OWN_FRAME _Noreturn void refuse(void) {
   _exit(0);
 }
 
+static const struct keeper nothing = {
+    .daemon = -1, .listener = -1, .report = -1, .input = -1, .output = {-1, -1},
+    .memory = -1, .pidfd = -1,    .mounts = -1, .log = {.dir = -1, .segment = -1},
+};
+
 void keeper_prepare(void) {
   setsid();
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) _exit(1);
+  keeper = nothing;
+}
+
+bool keeper_make_sandbox(struct plan *plan, struct entry *entry) {
+  keeper.plan = plan;
+  keeper.entry = entry;
+  if (setup_sandbox()) return true;
+  keeper_drop_sandbox();
+  return false;
+}
+
+void keeper_drop_sandbox(void) {
+  if (keeper.pidfd >= 0) {
+    // Not by the cgroup: a directory that was once killed by is never as new again.
+    syscall(SYS_pidfd_send_signal, keeper.pidfd, SIGKILL, NULL, 0);
+    reap();
+  }
+  const int mine[] = {keeper.pidfd,     keeper.report,    keeper.input,
+                      keeper.output[0], keeper.output[1], keeper.memory};
+  for (unsigned i = 0; i < LENGTH(mine); i++) {
+    if (mine[i] >= 0) close(mine[i]);
+  }
+  *shared = (struct shared){0};
+  keeper = nothing;
 }
 
 _Noreturn void keeper_run(struct plan *plan, struct entry *entry, int daemon) {
-  keeper = (struct keeper){
-      .plan = plan, .entry = entry, .daemon = daemon, .listener = -1, .report = -1,
-      .input = -1,  .output = {-1, -1}, .memory = -1, .pidfd = -1, .log = {.dir = -1, .segment = -1},
-  };
+  keeper.plan = plan;
+  keeper.entry = entry;
+  keeper.daemon = daemon;
   client_start();
   keeper_move_timeout(plan->timeout_ms);
   if (!setup_job()) refuse();

@@ -423,10 +423,12 @@ int root_file(int parent, const char *name, mode_t mode, uid_t owner, const char
 
 // For the launcher: finds out once what this host has that is to be masked. 0, or -1 with errno.
 int system_survey(void);
-// Unattached file systems, made in the job's pid and network namespaces.
+// Unattached file systems: /proc is that of the pid namespace it is made in, /sys shows the network
+// namespace.
 void system_prepare_proc(struct op *op);
 void system_prepare_sys(struct op *op);
 void system_prepare_pts(const struct plan *plan);
+void system_prepare_run(const struct plan *plan);
 void system_add_run_file(const struct plan *plan, const struct op *op);
 void system_add_boot_id(const struct plan *plan, const struct op *op);
 // Clones the job's cgroup directories, before the host's mount namespace is left.
@@ -434,10 +436,13 @@ void system_clone_cgroups(const struct plan *plan);
 // For the shared part of the root.
 void system_make_dev(int base, const struct plan *plan, struct op *op);
 void system_make_shelf(int base, const struct plan *plan);
-// Inside the root: /dev/pts and /run first, for the others build on them.
+// Inside the root: /dev/pts first, for the others build on it.
 void system_attach_first(int base, const struct plan *plan);
 void system_attach_proc(int base, const struct plan *plan, const struct op *op);
+void system_attach_run(int base, const struct plan *plan);
 void system_attach_sys(int base, const struct plan *plan, const struct op *op);
+// What of /proc could not be masked before.
+void system_finish_proc(void);
 
 // What process 1 needs beside the plan.
 struct entry {
@@ -446,21 +451,29 @@ struct entry {
   int net;      // network namespace, or -1 to make one
   int launcher; // socket to the launcher, for what can be used again
   uint32_t generation;
+  int orders; // where process 1 that stands by is given its job, or -1
   int report; // write end of the pipe whose end says "exec'd"
   int stdio[3];
 };
 
+// Whether an operation says which job it is, or shows its network.
+bool rootfs_is_of_job(const struct op *op);
+// The index of the first of those in a plan; the number of its operations when there is none.
+unsigned rootfs_first_of_job(const struct plan *plan);
 // Makes the job's own file systems, not attached anywhere yet. To be called before the host's mount
-// namespace is left, in the job's pid and network namespaces.
+// namespace is left, in the job's pid namespace.
 void rootfs_prepare(struct plan *plan, const struct entry *entry);
 // Enters the root: from the template, or else builds it and hands the template to the launcher.
 // Then attaches what was prepared. The job's cgroups must have been joined.
 void rootfs_enter(struct plan *plan, const struct entry *entry);
+// The rest, from the first operation on that says which job it is. In the job's network namespace.
+void rootfs_finish(struct plan *plan, const struct entry *entry);
 
 // ---- inside.c ----------------------------------------------------------------------------------
 
-// Process 1 of a job.
-_Noreturn void inside_run(struct plan *plan, const struct entry *entry);
+// Process 1 of a job. When `entry` names where it is given its job, the plan is only what the sandbox
+// is made by, and that of the job comes there.
+_Noreturn void inside_run(struct plan *plan, struct entry *entry);
 
 // ---- log.c -------------------------------------------------------------------------------------
 
@@ -514,6 +527,7 @@ struct keeper {
   int memory;    // readable when a v1 job ran out of memory
   int pidfd;     // of process 1
   pid_t pid;
+  int mounts; // its mount namespace, held until the end is told; or -1
   unsigned cgroups_made; // a bit for each of the plan's
   bool log_made;
 
@@ -534,7 +548,13 @@ extern struct keeper keeper;
 
 // What a keeper can make of itself before its job is known.
 void keeper_prepare(void);
-// The keeper of a job, prepared. `daemon` is the socket to the daemon; `entry` what process 1 will need.
+// Makes the sandbox of a job that is not known yet: one that `plan` would get. False when it could not
+// be made, and then nothing of it is there.
+bool keeper_make_sandbox(struct plan *plan, struct entry *entry);
+// Takes it back.
+void keeper_drop_sandbox(void);
+// The keeper of a job, prepared. `daemon` is the socket to the daemon; `entry` what process 1 will need,
+// where that is not in its sandbox already.
 _Noreturn void keeper_run(struct plan *plan, struct entry *entry, int daemon);
 // Ends the job for `cause`: SIGTERM, and SIGKILL after the grace; at once when that is 0.
 void keeper_end_job(const char *cause, uint64_t grace_ms);
@@ -543,7 +563,9 @@ bool keeper_move_timeout(uint64_t ms);
 // Milliseconds until the timeout, at least 1; 0 is none.
 uint64_t keeper_timeout_ms(void);
 
-// Makes everything that a job needs and starts process 1. False after a report.
+// Makes the cgroups of a job and starts process 1. False after a report.
+bool setup_sandbox(void);
+// The same unless it is done, and all else that a job needs. False after a report.
 bool setup_job(void);
 // Makes the directory of the log. False after a report.
 bool setup_log(void);
@@ -578,11 +600,22 @@ void input_close(void);
 
 // ---- standby.c ---------------------------------------------------------------------------------
 
-// Gives the keeper that stands by behind `socket` its job. False when it cannot take it.
-bool standby_hand_over(int socket, const struct entry *entry, const char *text, size_t length);
-// For that keeper: waits for its job. The plan's length, or -1 when the launcher is gone; of the entry
-// it fills what is the launcher's.
-ssize_t standby_take(int socket, struct entry *entry, char *text, size_t room);
+// Whether the sandbox of such a job can be made before the next one of its kind is known: nothing in
+// it is of this job alone.
+bool standby_is_plain(const struct plan *plan);
+// Whether a job gets the sandbox that was made by `made`.
+bool standby_fits(const struct plan *made, const struct plan *plan);
+// So much of a plan's text is needed to make its sandbox: not the environment and the arguments, which
+// are nobody else's business. They must be at its end.
+size_t standby_text(const struct plan *plan, const char *text, size_t length);
+
+// Gives whoever stands by behind `socket` its job. `in_sandbox` says that process 1 was told as well.
+// False when it cannot take it.
+bool standby_hand_over(int socket, const struct entry *entry, const char *text, size_t length,
+                       bool in_sandbox);
+// For who stands by: waits for the job. The plan's length, or -1 when the launcher is gone; of the
+// entry it fills what is the launcher's. `in_sandbox` may be NULL.
+ssize_t standby_take(int socket, struct entry *entry, char *text, size_t room, bool *in_sandbox);
 
 // ---- launcher.c --------------------------------------------------------------------------------
 
@@ -595,6 +628,9 @@ struct notice {
   uint32_t generation;
   char key[KEY_ROOM];
 };
+
+// For a process of ours that stands by: waits at `socket` for its job. NULL when there is none to come.
+struct plan *launcher_take_job(int socket, struct entry *entry, bool *in_sandbox);
 
 // Hands a descriptor to the launcher for later launches. What the launcher cannot take is no loss.
 void launcher_offer(int launcher, const struct notice *notice, int fd);

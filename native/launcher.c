@@ -31,6 +31,9 @@ enum {
   TEMPLATES_KEPT = 256,
   KEEPER_BUCKETS = 256,
   STANDBY_AFTER_MS = 5, // without an order: a fork then is in nobody's way
+  AHEAD_LIMIT = 2, // sandboxes made ahead: one can be made while the other one's job runs
+  AHEAD_TEXT_ROOM = 16 << 10, // of a plan without environment and arguments
+  MISSES_LIMIT = 16, // so many jobs elsewhere, and a sandbox is made where they are
   PAGE = 4096,
   EXIT_CLAIMED = 3, // another daemon runs its jobs where this one is to
 };
@@ -49,9 +52,26 @@ struct kept {
 struct running {
   struct running *next;
   pid_t pid;
+  uint32_t ids_first;
   char id[ID_ROOM];
   struct netns net;
   char net_key[NET_KEY_ROOM]; // of an attached one; else empty
+  char *sandbox;              // the text that its sandbox is made by, if one can be made ahead; or NULL
+  size_t sandbox_length;
+};
+
+// A keeper that waits for a job.
+struct standby {
+  pid_t pid;  // 0 is none
+  int socket; // to the keeper
+  int inside; // to process 1 in its sandbox, or -1
+};
+
+// One that waits in a sandbox, for a job like that which was last there.
+struct ahead {
+  struct standby standby;
+  struct plan plan; // what the sandbox was made by
+  char text[AHEAD_TEXT_ROOM];
 };
 
 // An attached network namespace that no job has.
@@ -79,9 +99,11 @@ static struct launcher {
   int filler;
   pid_t filler_pid;
   int notices[2]; // keepers write to [1]
-  int standby;    // socket to the keeper that stands by, or 0
-  pid_t standby_pid;
-  bool wants_standby;
+  struct standby spare; // for any job
+  bool wants_spare;
+  struct ahead ahead[AHEAD_LIMIT];
+  unsigned ahead_next; // whose turn it is to be replaced
+  unsigned misses; // jobs that went elsewhere, since one was made
   int turn; // the lock of this launcher's turn
   int claimed;
 } __attribute__((aligned(PAGE))) my;
@@ -138,11 +160,22 @@ static bool is_of(const char *key, const char *root_key) {
   return strncmp(key, root_key, length) == 0 && (key[length] == 0 || key[length] == '+');
 }
 
+static void let_go_of_standby(struct standby *standby) {
+  close(standby->socket);
+  if (standby->inside >= 0) close(standby->inside);
+  *standby = (struct standby){0};
+  my.wants_spare |= standby == &my.spare;
+}
+
 static void forget(const char *key) {
   // A template of it may be on its way.
   my.generation++;
   for (unsigned i = 0; i < TEMPLATES_KEPT; i++) {
     if (my.templates[i].fd != 0 && is_of(my.templates[i].key, key)) let_go(&my.templates[i]);
+  }
+  for (unsigned i = 0; i < AHEAD_LIMIT; i++) {
+    struct ahead *ahead = &my.ahead[i];
+    if (ahead->standby.pid != 0 && is_of(ahead->plan.root_key, key)) let_go_of_standby(&ahead->standby);
   }
 }
 
@@ -303,6 +336,16 @@ static struct netns take_net(void) {
 
 // ---- keepers -----------------------------------------------------------------------------------
 
+// Where a sandbox like that of a job can be made ahead, keeps what it is made by.
+static void keep_sandbox_text(struct running *job, const struct plan *plan, const char *text, size_t length) {
+  job->sandbox = NULL;
+  if (!standby_is_plain(plan)) return;
+  job->sandbox_length = standby_text(plan, text, length);
+  if (job->sandbox_length > AHEAD_TEXT_ROOM - sizeof "arg\0") return;
+  job->sandbox = malloc(job->sandbox_length);
+  if (job->sandbox != NULL) memcpy(job->sandbox, text, job->sandbox_length);
+}
+
 static OWN_FRAME void tell_failed(const char *id, const char *step, const char *object, int error) {
   struct frame frame;
   frame_start(&frame, "failed");
@@ -313,55 +356,126 @@ static OWN_FRAME void tell_failed(const char *id, const char *step, const char *
   frame_send_patiently(DAEMON_FD, &frame);
 }
 
+struct plan *launcher_take_job(int socket, struct entry *entry, bool *in_sandbox) {
+  ssize_t length = standby_take(socket, entry, my.text, sizeof my.text, in_sandbox);
+  char problem[PROBLEM_ROOM];
+  if (length < 0) return NULL;
+  // The launcher has read it already: only memory can be short.
+  if (!plan_read(&my.plan, my.text, (size_t)length, problem)) _exit(1);
+  return &my.plan;
+}
+
 // A keeper that waits for its job. It holds nothing of what the launcher keeps but the locks, which
 // have to cover every launch. When the launcher ends it finds the end of its socket, but behind the job
 // that was on its way to it.
-static _Noreturn void stand_by(int socket) {
-  int kept[] = {DAEMON_FD, socket, my.notices[1], my.turn, my.claimed};
+static _Noreturn void stand_by(int socket, int inside, struct plan *made_by, struct entry *entry) {
+  int kept[] = {DAEMON_FD, socket, inside, entry->ids, entry->template, my.notices[1], my.turn, my.claimed};
   setup_close_but(kept, LENGTH(kept));
   main_rename("joblet-standby");
   keeper_prepare();
-  struct entry entry = {.launcher = my.notices[1], .stdio = {-1, -1, -1}};
-  ssize_t length = standby_take(socket, &entry, my.text, sizeof my.text);
-  if (length < 0) _exit(0);
+  bool has_sandbox = inside >= 0 && keeper_make_sandbox(made_by, entry);
+  if (inside >= 0) close(inside);
+  entry->orders = -1;
+  bool in_sandbox;
+  struct plan *plan = launcher_take_job(socket, entry, &in_sandbox);
+  if (has_sandbox && (plan == NULL || !in_sandbox)) keeper_drop_sandbox();
+  if (plan == NULL) _exit(0);
   close(socket);
-  char problem[PROBLEM_ROOM];
-  // The launcher has read it already: only memory can be short.
-  if (!plan_read(&my.plan, my.text, (size_t)length, problem)) _exit(1);
-  keeper_run(&my.plan, &entry, DAEMON_FD);
+  keeper_run(plan, entry, DAEMON_FD);
 }
 
-static void start_standby(void) {
-  my.wants_standby = false;
-  int ends[2];
-  // Without one, keepers are forked when they are needed.
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return;
+static bool make_pair(int ends[2]) {
+  return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0;
+}
+
+// Without one, keepers are forked when they are needed. `made_by` is NULL for one without a sandbox.
+static void start_standby(struct standby *place, struct plan *made_by) {
+  int ends[2], inside[2] = {-1, -1};
+  if (!make_pair(ends)) return;
+  if (made_by != NULL && !make_pair(inside)) inside[0] = inside[1] = -1;
   pid_t pid = fork();
-  if (pid == 0) stand_by(ends[1]);
+  if (pid == 0) {
+    struct entry entry = {.ids = -1, .template = -1, .net = -1, .launcher = my.notices[1],
+                          .generation = my.generation, .orders = inside[1], .stdio = {-1, -1, -1}};
+    if (made_by != NULL) {
+      entry.ids = find_kept(my.ids, IDS_KEPT, made_by->ids_first, NULL);
+      entry.template = find_kept(my.templates, TEMPLATES_KEPT, made_by->ids_first, made_by->root_key);
+    }
+    stand_by(ends[1], inside[1], made_by, &entry);
+  }
   close(ends[1]);
-  if (pid < 0) {
-    close(ends[0]);
-    return;
+  if (inside[1] >= 0) close(inside[1]);
+  *place = (struct standby){.pid = pid, .socket = ends[0], .inside = inside[0]};
+  if (pid < 0) let_go_of_standby(place);
+}
+
+static void start_spare(void) {
+  my.wants_spare = false;
+  start_standby(&my.spare, NULL);
+}
+
+// A place for a sandbox to be made ahead; NULL when there is none.
+static struct ahead *free_place(void) {
+  for (unsigned i = 0; i < AHEAD_LIMIT; i++) {
+    if (my.ahead[i].standby.pid == 0) return &my.ahead[i];
   }
-  my.standby = ends[0];
-  my.standby_pid = pid;
+  if (my.misses < MISSES_LIMIT) return NULL;
+  struct ahead *oldest = &my.ahead[my.ahead_next++ % AHEAD_LIMIT];
+  let_go_of_standby(&oldest->standby);
+  return oldest;
 }
 
-static void let_standby_go(void) {
-  close(my.standby);
-  my.standby = 0;
-  my.standby_pid = 0;
-  my.wants_standby = true;
+// A keeper tells the end of its job, and leaves behind that: the next job may be there already.
+static bool is_in_use(uint32_t ids_first) {
+  for (unsigned i = 0; i < KEEPER_BUCKETS; i++) {
+    for (const struct running *job = my.running[i]; job != NULL; job = job->next) {
+      if (job->ids_first == ids_first) return true;
+    }
+  }
+  return false;
 }
 
-// The keeper of a job: the one that stands by, or else one that is forked now. -1 with errno.
+// Makes a sandbox ahead where a job was, for one like it.
+static void make_ahead(const struct running *job) {
+  static const char arguments[] = "arg\0"; // a plan has some
+  if (is_in_use(job->ids_first)) return;
+  struct ahead *ahead = free_place();
+  if (ahead == NULL) return;
+  char problem[PROBLEM_ROOM];
+  memcpy(ahead->text, job->sandbox, job->sandbox_length);
+  memcpy(ahead->text + job->sandbox_length, arguments, sizeof arguments);
+  bool is_read = plan_read(&ahead->plan, ahead->text, job->sandbox_length + sizeof arguments, problem);
+  plan_forget(&ahead->plan);
+  if (!is_read) return;
+  // Its cgroups have the job's limits now.
+  ahead->plan.cgroup_life = CGROUPS_KEPT_AS_IS;
+  my.misses = 0;
+  start_standby(&ahead->standby, &ahead->plan);
+}
+
+// The one where the ids of a job are, or NULL.
+static struct ahead *find_ahead(const struct plan *plan) {
+  for (unsigned i = 0; i < AHEAD_LIMIT; i++) {
+    struct ahead *ahead = &my.ahead[i];
+    if (ahead->standby.pid != 0 && ahead->plan.ids_first == plan->ids_first) return ahead;
+  }
+  return NULL;
+}
+
+// The keeper of a job: one that stands by, or else one that is forked now. -1 with errno.
 static pid_t start_keeper(struct plan *plan, struct entry *entry, const char *text, size_t length) {
-  pid_t pid = my.standby_pid;
-  if (pid != 0 && standby_hand_over(my.standby, entry, text, length)) {
-    let_standby_go();
-    return pid;
+  struct ahead *ahead = find_ahead(plan);
+  struct standby *standby = ahead == NULL ? &my.spare : &ahead->standby;
+  bool in_sandbox = ahead != NULL && standby_fits(&ahead->plan, plan) &&
+                    standby_hand_over(standby->inside, entry, text, length, true);
+  if (ahead == NULL) my.misses++;
+  if (standby->pid != 0) {
+    pid_t pid = standby->pid;
+    bool is_taken = standby_hand_over(standby->socket, entry, text, length, in_sandbox);
+    let_go_of_standby(standby);
+    if (is_taken) return pid;
   }
-  pid = fork();
+  pid_t pid = fork();
   if (pid != 0) return pid;
   keeper_prepare();
   keeper_run(plan, entry, DAEMON_FD);
@@ -396,6 +510,7 @@ static void launch(char *plan_text, size_t length) {
       .net = job->net.fd,
       .launcher = my.notices[1],
       .generation = my.generation,
+      .orders = -1,
       .stdio = {-1, -1, -1},
   };
   pid_t pid = start_keeper(plan, &entry, plan_text, length);
@@ -406,6 +521,8 @@ static void launch(char *plan_text, size_t length) {
     free(job);
   } else {
     job->pid = pid;
+    job->ids_first = plan->ids_first;
+    keep_sandbox_text(job, plan, plan_text, length);
     snprintf(job->id, sizeof job->id, "%s", plan->id);
     job->next = my.running[pid % KEEPER_BUCKETS];
     my.running[pid % KEEPER_BUCKETS] = job;
@@ -432,7 +549,17 @@ static void keeper_ended(pid_t pid, int status) {
   if (job->net_key[0] != 0) give_back_attached(job, status == 0);
   else if (status == 0 && job->net.fd >= 0 && net_is_pristine(&job->net)) keep_net(&job->net);
   else net_close(&job->net);
+  if (status == 0 && job->sandbox != NULL) make_ahead(job);
+  free(job->sandbox);
   free(job);
+}
+
+static struct standby *find_standby(pid_t pid) {
+  if (pid == my.spare.pid) return &my.spare;
+  for (unsigned i = 0; i < AHEAD_LIMIT; i++) {
+    if (pid == my.ahead[i].standby.pid) return &my.ahead[i].standby;
+  }
+  return NULL;
 }
 
 static void reap_children(int signals) {
@@ -441,9 +568,10 @@ static void reap_children(int signals) {
   int status;
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
     if (pid == my.filler_pid) continue;
-    if (pid == my.standby_pid) let_standby_go();
+    struct standby *standby = find_standby(pid);
+    if (standby != NULL) let_go_of_standby(standby);
     else keeper_ended(pid, status);
-    if (my.wants_standby) start_standby();
+    if (my.wants_spare) start_spare();
   }
 }
 
@@ -490,7 +618,20 @@ static bool read_daemon(void) {
   }
   memmove(my.text, my.text + at, my.text_length - at);
   my.text_length -= at;
+  // What stands by for a job gets a copy of this memory, and is to know nothing of another's secrets.
+  memset(my.text + my.text_length, 0, at);
   return true;
+}
+
+// Returns when those that stand by are gone, with what they hold of cgroups.
+static void end_standbys(void) {
+  for (unsigned i = 0; i <= AHEAD_LIMIT; i++) {
+    struct standby *standby = i < AHEAD_LIMIT ? &my.ahead[i].standby : &my.spare;
+    pid_t pid = standby->pid;
+    if (pid == 0) continue;
+    let_go_of_standby(standby);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
+  }
 }
 
 // ---- start -------------------------------------------------------------------------------------
@@ -574,7 +715,7 @@ int launcher_run(const char *lock_path, const char *claimed_path) {
   if (refused != 0) return refused;
   my.claimed = claimed;
   start_filler();
-  start_standby();
+  start_spare();
 
   if (tell_ready() != 0) return fail("descriptor 3");
   for (;;) {
@@ -584,13 +725,15 @@ int launcher_run(const char *lock_path, const char *claimed_path) {
         {.fd = my.notices[0], .events = POLLIN},
         {.fd = my.filler, .events = POLLIN},
     };
-    int ready = poll(polled, LENGTH(polled), my.wants_standby ? STANDBY_AFTER_MS : -1);
+    int ready = poll(polled, LENGTH(polled), my.wants_spare ? STANDBY_AFTER_MS : -1);
     if (ready < 0 && errno != EINTR) return fail("poll");
-    if (ready == 0) start_standby();
+    if (ready == 0) start_spare();
     // What can be used again first, so that the launches behind it find it.
     if (polled[2].revents != 0) take_notice();
     if (polled[3].revents != 0) take_from_filler();
     if (polled[1].revents != 0) reap_children(signals);
-    if (polled[0].revents != 0 && !read_daemon()) return 0;
+    if (polled[0].revents != 0 && !read_daemon()) break;
   }
+  end_standbys();
+  return 0;
 }

@@ -5,7 +5,8 @@
 // A job enters it and takes a copy (20 us instead of some 500 for the mounts and pivot_root), then
 // attaches what is its own. New file systems are made unattached while the keeper makes the
 // cgroups at the same time; sources on the host can only be cloned before its mount namespace is
-// left.
+// left. What says which job it is comes last, from the first run-file, boot-id or sys of the plan on:
+// all before that can be made while the job is not known yet.
 
 #include "launch.h"
 
@@ -211,9 +212,20 @@ static void place(int base, struct plan *plan, struct op *op) {
   }
 }
 
+bool rootfs_is_of_job(const struct op *op) {
+  return op->kind == OP_RUN_FILE || op->kind == OP_BOOT_ID || op->kind == OP_SYS;
+}
+
+unsigned rootfs_first_of_job(const struct plan *plan) {
+  unsigned first = plan->root_op_count;
+  while (first < plan->op_count && !rootfs_is_of_job(&plan->ops[first])) first++;
+  return first;
+}
+
 void rootfs_prepare(struct plan *plan, const struct entry *entry) {
   for (unsigned i = plan->root_op_count; i < plan->op_count; i++) {
-    prepare(plan, &plan->ops[i], entry);
+    if (!rootfs_is_of_job(&plan->ops[i])) prepare(plan, &plan->ops[i], entry);
+    else if (plan->ops[i].kind != OP_SYS) system_prepare_run(plan);
   }
   system_prepare_pts(plan);
 }
@@ -349,7 +361,20 @@ void rootfs_enter(struct plan *plan, const struct entry *entry) {
   int base = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (base < 0) report_and_exit("root", "/");
   system_attach_first(base, plan);
-  for (unsigned i = plan->root_op_count; i < plan->op_count; i++) {
+  for (unsigned i = plan->root_op_count; i < rootfs_first_of_job(plan); i++) {
     place(base, plan, &plan->ops[i]);
   }
+  close(base);
+}
+
+void rootfs_finish(struct plan *plan, const struct entry *entry) {
+  int base = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (base < 0) report_and_exit("root", "/");
+  const unsigned first = rootfs_first_of_job(plan);
+  for (unsigned i = first; i < plan->op_count; i++) {
+    if (rootfs_is_of_job(&plan->ops[i])) prepare(plan, &plan->ops[i], entry);
+  }
+  system_attach_run(base, plan);
+  for (unsigned i = first; i < plan->op_count; i++) place(base, plan, &plan->ops[i]);
+  system_finish_proc();
 }

@@ -133,14 +133,19 @@ static bool open_ids(void) {
   return true;
 }
 
-bool setup_job(void) {
+bool setup_sandbox(void) {
   if (!open_ids() || !make_cgroups(true) || !start_inside()) return false;
   // From here on process 1 works at the same time, and waits where it needs what is made here.
   if (!make_cgroups(false) || !cgroup_set_all(keeper.plan)) return false;
-  cgroup_start_counting(keeper.plan);
   announce_stage(STAGE_CGROUPS);
   keeper.memory = cgroup_watch_memory(keeper.plan);
-  if (keeper.memory == -2 || !setup_log() || !listen_for_clients()) return false;
+  return keeper.memory != -2;
+}
+
+bool setup_job(void) {
+  if (keeper.pidfd < 0 && !setup_sandbox()) return false;
+  cgroup_start_counting(keeper.plan);
+  if (!setup_log() || !listen_for_clients()) return false;
   announce_stage(STAGE_READY);
   return true;
 }

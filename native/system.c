@@ -86,7 +86,7 @@ void system_prepare_pts(const struct plan *plan) {
 static int run_mount = -1;
 static int boot_id = -1; // a mount of the file that says it
 
-static void need_run(const struct plan *plan) {
+void system_prepare_run(const struct plan *plan) {
   if (run_mount >= 0) return;
   struct op op = {.kind = OP_RUN_FILE, .target = "/run", .bytes = 1 << 20, .inodes = 64,
                   .mode = 0755};
@@ -97,20 +97,18 @@ static void need_run(const struct plan *plan) {
 void system_add_boot_id(const struct plan *plan, const struct op *op) {
   char line[64];
   snprintf(line, sizeof line, "%s\n", op->text);
-  need_run(plan);
   if (root_file(run_mount, "boot_id", 0444, plan->ids_first, line) != 0) {
     report_and_exit("boot-id", op->text);
   }
 }
 
 void system_add_run_file(const struct plan *plan, const struct op *op) {
-  need_run(plan);
   if (root_file(run_mount, op->target, 0644, plan->ids_first, op->text) != 0) {
     report_and_exit("run-file", op->target);
   }
 }
 
-static void attach_run(int base, const struct plan *plan) {
+void system_attach_run(int base, const struct plan *plan) {
   if (run_mount < 0) return;
   if (mount_set(run_mount, MOUNT_ATTR_RDONLY, -1) != 0) report_and_exit("run-file", "/run");
   struct op op = {.kind = OP_RUN_FILE, .target = (char[]){"/run"}, .fd = run_mount};
@@ -128,7 +126,7 @@ static void attach_run(int base, const struct plan *plan) {
 struct masked {
   const char *name;
   bool may_come; // with a module, after the launcher has looked
-  enum { UNKNOWN, ABSENT, A_FILE, A_DIRECTORY } kind;
+  enum { ABSENT, A_FILE, A_DIRECTORY } kind;
 };
 
 static struct masked proc_masked[] = {
@@ -147,25 +145,24 @@ static struct masked sys_masked[] = {
     {.name = "devices/virtual/powercap", .may_come = true},
 };
 
+// Finds out what kind of thing is to be masked. 0, or -1 with errno.
+static int look(int directory, struct masked *masked) {
+  struct stat found;
+  if (fstatat(directory, masked->name, &found, AT_SYMLINK_NOFOLLOW) != 0) {
+    return errno == ENOENT ? 0 : -1;
+  }
+  masked->kind = S_ISDIR(found.st_mode) ? A_DIRECTORY : A_FILE;
+  return 0;
+}
+
 // Looks at the host's own /proc or /sys, which shows the same names. 0, or -1 with errno.
 static int survey(const char *path, struct masked *masked, unsigned count) {
-  int directory = -1, result = 0;
-  for (unsigned i = 0; i < count; i++) {
-    bool known = masked[i].kind >= A_FILE || (masked[i].kind == ABSENT && !masked[i].may_come);
-    if (known) continue;
-    if (directory < 0) directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    struct stat found;
-    if (fstatat(directory, masked[i].name, &found, AT_SYMLINK_NOFOLLOW) == 0) {
-      masked[i].kind = S_ISDIR(found.st_mode) ? A_DIRECTORY : A_FILE;
-    } else if (errno == ENOENT) {
-      masked[i].kind = ABSENT;
-    } else {
-      result = -1;
-      break;
-    }
-  }
+  int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return -1;
+  int result = 0;
+  for (unsigned i = 0; i < count && result == 0; i++) result = look(directory, &masked[i]);
   int error = errno;
-  if (directory >= 0) close(directory);
+  close(directory);
   errno = error;
   return result;
 }
@@ -180,26 +177,39 @@ static struct covers {
   int directory;
 } covers = {-1, -1};
 
-static void cover_all(const char *step, int mount, const struct masked *masked, unsigned count) {
+static void cover(const char *step, int mount, const struct masked *masked) {
+  int clone = mount_clone(masked->kind == A_FILE ? covers.file : covers.directory, "");
+  if (clone < 0 || mount_attach_at(clone, mount, masked->name) != 0) {
+    report_and_exit(step, masked->name);
+  }
+  close(clone);
+}
+
+// What was there when the launcher looked.
+static void cover_known(const char *step, int mount, const struct masked *masked, unsigned count) {
   for (unsigned i = 0; i < count; i++) {
     // A clone that is closed unattached would cost the kernel a grace period.
-    if (masked[i].kind == ABSENT) continue;
-    int cover = mount_clone(masked[i].kind == A_FILE ? covers.file : covers.directory, "");
-    if (cover < 0 || mount_attach_at(cover, mount, masked[i].name) != 0) {
-      report_and_exit(step, masked[i].name);
-    }
-    close(cover);
+    if (masked[i].kind != ABSENT) cover(step, mount, &masked[i]);
   }
 }
 
+// What has come since then.
+static void cover_new(const char *step, int mount, struct masked *masked, unsigned count) {
+  for (unsigned i = 0; i < count; i++) {
+    if (masked[i].kind != ABSENT || !masked[i].may_come) continue;
+    if (look(mount, &masked[i]) != 0) report_and_exit(step, masked[i].name);
+    if (masked[i].kind != ABSENT) cover(step, mount, &masked[i]);
+  }
+}
+
+static int proc_mount = -1, proc_sys = -1;
+
 void system_prepare_proc(struct op *op) {
-  if (survey("/proc", proc_masked, LENGTH(proc_masked)) != 0) report_and_exit("proc", "/proc");
   op->fd = mount_new("proc", op->target, "proc", NULL, 0,
                      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
 void system_prepare_sys(struct op *op) {
-  if (survey("/sys", sys_masked, LENGTH(sys_masked)) != 0) report_and_exit("sys", "/sys");
   op->fd = mount_new("sys", op->target, "sysfs", NULL, 0,
                      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
                          MOUNT_ATTR_NOEXEC);
@@ -207,14 +217,20 @@ void system_prepare_sys(struct op *op) {
 
 void system_attach_proc(int base, const struct plan *plan, const struct op *op) {
   mount_attach(base, plan, op);
-  cover_all("proc", op->fd, proc_masked, LENGTH(proc_masked));
-  int sys = mount_clone(op->fd, "sys");
-  if (sys < 0 ||
-      mount_set(sys, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1) != 0 ||
-      mount_attach_at(sys, op->fd, "sys") != 0) {
+  cover_known("proc", op->fd, proc_masked, LENGTH(proc_masked));
+  proc_mount = op->fd;
+  proc_sys = mount_clone(op->fd, "sys");
+  if (proc_sys < 0 ||
+      mount_set(proc_sys, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1) != 0 ||
+      mount_attach_at(proc_sys, op->fd, "sys") != 0) {
     report_and_exit("proc", "sys");
   }
-  if (boot_id >= 0 && mount_attach_at(boot_id, sys, "kernel/random/boot_id") != 0) {
+}
+
+void system_finish_proc(void) {
+  if (proc_mount < 0) return;
+  cover_new("proc", proc_mount, proc_masked, LENGTH(proc_masked));
+  if (boot_id >= 0 && mount_attach_at(boot_id, proc_sys, "kernel/random/boot_id") != 0) {
     report_and_exit("boot-id", "kernel/random/boot_id");
   }
 }
@@ -279,7 +295,8 @@ void system_attach_sys(int base, const struct plan *plan, const struct op *op) {
   snprintf(path, sizeof path, "%s/%s", op->target, sys_cgroup);
   int shelf = root_open(base, path, O_PATH | O_DIRECTORY);
   mount_attach(base, plan, op);
-  cover_all("sys", op->fd, sys_masked, LENGTH(sys_masked));
+  cover_known("sys", op->fd, sys_masked, LENGTH(sys_masked));
+  cover_new("sys", op->fd, sys_masked, LENGTH(sys_masked));
 
   int tree = shelf < 0 ? -1 : mount_clone(shelf, "");
   if (tree >= 0 && mount_attach_at(tree, op->fd, sys_cgroup) != 0) {
@@ -309,5 +326,4 @@ void system_attach_first(int base, const struct plan *plan) {
     report_and_exit("dev", plan->dev_target);
   }
   close(dev);
-  attach_run(base, plan);
 }

@@ -82,6 +82,8 @@ export interface Wishes {
   readonly reserveBytes?: number;
   readonly segmentBytes?: number;
   readonly logDirectory?: string;
+  /** Cgroups of this name stay when the job ends, and were made by one before it or are made anew. */
+  readonly kept?: { readonly name: string; readonly life: 'as-is' | 'anew' };
   /** Options put at the end, as they are. */
   readonly more?: readonly string[];
 }
@@ -137,7 +139,14 @@ export class World {
       ...['socket', socketOf(id)],
       ...['timeout', String(wishes.timeoutMs ?? 0), 'grace', String(wishes.graceMs ?? 100)],
       ...['ids', String(wishes.ids ?? FIRST_ID), 'net', 'pool', 'hostname', 'a-job'],
-      ...cgroupPlan(this.cgroups, cgroupNameOf(id), limits, [], wishes.noInit !== true),
+      ...(wishes.kept === undefined ? [] : ['cgroups-kept', wishes.kept.life]),
+      ...cgroupPlan(
+        this.cgroups,
+        wishes.kept?.name ?? cgroupNameOf(id),
+        limits,
+        [],
+        wishes.noInit !== true,
+      ),
       ...[
         'root-key',
         `${root.key}+${(wishes.root ?? []).join('').replace(/[^\w]/g, '').slice(0, 90)}`,
@@ -149,9 +158,10 @@ export class World {
       ...tmpfs('/tmp'),
       ...tmpfs('/dev/shm'),
       ...(wishes.mounts ?? []),
+      ...['proc', '/proc'],
       ...['run-file', 'hostname', 'a-job\n', 'run-file', 'machine-id', `${'ab'.repeat(16)}\n`],
       ...['boot-id', '11111111-2222-4333-8444-555555555555'],
-      ...['proc', '/proc', 'sys', '/sys'],
+      ...['sys', '/sys'],
       ...['stdin', wishes.stdin ?? 'null', 'cwd', wishes.cwd ?? '/work'],
       ...(wishes.noInit === true ? ['no-init'] : []),
       ...['env', 'PATH=/usr/bin:/bin', 'env', 'HOME=/work'],

@@ -32,12 +32,24 @@ test('no two running jobs share an id range, whatever comes and goes', () => {
   );
 });
 
-test('a range that was given back is used again before a fresh one', () => {
+test('of the last two ranges that were given back, the one that has rested longer is used again', () => {
   const ranges = new IdRanges(0, 10);
+  const [first, second] = [ranges.take(), ranges.take()];
+  ranges.release(first);
+  ranges.release(first);
+  ranges.release(second);
+  for (let turn = 0; turn < 3; turn += 1) {
+    assert.equal(ranges.take(), first);
+    ranges.release(first);
+    assert.equal(ranges.take(), second);
+    ranges.release(second);
+  }
+});
+
+test('the last range that is free is used when there is no other', () => {
+  const ranges = new IdRanges(0, 2);
   const first = ranges.take();
   ranges.take();
   ranges.release(first);
-  ranges.release(first);
   assert.equal(ranges.take(), first);
-  assert.equal(ranges.take(), 2 * IDS_PER_RANGE);
 });

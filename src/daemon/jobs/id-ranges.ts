@@ -1,5 +1,6 @@
-// Ranges of host ids for the user namespaces of jobs: 65,536 each, one per running job. The lowest
-// free one is taken, because the launcher keeps what it made for a range and can use it again.
+// Ranges of host ids for the user namespaces of jobs: 65,536 each, one per running job. The launcher
+// keeps what it made for a range and can use it again, so few ranges are used, and those often: of the
+// last two that were given back the one that has rested longer, for its next sandbox is made by then.
 
 import { JobletError } from '../../shared/errors.ts';
 
@@ -9,7 +10,7 @@ export class IdRanges {
   readonly #first: number;
   readonly #count: number;
   readonly #taken = new Set<number>();
-  /** Released numbers, unsorted, and the lowest never used: together all that is free. */
+  /** Released numbers, the last at the end, and the lowest never used: together all that is free. */
   readonly #free: number[] = [];
   #fresh = 0;
 
@@ -21,11 +22,8 @@ export class IdRanges {
 
   /** The first host id of a range that no job holds. */
   take(): number {
-    let index = this.#free.pop();
-    while (index !== undefined && this.#taken.has(index)) index = this.#free.pop();
-    while (index === undefined && this.#taken.has(this.#fresh)) this.#fresh += 1;
-    index ??= this.#fresh++;
-    if (index >= this.#count) {
+    const index = this.#next();
+    if (index === undefined) {
       throw new JobletError(
         'exhausted',
         `all ${this.#count} id ranges are held by running jobs; raise joblet.idRanges or wait`,
@@ -49,6 +47,22 @@ export class IdRanges {
   release(first: number): void {
     const index = this.#indexOf(first);
     if (this.#taken.delete(index) && index < this.#fresh) this.#free.push(index);
+  }
+
+  #next(): number | undefined {
+    const rested = this.#pop(2);
+    if (rested !== undefined) return rested;
+    while (this.#taken.has(this.#fresh)) this.#fresh += 1;
+    return this.#fresh < this.#count ? this.#fresh++ : this.#pop(1);
+  }
+
+  /** The last but `behind` of those that were released, while there are so many. */
+  #pop(behind: number): number | undefined {
+    while (this.#free.length >= behind) {
+      const [index] = this.#free.splice(-behind, 1);
+      if (index !== undefined && !this.#taken.has(index)) return index;
+    }
+    return undefined;
   }
 
   #at(index: number): number {

@@ -113,6 +113,9 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
     ...tmpfs('/tmp', facts.tmpBytes, '1777'),
     ...tmpfs('/dev/shm', facts.shmBytes, '1777'),
     ...facts.volumes.flatMap(volumeOperations),
+    'proc',
+    '/proc',
+    // From here on it is said which job it is; see native/rootfs.c.
     'run-file',
     'hostname',
     `${hostname}\n`,
@@ -127,8 +130,6 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
     `${facts.identity.replaceAll('-', '')}\n`,
     'boot-id',
     facts.identity,
-    'proc',
-    '/proc',
     'sys',
     '/sys',
     ...(spec.build?.mounts ?? []),

@@ -1,0 +1,252 @@
+// What the launcher has ready for jobs that it does not know yet: a keeper, and a sandbox where a job
+// was, for one like it. A job cannot tell; a sandbox that is not like the one it would get is not used.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, watch } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { cgroupDirectories } from '../src/daemon/linux/cgroup.ts';
+import {
+  FIRST_ID,
+  KeeperClient,
+  type LauncherProcess,
+  type StartedJob,
+  type Wishes,
+  World,
+  whyNot,
+} from './launching.ts';
+
+const why = whyNot();
+if (why !== undefined) console.log(`skipped: ${why}`);
+
+const NAME = 'kept';
+const ELSEWHERE = ['elsewhere', 'third'] as const;
+const ALL = [NAME, ...ELSEWHERE];
+const anew = { kept: { name: NAME, life: 'anew' } } as const;
+const asIs = { kept: { name: NAME, life: 'as-is' } } as const;
+
+describe('what stands by', { skip: why ?? false }, () => {
+  let world: World;
+  let launcher: LauncherProcess;
+
+  before(async () => {
+    world = new World();
+    launcher = await world.start();
+    for (const each of ALL.flatMap((name) => cgroupDirectories(world.cgroups, name)))
+      mkdirSync(each);
+  });
+
+  after(async () => {
+    await launcher.stop();
+    for (const each of ALL.flatMap((name) => cgroupDirectories(world.cgroups, name)))
+      rmdirSync(each);
+    await world.close();
+  });
+
+  /** The cgroup that a job there is born into. */
+  function birthplace(name: string): string {
+    const { cgroups } = world;
+    return path.join(cgroups.kind === 'v2' ? cgroups.base : cgroups.unified, name);
+  }
+
+  function inBirthplace(name: string): number[] {
+    const pids = readFileSync(path.join(birthplace(name), 'cgroup.procs'), 'utf8').split('\n');
+    return pids.filter((pid) => pid !== '').map(Number);
+  }
+
+  /** Process 1 of the sandbox that is made ahead, as soon as there is one. */
+  async function untilMade(name: string = NAME): Promise<number> {
+    const changes = watch(path.join(birthplace(name), 'cgroup.events'));
+    try {
+      let [pid] = inBirthplace(name);
+      while (pid === undefined) {
+        await new Promise((resolve) => changes.once('change', resolve));
+        [pid] = inBirthplace(name);
+      }
+      return pid;
+    } finally {
+      changes.close();
+    }
+  }
+
+  /** Kills process 1 of the sandbox that is made ahead. */
+  async function killAhead(): Promise<void> {
+    const ahead = await untilMade();
+    process.kill(ahead, 'SIGKILL');
+    await untilDead(ahead);
+  }
+
+  function start(args: readonly string[], wishes: Wishes): Promise<StartedJob> {
+    return launcher.launch(world.plan(args, wishes));
+  }
+
+  /** Runs one job until its keeper is gone; answers what it printed. */
+  async function run(
+    command: string,
+    wishes: Wishes,
+  ): Promise<{ job: StartedJob; stdout: string }> {
+    const job = await start(['sh', '-c', command], wishes);
+    await job.ended;
+    await untilDead(job.keeperPid);
+    return { job, stdout: world.readLog(job.id).stdout };
+  }
+
+  test('a job like the one before it gets the sandbox that was made ahead', async () => {
+    await run('true', anew);
+    const ahead = await untilMade();
+    const { job, stdout } = await run('echo $$; hostname; cat /etc/hostname; id -u', asIs);
+    assert.equal(job.initPid, ahead);
+    assert.equal(stdout, '2\na-job\na-job\n0\n');
+  });
+
+  test('nothing of the job before it is in that sandbox', async () => {
+    const secret = 'a-word-of-the-first-job';
+    const fill = 'for each in /work /tmp /dev/shm; do echo x > $each/left; done; sleep 1000 & true';
+    await run(fill, { ...asIs, env: [`SECRET=${secret}`] });
+    const ahead = await untilMade();
+    assert.ok(!readFileSync(`/proc/${ahead}/environ`, 'utf8').includes(secret));
+    assert.ok(!(await memoryOf(ahead)).includes(secret));
+    const look =
+      'ls -A /work /tmp /dev/shm; ps -e -o comm= 2>/dev/null | sort; env | grep -c SECRET';
+    const { job, stdout } = await run(look, asIs);
+    assert.equal(job.initPid, ahead);
+    const without = await run(look, { ids: FIRST_ID + 65_536 });
+    assert.equal(stdout, without.stdout);
+  });
+
+  test('process 1 that stands by is that of the job in all that counts', async () => {
+    await run('true', asIs);
+    const ahead = await untilMade();
+    const look =
+      'cat /proc/1/status /proc/self/status | grep -E "^(Name|Cap|Seccomp|NoNew|Uid|Gid|Groups)"; ' +
+      'cat /proc/self/mountinfo | cut -d" " -f4- | sed "s/ [0-9]*:[0-9]* / /"; cat /proc/self/cgroup; ' +
+      'ls /proc/self/fd | wc -l; ls /run; cat /proc/sys/kernel/random/boot_id; ls /sys/class/net';
+    const { job, stdout } = await run(look, asIs);
+    assert.equal(job.initPid, ahead);
+    await killAhead();
+    const plain = await run(look, asIs);
+    assert.equal(stdout, plain.stdout);
+  });
+
+  for (const [what, wishes] of [
+    ['other limits', { limits: { memoryBytes: 64 << 20 }, kept: { name: NAME, life: 'anew' } }],
+    ['its cgroups made anew', anew],
+    [
+      'a file system more',
+      { ...asIs, mounts: ['tmpfs', '/srv', '4096', '16', '0755'], root: ['dir', '/srv', '0755'] },
+    ],
+    ['another root', { ...asIs, root: ['dir', '/opt', '0755'] }],
+    ['standard input', { ...asIs, stdin: 'pipe' }],
+    ['no init', { ...asIs, noInit: true }],
+  ] as const satisfies readonly (readonly [string, Wishes])[]) {
+    test(`a job with ${what} gets a sandbox of its own, and the other one is gone`, async () => {
+      await run('true', anew);
+      const ahead = await untilMade();
+      const job = await start(['sleep', '1000'], wishes);
+      assert.notEqual(job.initPid, ahead);
+      assert.ok(!existsSync(`/proc/${ahead}`));
+      await endJob(job);
+    });
+  }
+
+  test('a sandbox whose process was killed is not used', async () => {
+    await run('true', anew);
+    const ahead = await untilMade();
+    await killAhead();
+    const { job, stdout } = await run('echo fine', asIs);
+    assert.notEqual(job.initPid, ahead);
+    assert.equal(stdout, 'fine\n');
+  });
+
+  test('a sandbox goes with its keeper, and is not used', async () => {
+    await run('true', asIs);
+    const ahead = await untilMade();
+    const [, keeper = ''] =
+      /^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${ahead}/status`, 'utf8')) ?? [];
+    process.kill(Number(keeper), 'SIGKILL');
+    await untilDead(ahead);
+    const { stdout } = await run('echo fine', asIs);
+    assert.equal(stdout, 'fine\n');
+  });
+
+  test('a root that is forgotten is let go of by the sandbox too', async () => {
+    await run('true', asIs);
+    const ahead = await untilMade();
+    const { plan } = world.plan(['true']);
+    launcher.send(['forget', plan[plan.indexOf('root-key') + 1] ?? '']);
+    await untilDead(ahead);
+    assert.equal((await run('echo fine', asIs)).stdout, 'fine\n');
+  });
+
+  test('a launcher that ends leaves none, so that its cgroups can be removed at once', async () => {
+    const other = await world.start();
+    const name = 'others';
+    const directories = cgroupDirectories(world.cgroups, name);
+    for (const directory of directories) mkdirSync(directory);
+    const wishes = { ids: FIRST_ID + 2 * 65_536, kept: { name, life: 'anew' } } as const;
+    const job = await other.launch(world.plan(['true'], wishes));
+    await untilDead(job.keeperPid);
+    await other.stop();
+    // Nothing is in them any more: the launcher has waited for that.
+    for (const directory of directories) rmdirSync(directory);
+  });
+
+  test('jobs elsewhere leave it alone, until they are all that there is', async () => {
+    await run('true', asIs);
+    const ahead = await untilMade();
+    for (let i = 1; i <= 3; i++) {
+      const { stdout } = await run('echo fine', { ids: FIRST_ID + i * 65_536 });
+      assert.equal(stdout, 'fine\n');
+    }
+    const { job, stdout } = await run('echo fine', asIs);
+    assert.deepEqual([job.initPid, stdout], [ahead, 'fine\n']);
+
+    // Two are made ahead; where a third one would be is found out by jobs that miss it.
+    const inTurn = (at: number, life: 'anew' | 'as-is' = 'anew') => ({
+      ids: FIRST_ID + at * 65_536,
+      kept: { name: ELSEWHERE[at - 1] ?? '', life },
+    });
+    await run('true', inTurn(1));
+    await untilMade(ELSEWHERE[0]);
+    await untilMade();
+    for (let i = 0; i <= 16; i++) await (await start(['true'], inTurn(2))).ended;
+    await untilMade(ELSEWHERE[1]);
+  });
+});
+
+async function endJob({ id, keeperPid }: StartedJob): Promise<void> {
+  const keeper = await KeeperClient.connect(id);
+  keeper.send('stop', '0');
+  await keeper.closed;
+  await untilDead(keeperPid);
+}
+
+/** All that a process has written to its memory, as one text. */
+function memoryOf(pid: number): Promise<string> {
+  const read = `
+import re, sys
+memory = open(f'/proc/{sys.argv[1]}/mem', 'rb', 0)
+for line in open(f'/proc/{sys.argv[1]}/maps'):
+    begin, end, rights = re.match('(\\\\w+)-(\\\\w+) (....)', line).groups()
+    if 'w' not in rights: continue
+    memory.seek(int(begin, 16))
+    sys.stdout.buffer.write(memory.read(int(end, 16) - int(begin, 16)))
+`;
+  return new Promise((resolve, reject) => {
+    const options = { encoding: 'latin1', maxBuffer: 64 << 20 } as const;
+    execFile('python3', ['-c', read, String(pid)], options, (error, stdout) => {
+      if (error === null) resolve(stdout);
+      else reject(error);
+    });
+  });
+}
+
+/** Resolves when a process has ended, whoever's child it is: its pidfd becomes readable. */
+function untilDead(pid: number): Promise<void> {
+  const wait = 'import os, select, sys; select.select([os.pidfd_open(int(sys.argv[1]))], [], [])';
+  // A process that is gone already cannot be opened, which is as good.
+  return new Promise((resolve) => {
+    execFile('python3', ['-c', wait, String(pid)], () => resolve());
+  });
+}
