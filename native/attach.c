@@ -175,17 +175,16 @@ static int lead_through(int socket, int index, unsigned way, int device) {
                          .tcm_parent = TC_H_MAKE(TC_H_CLSACT, way),
                          .tcm_info = TC_H_MAKE(1 << 16, htons(ETH_P_ALL))};
   // One key without a bit to compare: whatever it is.
-  struct {
-    struct tc_u32_sel head;
-    struct tc_u32_key key;
-  } all = {.head = {.flags = TC_U32_TERMINAL, .nkeys = 1}};
+  char all[sizeof(struct tc_u32_sel) + sizeof(struct tc_u32_key)] = {0};
+  struct tc_u32_sel head = {.flags = TC_U32_TERMINAL, .nkeys = 1};
+  memcpy(all, &head, sizeof head);
   struct tc_mirred redirect = {.action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR,
                                .ifindex = (uint32_t)device};
   struct netlink_message message;
   netlink_begin(&message, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &filter, sizeof filter);
   netlink_attribute(&message, TCA_KIND, "u32", 4);
   struct rtattr *options = netlink_open_nest(&message, TCA_OPTIONS);
-  netlink_attribute(&message, TCA_U32_SEL, &all, sizeof all);
+  netlink_attribute(&message, TCA_U32_SEL, all, sizeof all);
   struct rtattr *actions = netlink_open_nest(&message, TCA_U32_ACT);
   struct rtattr *first = netlink_open_nest(&message, 1);
   netlink_attribute(&message, TCA_ACT_KIND, "mirred", 7);

@@ -98,9 +98,12 @@ static void say(const char *kind, const struct flow *flow) {
 static void each_attribute(const void *bytes, size_t length,
                            void (*take)(unsigned type, const void *data, size_t room, void *into),
                            void *into) {
-  const struct rtattr *attribute = bytes;
-  for (size_t left = length; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+  // The last one may have no padding.
+  for (size_t at = 0; at < length;) {
+    const struct rtattr *attribute = (const void *)((const char *)bytes + at);
+    if (!RTA_OK(attribute, length - at)) break;
     take(attribute->rta_type & NLA_TYPE_MASK, RTA_DATA(attribute), RTA_PAYLOAD(attribute), into);
+    at += RTA_ALIGN(attribute->rta_len);
   }
 }
 
@@ -120,7 +123,7 @@ static void take_proto(unsigned type, const void *data, size_t room, void *into)
   struct tuple *tuple = into;
   uint16_t port = 0;
   if (room == sizeof port) memcpy(&port, data, sizeof port);
-  if (type == CTA_PROTO_NUM) memcpy(tuple->protocol, data, 1);
+  if (type == CTA_PROTO_NUM && room >= 1) memcpy(tuple->protocol, data, 1);
   if (type == CTA_PROTO_SRC_PORT) tuple->side->from_port = ntohs(port);
   if (type == CTA_PROTO_DST_PORT) tuple->side->to_port = ntohs(port);
 }
@@ -200,17 +203,24 @@ static bool take_message(const struct nlmsghdr *head, const char *standing) {
   return true;
 }
 
+// Takes text[0..length); false at the last message of an answer.
+static bool take_messages(const char *text, size_t length, const char *standing) {
+  for (size_t at = 0; at < length;) {
+    const struct nlmsghdr *head = (const void *)(text + at);
+    if (!NLMSG_OK(head, length - at)) break;
+    if (!take_message(head, standing)) return false;
+    at += NLMSG_ALIGN(head->nlmsg_len);
+  }
+  return true;
+}
+
 // Reads what has come next. False at the last message of an answer, and where nothing has come.
 static bool read_messages(int socket, const char *standing, int flags) {
   static char text[READ_ROOM] __attribute__((aligned(NLMSG_ALIGNTO)));
   ssize_t got = recv(socket, text, sizeof text, flags);
   if (got < 0 && errno == ENOBUFS) printf("lost\n");
   if (got < 0) return errno == ENOBUFS || errno == EINTR;
-  size_t left = (size_t)got;
-  for (const struct nlmsghdr *head = (void *)text; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
-    if (!take_message(head, standing)) return false;
-  }
-  return true;
+  return take_messages(text, (size_t)got, standing);
 }
 
 // Reads what has come by now; more than a queue holds is left for later.

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum { MOST_ERRNO = 4095 }; // the kernel's own bound
+
 void netlink_begin(struct netlink_message *message, unsigned type, unsigned flags, const void *head,
                   size_t length) {
   memset(message, 0, sizeof *message);
@@ -46,10 +48,8 @@ int netlink_ask(int socket, const struct netlink_message *message) {
   if (send(socket, message, message->head.nlmsg_len, 0) < 0) return -1;
   ssize_t got = recv(socket, answer, sizeof answer, 0);
   const struct nlmsghdr *head = (const void *)answer;
-  if (got < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)) || head->nlmsg_type != NLMSG_ERROR) {
-    errno = EPROTO;
-    return -1;
-  }
-  errno = -((const struct nlmsgerr *)NLMSG_DATA(head))->error;
+  bool is_answer = got >= (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)) && head->nlmsg_type == NLMSG_ERROR;
+  int error = is_answer ? ((const struct nlmsgerr *)NLMSG_DATA(head))->error : -EPROTO;
+  errno = error > 0 || error < -MOST_ERRNO ? EPROTO : -error;
   return errno == 0 ? 0 : -1;
 }
