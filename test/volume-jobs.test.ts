@@ -237,7 +237,7 @@ test('a volume grows under a job that fills it, or its growing is refused and th
           assert.equal(error.kind, 'wrong-state');
           assert.match(
             error.message,
-            new RegExp(`in use by job ${uuid} and cannot be resized here`),
+            new RegExp(`^volume \\w+ is in use by job ${uuid} and cannot be resized here`),
           );
           return 10 * MB;
         },

@@ -419,14 +419,14 @@ export class Volumes {
       const message = `volume ${volume.name} holds ${formatBytes(usedBytes)} and cannot be smaller; delete some of it first`;
       throw new JobletError('wrong-state', message, { about: 'size' });
     }
+    const isMemory = volume.type === 'memory';
+    const canGrow = bytes >= volume.bytes && canGrowMounted();
+    if (!isMemory && !entry.isLimited && !canGrow) this.#requireUnused(entry, 'resized here');
     try {
-      if (volume.type === 'memory') await resizeMemory(directory, bytes);
+      if (isMemory) await resizeMemory(directory, bytes);
       else if (entry.isLimited) await limitProject(directory, bytes);
-      else if (bytes >= volume.bytes && canGrowMounted()) await growImage(directory, bytes);
-      else {
-        this.#requireUnused(entry, 'resized here');
-        await remakeImage(directory, bytes);
-      }
+      else if (canGrow) await growImage(directory, bytes);
+      else await remakeImage(directory, bytes);
     } catch (error) {
       throw unavailable(volume.name, 'cannot be resized', error);
     }
