@@ -77,11 +77,19 @@ static uint32_t find_project(int dir) {
   return 0;
 }
 
+// A disk may have projects of other people's, and what comes into being in one belongs to it: their limits
+// are not ours to change.
+static bool is_ours(const struct fsxattr *attributes) {
+  uint32_t project = attributes->fsx_projid;
+  return project >= FIRST_PROJECT && project - FIRST_PROJECT < PROJECTS &&
+         attributes->fsx_xflags & FS_XFLAG_PROJINHERIT;
+}
+
 // The limit comes first: the directory is never a project without one.
 static int limit(int dir, uint64_t bytes, uint64_t files) {
   struct fsxattr attributes;
   if (ioctl(dir, FS_IOC_FSGETXATTR, &attributes) != 0) return fail("project");
-  bool is_project = attributes.fsx_projid != 0 && attributes.fsx_xflags & FS_XFLAG_PROJINHERIT;
+  bool is_project = is_ours(&attributes);
   uint32_t project = is_project ? attributes.fsx_projid : find_project(dir);
   if (project == 0) return fail("project");
   struct if_dqblk most = {

@@ -34,6 +34,23 @@ const skip = cannotRun() || cannotLimit();
 const fill = (file: string) =>
   `dd if=/dev/zero of=${file} bs=64k 2>&1 | grep -o "No space left on device"; stat -c %s ${file}; rm ${file}`;
 
+/** Says which project a directory is, after making it one that what comes into being in it belongs to. */
+const PROJECT = `
+import fcntl, os, struct, sys
+file = os.open(sys.argv[1], os.O_RDONLY)
+fields = list(struct.unpack('7I', fcntl.ioctl(file, 0x801c581f, bytes(28))))
+if len(sys.argv) > 2:
+    fields[0] |= 0x200
+    fields[3] = int(sys.argv[2])
+    fcntl.ioctl(file, 0x401c5820, struct.pack('7I', *fields))
+print(fields[3])
+`;
+
+function projectOf(directory: string, ...wanted: readonly string[]): number {
+  const said = execFileSync('python3', ['-c', PROJECT, directory, ...wanted], { encoding: 'utf8' });
+  return Number(said);
+}
+
 async function sh(daemon: Daemon, script: string, volume = 'data'): Promise<string> {
   const { job, stdout, stderr } = await finish(
     daemon.as('developer'),
@@ -56,12 +73,16 @@ test('a volume is a directory with a quota where the disk has them, and keeps th
     );
   const before = usedMb();
   const base = disk.directory;
+  // Whoever runs the host may have made a project of it all.
+  projectOf(base, '7');
   const daemon = await startDaemon({ volumes: { base_path: base } });
   t.after(() => daemon.stop());
   const admin = () => daemon.as('admin');
   await admin().unary(createVolume, { name: 'data', size: '20MB' });
   await admin().unary(createVolume, { name: 'other', size: '40MB' });
   assert.equal(existsSync(path.join(base, 'data/volume.img')), false);
+  const projects = ['.', 'data/files', 'other/files'].map((at) => projectOf(path.join(base, at)));
+  assert.equal(new Set(projects).size, 3, projects.join());
   // Each has its own size, within a twentieth, by bytes and by files.
   for (const [volume, bytes] of [
     ['data', 20 * MB],
