@@ -60,10 +60,13 @@ function killHard(pid: number | undefined): boolean {
 
 const launcherOf = (daemon: Daemon) => below(daemon.pid, 'joblet-launch')[0];
 
-/** One of the living keepers, those included that are still being set up. */
+/** What a keeper is called before its job runs, and from then on. */
+const KEEPERS = ['joblet-standby', 'joblet-launch', 'joblet-keeper'];
+
+/** One of the living keepers, those included that are still being set up, or stand by. */
 function someKeeperOf(daemon: Daemon, random: Random): number | undefined {
   const launcher = launcherOf(daemon);
-  const keepers = launcher === undefined ? [] : below(launcher, 'joblet-keeper', 'joblet-launch');
+  const keepers = launcher === undefined ? [] : below(launcher, ...KEEPERS);
   return keepers[Math.floor(random() * keepers.length)];
 }
 
