@@ -511,7 +511,10 @@ void log_make_durable(const struct log *log);
 
 // ---- keeper.c, setup.c, client.c: the keeper of a job -------------------------------------------
 
-enum { CLIENT_LIMIT = 8 };
+enum {
+  CLIENT_LIMIT = 8,
+  KNOCKS = 128, // so many wait to be let in; anybody on the host may, and is sent away
+};
 
 // What a keeper knows. Its three files share it.
 struct keeper {

@@ -47,7 +47,7 @@ static bool listen_for_clients(void) {
   socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length);
   keeper.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (keeper.listener < 0 || bind(keeper.listener, (struct sockaddr *)&address, size) != 0 ||
-      listen(keeper.listener, CLIENT_LIMIT) != 0) {
+      listen(keeper.listener, KNOCKS) != 0) {
     report("socket", name, errno);
     return false;
   }

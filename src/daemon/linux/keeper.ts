@@ -13,6 +13,9 @@ const INPUT_FRAME_BYTES = 64 * 1024;
 /** Where in its first frame a keeper says its proof. */
 const PROOF_AT = 6;
 
+/** What says nothing of whether somebody listens: too many wait to be let in, or we have too much open. */
+const NO_ROOM = ['EAGAIN', 'EMFILE', 'ENFILE', 'ENOBUFS'];
+
 /** A keeper speaks as soon as somebody connects; what is silent for so long is none. */
 const HELLO_MS = 30_000;
 
@@ -71,14 +74,31 @@ export class KeeperLink {
     });
   }
 
-  /** Connects, or answers undefined when no keeper listens there (any more). */
-  static connect({ socket: name, proof }: KeeperAddress): Promise<KeeperLink | undefined> {
+  /**
+   * Connects, or answers undefined when no keeper listens there (any more). Anybody on the host may
+   * knock there: where there is no room just then, it is tried again.
+   */
+  static async connect(address: KeeperAddress): Promise<KeeperLink | undefined> {
+    const untilMs = performance.now() + HELLO_MS;
+    for (;;) {
+      const link = await KeeperLink.#knock(address);
+      if (link !== 'no room') return link;
+      if (performance.now() > untilMs) return undefined;
+    }
+  }
+
+  static #knock({
+    socket: name,
+    proof,
+  }: KeeperAddress): Promise<KeeperLink | 'no room' | undefined> {
     return new Promise((resolve) => {
       // A leading NUL is how the kernel spells an abstract socket.
       const socket = createConnection(`\0${name}`);
       const reader = new FrameReader();
       const silence = setTimeout(() => socket.destroy(), HELLO_MS);
-      socket.once('error', () => resolve(undefined));
+      socket.once('error', ({ code = '' }: NodeJS.ErrnoException) =>
+        resolve(NO_ROOM.includes(code) ? 'no room' : undefined),
+      );
       socket.once('close', () => {
         clearTimeout(silence);
         resolve(undefined);
