@@ -33,7 +33,7 @@ const { signal } = new AbortController();
 const queryLogs = generated(PersistService.method.queryLogs);
 
 const server = new S3Server();
-const wire = new Wire(Number(server.endpoint.port));
+const wire = new Wire(() => Number(server.endpoint.port));
 const objects = new S3Objects(server.connection(), 'node/');
 let home = '';
 let endpoint = '';

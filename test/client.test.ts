@@ -271,6 +271,44 @@ test('a connection that breaks fails the calls on it, with a way out', async () 
   connection.close();
 });
 
+test('a call behind the end of its connection makes another one, and what is under way goes on', async () => {
+  const rest = Promise.withResolvers<void>();
+  const answer: FakeAnswer = async (call) => {
+    await call.answer({ payload: Buffer.from('begun') });
+    await rest.promise;
+    await call.answer({ payload: Buffer.from('ended') });
+    call.finish();
+  };
+  const status: FakeAnswer = async (call) => {
+    await call.answer({ uuid: 'x' });
+    call.finish();
+  };
+  await withFake(
+    [
+      [method.getJobLogs, answer],
+      [method.getJobStatus, status],
+    ],
+    async (fake) => {
+      const connection = connect(fake.node);
+      const chunks = connection.serverStream(getJobLogs, { uuid: 'x' })[Symbol.asyncIterator]();
+      await chunks.next();
+      fake.leave();
+      // As long as the client has not heard of it, a call fails as one of that connection.
+      for (;;) {
+        const said = await connection.unary(getJobStatus, { uuid: 'x' }).catch((error) => error);
+        if (!(said instanceof JobletError)) break;
+        assert.equal(said.kind, 'unavailable');
+      }
+      rest.resolve();
+      const last = await chunks.next();
+      assert.equal(Buffer.from(last.value?.payload ?? []).toString(), 'ended');
+      assert.equal((await chunks.next()).done, true);
+      connection.close();
+      await assert.rejects(connection.unary(getJobStatus, { uuid: 'x' }), { kind: 'unavailable' });
+    },
+  );
+});
+
 test('a port where nobody listens is named', async () => {
   const taken = net.createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => taken.once('listening', resolve));

@@ -9,21 +9,27 @@ export class Wire {
   #sentBytes = 0;
   #due: { readonly bytes: number; readonly reached: () => void } | undefined;
   #isCut = false;
+  #left = () => {};
 
-  constructor(port: number) {
+  /** To a port of this host, which may change from one connection to the next. */
+  constructor(port: () => number) {
     this.#server = createServer((client) => {
       if (this.#isCut) {
         client.destroy();
         return;
       }
-      const server = connect(port, '127.0.0.1');
-      for (const socket of [client, server]) {
+      const server = connect(port(), '127.0.0.1');
+      for (const [socket, other] of [
+        [client, server],
+        [server, client],
+      ] as const) {
         this.#sockets.add(socket);
         socket.on('error', () => {});
         socket.on('close', () => {
           this.#sockets.delete(socket);
-          client.destroy();
-          server.destroy();
+          if (this.#sockets.size === 0) this.#left();
+          // Whatever it says is for nobody; it has to be taken for its end to be seen.
+          other.resume().end();
         });
       }
       client.on('data', (part) => this.#count(part.length));
@@ -46,6 +52,14 @@ export class Wire {
   sent(bytes: number): Promise<void> {
     return new Promise((reached) => {
       this.#due = { bytes: this.#sentBytes + bytes, reached };
+    });
+  }
+
+  /** Resolves when nobody is connected any more, and everybody knows. */
+  left(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#left = resolve;
+      if (this.#sockets.size === 0) resolve();
     });
   }
 

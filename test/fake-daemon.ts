@@ -27,6 +27,8 @@ export type FakeAnswer = (call: FakeCall) => Promise<void> | void;
 export interface FakeDaemon {
   readonly node: Node;
   readonly authority: KeyPair;
+  /** Takes no more calls on the connections that there are; those under way go on. */
+  leave(): void;
   close(): Promise<void>;
 }
 
@@ -67,6 +69,9 @@ export async function startFake(
       key: client.key,
       ca: authority.cert,
       source: "node 'fake'",
+    },
+    leave: () => {
+      for (const session of sessions) session.close();
     },
     close: async () => {
       for (const session of sessions) session.destroy();

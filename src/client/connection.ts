@@ -1,4 +1,5 @@
-// One connection to a daemon: gRPC over HTTP/2 over mutual TLS, with nothing but Node's own modules.
+// One connection to a daemon: gRPC over HTTP/2 over mutual TLS, with nothing but Node's own modules. A
+// daemon hangs up on who is idle, and may be started again: then the next call makes the connection anew.
 //
 // The order of steps matters for the start-up time: the handshake is begun first, and HTTP/2 is
 // loaded (4 ms) while the daemon answers it.
@@ -64,18 +65,20 @@ export function trustNoOthers(): void {
  * @throws JobletError unauthenticated or invalid, for certificates that cannot work
  */
 export function connect(node: Node): Connection {
-  checkCertificates(node, Date.now());
   return new Http2Connection(node);
 }
 
-class Http2Connection implements Connection {
+/** One socket, and the calls on it. */
+class Link {
   readonly #socket: tls.TLSSocket;
   readonly #session: Promise<ClientHttp2Session>;
-  /** Why the connection broke: what its calls report is only that it did. */
+  /** Why it broke: what its calls report is only that it did. */
   #broken: JobletError | undefined;
+  #isLeft = false;
   readonly #explain: (error: unknown) => JobletError;
 
   constructor(node: Node) {
+    checkCertificates(node, Date.now());
     let secured = false;
     let heard = false;
     this.#explain = (error) => {
@@ -107,6 +110,9 @@ class Http2Connection implements Connection {
         session.once('remoteSettings', () => {
           heard = true;
         });
+        session.once('goaway', () => {
+          this.#isLeft = true;
+        });
         session.on('error', (error) => {
           this.#broken ??= this.#explain(error);
         });
@@ -119,6 +125,41 @@ class Http2Connection implements Connection {
     });
     // Whoever calls hears of it; a connection that nobody used must not end the process.
     this.#session.catch(() => {});
+  }
+
+  get isGone(): boolean {
+    return this.#socket.destroyed;
+  }
+
+  /** Whether it takes no calls any more; the last ones may be under way. */
+  get isOver(): boolean {
+    return this.#isLeft || this.isGone;
+  }
+
+  async call(path: string, options: CallOptions): Promise<Call> {
+    const session = await this.#session;
+    try {
+      return new Call(session, path, this.#explain, options);
+    } catch (error) {
+      throw this.#explain(error);
+    }
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+class Http2Connection implements Connection {
+  readonly #node: Node;
+  /** That of the next call, which may be over, and those before it that have calls still. */
+  #link: Link;
+  #left: readonly Link[] = [];
+  #isClosed = false;
+
+  constructor(node: Node) {
+    this.#node = node;
+    this.#link = new Link(node);
   }
 
   async unary<I, O>(method: Method<I, O>, message: I, options: CallOptions = {}): Promise<O> {
@@ -136,7 +177,7 @@ class Http2Connection implements Connection {
     sending.catch((error: unknown) => call.fail(error));
     let answer: O | undefined;
     for await (const bytes of call.messages()) answer = method.decode(bytes);
-    if (answer === undefined) throw this.#explain(undefined);
+    if (answer === undefined) throw call.explain(undefined);
     return answer;
   }
 
@@ -157,13 +198,17 @@ class Http2Connection implements Connection {
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.#isClosed = true;
+    for (const link of [this.#link, ...this.#left]) link.close();
   }
 
   async #call(path: string, options: CallOptions): Promise<Call> {
     options.signal?.throwIfAborted();
-    const session = await this.#session;
-    return new Call(session, path, this.#explain, options);
+    if (this.#link.isOver && !this.#isClosed) {
+      this.#left = [this.#link, ...this.#left].filter(({ isGone }) => !isGone);
+      this.#link = new Link(this.#node);
+    }
+    return this.#link.call(path, options);
   }
 }
 
@@ -248,7 +293,8 @@ class Call {
   #status: string | undefined;
   #message: string | undefined;
   #failure: unknown;
-  readonly #explain: (error: unknown) => JobletError;
+  /** What a failure of its connection means. */
+  readonly explain: (error: unknown) => JobletError;
   readonly #done: (() => void)[] = [];
 
   constructor(
@@ -257,7 +303,7 @@ class Call {
     explain: (error: unknown) => JobletError,
     options: CallOptions,
   ) {
-    this.#explain = explain;
+    this.explain = explain;
     const { deadlineMs, signal } = options;
     this.stream = session.request({
       ':method': 'POST',
@@ -327,7 +373,7 @@ class Call {
       if (!closed) this.fail(undefined);
     }
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#status === undefined || frames.torn) throw this.#explain(undefined);
+    if (this.#status === undefined || frames.torn) throw this.explain(undefined);
     const failure = errorOfStatus(this.#status, this.#message);
     if (failure !== undefined) throw failure;
   }
