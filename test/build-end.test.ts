@@ -125,6 +125,7 @@ async function recorded(...expected: readonly RegExp[]): Promise<void> {
   }
 }
 
+// S0-17, S4-50
 test('a build is held as it says, and has the host’s network alone', { skip }, async () => {
   const { child, ended } = await startWaiting('held');
   const api = daemon.as('viewer');

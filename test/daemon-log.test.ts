@@ -1,4 +1,4 @@
-// The daemon's own log: what it says of what, how loud, and where to.
+// The daemon's own log: what it says of what, how loud, and where to (S4-48, S4-65).
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

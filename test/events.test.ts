@@ -1,5 +1,5 @@
 // Events on a real daemon: whoever watches hears of every change once and in order, whatever is killed
-// meanwhile, and is told when that cannot be.
+// meanwhile, and is told when that cannot be (S2-35).
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

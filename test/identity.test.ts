@@ -1,4 +1,4 @@
-// S4-1 to S4-5, S4-27 to S4-29: who may call, on real connections with real certificates.
+// S2-5, S4-1 to S4-5, S4-27 to S4-29: who may call, on real connections with real certificates.
 
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';

@@ -1,5 +1,5 @@
 // Limits are measured, not assumed: each test has a job try to take more than it was given, and
-// counts what it got. The same tests run on v1 controllers and on pure v2.
+// counts what it got. The same tests run on v1 controllers and on pure v2. (S2-17, S2-33)
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -107,6 +107,7 @@ test('what a job used of the processor is in its status', { skip }, async () => 
   assert.ok(share > 0.2 && share < 0.6, `${share} of a core, where 0.5 was the limit`);
 });
 
+// S0-58
 test('a job over its memory is killed and says so with the numbers', { skip }, async () => {
   const { job } = await finish(api, python(HOG, { maxMemory: 64 }));
   assert.equal(job.status, 'FAILED');

@@ -80,7 +80,7 @@ test('S0-15 S0-19 a folder is installed on a remote node, and jobs run in it', {
   assert.equal(installed.code, 0, installed.err);
   assert.match(
     installed.out,
-    /^✓ Runtime box@1\.0\.0 installed \(\S+, of which the disk did not have \S+\)\n/,
+    /^✓ Runtime box@1\.0\.0 installed \(\S+, \S+ of them new on the disk\)\n/,
   );
   assert.match(
     installed.err,

@@ -1,4 +1,4 @@
-// Whatever is changed in an installed runtime is found and named.
+// Whatever is changed in an installed runtime is found and named (S1-13).
 
 import assert from 'node:assert/strict';
 import {

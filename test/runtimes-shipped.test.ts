@@ -1,6 +1,7 @@
 // The runtimes that come with Joblet, each built by a real daemon from its specification, tested by its own
 // tests, and used by the lines that its users are told. Two of them always; the others take minutes, so
-// JOBLET_RUNTIMES=all, or names with commas between, asks for them.
+// JOBLET_RUNTIMES=all, or names with commas between, asks for them. (S0-1, S0-2, S0-4, S0-11, S0-38, S0-48, S0-64,
+// S1-1, S1-6, S1-15, S1-16, S2-14, S2-25)
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';

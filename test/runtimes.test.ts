@@ -1,5 +1,5 @@
 // Jobs in runtimes, as a user sees them and as a process inside does. The runtimes are small trees made
-// by hand; see runtime-tree.ts.
+// by hand; see runtime-tree.ts. (S0-39, S1-2, S1-4, S1-5, S1-17)
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -160,6 +160,7 @@ describe('a job in a runtime', { skip }, () => {
     assert.deepEqual(await linesOf('echo $PATH', { runtime: 'own-path' }), ['/opt/bin:/usr/bin']);
   });
 
+  // S0-42
   test('S0-41 sees what the mounts of its runtime.yml say, each at its target', async () => {
     const folder = path.join(runtimes, 'python-3.11-ml');
     const mount = (source: string, target: string) => ({

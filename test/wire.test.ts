@@ -1,4 +1,4 @@
-// The API's definition against what is published (S4-6, S4-7, S4-8, S4-19 to S4-22), and the generated
+// The API's definition against what is published (S2-36, S4-6, S4-7, S4-8, S4-19, S4-20, S4-21, S4-22), and the generated
 // code against the definition.
 
 import assert from 'node:assert/strict';

@@ -1,4 +1,4 @@
-// What a job that does nothing costs in memory beside its own process.
+// What a job that does nothing costs in memory beside its own process (S2-29).
 
 import { readFileSync } from 'node:fs';
 import { childrenOf, pssKb } from '../processes.ts';

@@ -1,5 +1,5 @@
 // From the request to the first instruction of the command, and to its exit: one request at a time
-// on an open connection, every peer once per round.
+// on an open connection, every peer once per round. (S2-2, S2-3, S2-28, S4-46)
 
 import { FLOOR, fairness } from '../peers.ts';
 import { SpawnTimer } from '../spawn-timer.ts';

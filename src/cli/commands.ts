@@ -257,5 +257,6 @@ export const laterCommands: readonly string[] = ['gpu', 'admin', 'job telematics
 
 /** What earlier versions had, and what is there for it. */
 export const goneCommands: Readonly<Record<string, string>> = {
+  'runtime builds': 'builds are jobs called build-NAME: rnx job list, and rnx runtime status JOB',
   logs: 'the node deletes old output by itself (logs.retention); rnx job delete and job delete-all do it at once',
 };

@@ -88,8 +88,8 @@ test('a command of a later version is told apart from a mistake', async () => {
 });
 
 test('a command that is no more says what is there for it', async () => {
-  for (const word of Object.keys(goneCommands)) {
-    await assert.rejects(interpret([word, 'cleanup']), {
+  for (const words of Object.keys(goneCommands)) {
+    await assert.rejects(interpret([...words.split(' '), 'cleanup']), {
       kind: 'unsupported',
       message: /is no more: .*rnx /,
     });

@@ -64,8 +64,9 @@ function unknownCommand(name: string): JobletError {
       `\`rnx ${later}\` is not in this version; it arrives with a later one (rnx help lists what there is)`,
     );
   }
-  if (Object.hasOwn(goneCommands, first)) {
-    return new JobletError('unsupported', `\`rnx ${first}\` is no more: ${goneCommands[first]}`);
+  const gone = [name, first].find((words) => Object.hasOwn(goneCommands, words));
+  if (gone !== undefined) {
+    return new JobletError('unsupported', `\`rnx ${gone}\` is no more: ${goneCommands[gone]}`);
   }
   const guess = nearest(name, [...Object.keys(commands), ...Object.keys(groups)]);
   const hint = guess === undefined ? '' : `did you mean ${guess}? `;

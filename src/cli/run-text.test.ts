@@ -88,6 +88,7 @@ test('a job that could not be started is not called started', () => {
 test('for programs it has the keys of the published format', () => {
   assert.deepEqual(startedJson(started({}), context), {
     job_uuid: 'f47ac10b',
+    id: 'f47ac10b',
     command: 'python3',
     args: ['script.py'],
     status: 'RUNNING',
@@ -99,6 +100,7 @@ test('for programs it has the keys of the published format', () => {
   );
   assert.deepEqual(scheduled, {
     job_uuid: 'f47ac10b',
+    id: 'f47ac10b',
     command: 'python3',
     args: ['script.py'],
     status: 'SCHEDULED',
@@ -110,6 +112,7 @@ test('for programs it has the keys of the published format', () => {
   });
   assert.deepEqual(startedJson(started({ status: 'COMPLETED', reason: 'EXITED' }), context), {
     job_uuid: 'f47ac10b',
+    id: 'f47ac10b',
     command: 'python3',
     args: ['script.py'],
     status: 'COMPLETED',

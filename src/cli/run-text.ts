@@ -85,6 +85,8 @@ export function startedJson(job: JobStarted, context: RunContext): object {
   };
   return {
     job_uuid: job.jobUuid,
+    // As job list has it, and scripts of the guides of earlier versions take it from here.
+    id: job.jobUuid,
     command: context.command,
     args: context.args,
     status: job.status,

@@ -150,7 +150,7 @@ type Result = NonNullable<Chunk['result']>;
 
 function resultText({ message, runtimeSpec, sizeBytes, newBytes }: Result): string {
   const [size, fresh] = [sizeBytes, newBytes].map((bytes) => sizeWord(Number(bytes)));
-  return `✓ ${visible(message)} (${size}, of which the disk did not have ${fresh})\n\nTo run a job in it:\n  rnx job run --runtime=${visible(runtimeSpec)} <command>\n`;
+  return `✓ ${visible(message)} (${size}, ${fresh} of them new on the disk)\n\nTo run a job in it:\n  rnx job run --runtime=${visible(runtimeSpec)} <command>\n`;
 }
 
 function resultJson({ success, message, runtimeSpec, installPath, sizeBytes, newBytes }: Result) {

@@ -154,9 +154,7 @@ async function install({ installs }: Open, word: string, flags: Flags): Promise<
         ? await installs.fromCopy(word, wish)
         : await installs.fromPack(word, wish);
   const { runtime, bytes, newBytes } = installed;
-  say(
-    `${runtime} is installed: ${rough(bytes)}, of which the disk did not have ${rough(newBytes)}`,
-  );
+  say(`${runtime} is installed: ${rough(bytes)}, ${rough(newBytes)} of them new on the disk`);
   return 0;
 }
 

@@ -29,6 +29,7 @@ const installed = [
   runtime('go', '1.3.0'),
 ];
 
+// S0-37
 test('S2-16 S0-10 every form of a name means the runtime that people mean by it', () => {
   const meant: Readonly<Record<string, string>> = {
     'python-3.11-ml': 'python-3.11-ml@1.10.0',
