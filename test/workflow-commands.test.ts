@@ -29,6 +29,8 @@ before(async () => {
     'waits.yaml': 'jobs: {a: {command: sleep, args: ["600"]}}',
     'file.yaml':
       'jobs: {a: {command: cat, args: [data.txt], uploads: {files: [data.txt]}}, b: {command: "true"}}',
+    'absent.yaml':
+      'jobs:\n  a: {command: x, volumes: [none-such]}\n  b: {command: x, network: none-such}\n',
     'missing.yaml': 'jobs: {a: {command: cat, uploads: {files: [absent.txt]}}}',
     'data.txt': 'data\n',
     'said.yaml': `jobs: {a: {command: sh, args: ["-c", "echo n=1 >> $JOBLET_OUTPUT; echo said"], outputs: [n]}, b: {command: echo, args: ["\${outputs.a.n}"], requires: [a]}}`,
@@ -148,6 +150,17 @@ test('what is wrong is named line by line, here and there', { skip }, async () =
   ]);
   const json = JSON.parse((await rnx('workflow', 'run', '--json', 'bad.yaml')).out);
   assert.equal(json.code, 'INVALID_ARGUMENT');
+  // What only the daemon can know is told in the same way, and nothing that is not so before it.
+  const absent = await rnx('workflow', 'run', 'absent.yaml');
+  assert.deepEqual([absent.code, absent.out], [1, '']);
+  assert.deepEqual(absent.err.split('\n').slice(0, 3), [
+    'Error: workflow validation failed',
+    '  absent.yaml:2:28: volume validation failed: missing volumes: [none-such]',
+    '  absent.yaml:3:28: network validation failed: missing networks: [none-such]. Available networks: [none isolated bridge]',
+  ]);
+  writeFileSync(path.join(daemon.directory, 'latin1.yaml'), Buffer.from([0x61, 0xff]));
+  const latin1 = await rnx('workflow', 'validate', 'latin1.yaml');
+  assert.match(latin1.err, /^Error: latin1\.yaml is no text in UTF-8/);
   const missing = await rnx('workflow', 'run', 'missing.yaml');
   assert.match(missing.err, /missing\.yaml:1:\d+: job 'a': uploads - there is no file absent\.txt/);
   const several = await rnx('workflow', 'run', 'several.yaml');

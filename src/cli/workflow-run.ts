@@ -74,17 +74,18 @@ export function runSource(
     const connection = await session.connect();
     if (wishes.dryRun) return showPlan(connection, request, files, workflow, session);
     const beside = wishes.wait ? session.err : out;
-    if (!json) {
-      await beside.write(
-        `Workflow validation passed\nRunning workflow from: ${visible(source.file)}\n`,
-      );
-    }
     const sent = await sendUploads(connection, files, beside, session);
     const { workflowUuid: uuid, status } = await connection.unary(
       runWorkflow,
       { ...request, workflowFiles: sent.uploads, uploadId: sent.uploadId },
       { deadlineMs: session.deadlineMs(DEADLINE_MS) },
     );
+    // The daemon has nothing against it either.
+    if (!json) {
+      await beside.write(
+        `Workflow validation passed\nRunning workflow from: ${visible(source.file)}\n`,
+      );
+    }
     if (wishes.wait) return stay(connection, uuid, session);
     await out.write(
       json

@@ -1,5 +1,6 @@
 // A workflow as the user names it: FILE, or FILE:NAME where the file holds several.
 
+import { isUtf8 } from 'node:buffer';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { invalid, JobletError, messageOf, type Problem } from '../shared/errors.ts';
@@ -24,7 +25,11 @@ export function readSource(word: string): WorkflowSource {
     if (size > MAX_FILE_BYTES) {
       throw new JobletError('invalid', `${file} is ${size} bytes of at most ${MAX_FILE_BYTES}`);
     }
-    return { file, choice, text: readFileSync(file, 'utf8') };
+    const bytes = readFileSync(file);
+    if (!isUtf8(bytes)) {
+      throw new JobletError('invalid', `${file} is no text in UTF-8; save it as that`);
+    }
+    return { file, choice, text: bytes.toString() };
   } catch (error) {
     if (error instanceof JobletError) throw error;
     const message = `the workflow ${file} cannot be read: ${messageOf(error)}`;
@@ -102,15 +107,26 @@ export async function tellingProblems(
   try {
     return await body();
   } catch (error) {
-    if (json || !(error instanceof JobletError) || error.problems.length < 2) throw error;
-    const lines = error.problems.map(({ field, message }) =>
-      visible(field === '' ? message : `${field}: ${message}`),
-    );
+    if (json || !(error instanceof JobletError)) throw error;
+    const lines = linesOf(error).map(visible);
+    if (lines.length < 2) throw error;
     await err.write(
       `Error: workflow validation failed\n${lines.map((line) => `  ${line}\n`).join('')}`,
     );
     return 1;
   }
+}
+
+/** Its problems, one in a line; those that a daemon has found stand in its message one behind the other. */
+function linesOf({ kind, message, problems }: JobletError): readonly string[] {
+  if (problems.length > 0 || kind !== 'invalid') {
+    return problems.map((one) => (one.field === '' ? one.message : `${one.field}: ${one.message}`));
+  }
+  const [file] = /^[^:]+(?=:\d+:\d+: )/.exec(message) ?? [];
+  if (file === undefined) return [message];
+  // What a problem says may hold the sign too.
+  const parts = message.split(`; ${file}:`);
+  return parts.map((part, at) => (at === 0 ? part : `${file}:${part}`));
 }
 
 /** Tells what is allowed and may not be meant. */

@@ -279,6 +279,44 @@ test('bombs are refused at once', () => {
   for (const bomb of bombs) assert.notDeepEqual(problemsOf(bomb), []);
 });
 
+// What is odd and no bomb, with what is said of it; without that it is read as it stands.
+const oddities: Readonly<Record<string, readonly [text: string, problem?: RegExp]>> = {
+  'names of everything': ['jobs: {__proto__: {command: x}, constructor: {command: x}}'],
+  'numbers and switches as names': [
+    'jobs: {7: {command: x}, 1.5: {command: x}, yes: {command: x}}',
+  ],
+  'lines as Windows ends them': ['jobs:\r\n  a:\r\n    command: x\r\n'],
+  'a mark of the order of bytes': ['\ufeffjobs: {a: {command: x}}'],
+  'a key of YAML 1.1': ['on: push\njobs: {a: {command: x}}', /^w\.yaml:1:1: on is not known/],
+  'a key of the engine': [
+    '__proto__: {a: b}\njobs: {a: {command: x}}',
+    /1:1: __proto__ is not known/,
+  ],
+  'a NUL': ['jobs: {a: {command: "x\\0"}}', /1:21: job 'a': command holds a NUL/],
+  'a tab': ['jobs:\n\ta: {command: x}', /2:1: Tabs are not allowed/],
+  'a tag': [
+    'jobs: {a: {command: !!python/object:os.system id}}',
+    /1:21: has a tag that is not known/,
+  ],
+  'an alias': ['x: &a {}\njobs: {a: *a}', /2:11: is an alias; write the value out/],
+  'a merged map': ['jobs:\n  a: &a {command: x}\n  b: {<<: *a}', /3:11: is an alias/],
+  'a second document': ['jobs: {a: {command: x}}\n---\n', /2:1: begins a second document/],
+  'a key that stands twice': [
+    'jobs: {a: {command: x, command: y}}',
+    /the key "command" is not unique/,
+  ],
+  'a list': ['- a', /1:1: the file must be a map/],
+  nothing: ['', /1:1: there are no jobs/],
+};
+
+for (const [what, [text, problem]] of Object.entries(oddities)) {
+  test(`an odd file is read as it stands or refused in words: ${what}`, () => {
+    const found = problemsOf(text);
+    if (problem === undefined) assert.deepEqual(found, []);
+    else assert.match(found.join('\n'), problem);
+  });
+}
+
 test('ten thousand jobs are checked', () => {
   const jobs = Array.from({ length: 10_000 }, (_, at) =>
     at === 0 ? '  j0: {command: x}' : `  j${at}: {command: x, requires: [j${at - 1}: COMPLETED]}`,

@@ -125,7 +125,12 @@ function parse(text: string, file: string, scalars: 'by their types' | 'as writt
   if (document.errors.some(({ message }) => message.startsWith('Maximum call stack'))) {
     throw new RangeError();
   }
-  const problems = document.errors.map(({ pos, message }) => ({ field: placeAt(pos[0]), message }));
+  // What the library only warns of, such as a tag that nobody knows, would mean something else than it says.
+  const faults = scalars === 'as written' ? document.warnings : [];
+  const problems = [...document.errors, ...faults].map(({ pos, code, message }) => ({
+    field: placeAt(pos[0]),
+    message: own[code] ?? message,
+  }));
   const repeated: Problem[] = [];
   visit(document, {
     Map: (_, { items }) => {
@@ -164,6 +169,12 @@ function parse(text: string, file: string, scalars: 'by their types' | 'as writt
     },
   };
 }
+
+/** What is said in the place of the library's words, which are for its own users. */
+const own: Readonly<Record<string, string>> = {
+  MULTIPLE_DOCS: 'begins a second document; a file holds one',
+  TAG_RESOLVE_FAILED: 'has a tag that is not known here; write the value alone',
+};
 
 function findPair(node: unknown, word: PropertyKey | undefined): Pair | undefined {
   const items = isMap(node) ? node.items : [];
