@@ -58,7 +58,7 @@ type Handler<M extends Pick<DescMethod, 'methodKind' | 'input' | 'output'>> = M 
     ? (
         request: MessageShape<M['input']>,
         call: Call,
-      ) => AsyncIterable<MessageInitShape<M['output']>>
+      ) => AsyncIterable<MessageInitShape<M['output']> | Encoded>
     : M extends { methodKind: 'client_streaming' }
       ? (
           requests: AsyncIterable<MessageShape<M['input']>>,

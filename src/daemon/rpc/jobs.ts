@@ -33,7 +33,7 @@ import { encodeJobs, takePage } from './job-pages.ts';
 import { inRuntime, type JobRuntimeParts } from './job-runtime.ts';
 import { type Host, type JobPolicy, type JobRequest, toJobSpec } from './job-spec.ts';
 import { toJob, toRunResponse, toStatus, toStopResponse } from './job-view.ts';
-import { eachEntry, joinEntries } from './log-chunks.ts';
+import { eachEntry, encodeChunks, joinEntries } from './log-chunks.ts';
 import { followMetrics, type MetricsParts, readMetrics, summarize } from './metrics.ts';
 import { toPosture } from './posture-view.ts';
 import { digestsOf } from './request-digests.ts';
@@ -178,7 +178,7 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
       };
     },
 
-    getJobLogs: (request, call) => readLog(parts, request, call),
+    getJobLogs: (request, call) => encodeChunks(readLog(parts, request, call)),
 
     getJobMetrics: (request, call) => readMetrics(parts, request, call),
     streamJobMetrics: (request, call) => followMetrics(parts, request, call),

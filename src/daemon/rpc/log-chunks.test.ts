@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fromBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
+import { DataChunkSchema } from '../../gen/joblet/common_pb.ts';
 import type { LogEntry } from '../jobs/logs.ts';
-import { eachEntry, joinEntries } from './log-chunks.ts';
+import { eachEntry, encodeChunks, joinEntries } from './log-chunks.ts';
 
 function entry(stream: LogEntry['stream'], position: number, text: string): LogEntry {
   const data = Buffer.from(text);
@@ -32,6 +34,18 @@ test('entries of one stream that wait together come as one', async () => {
     { stream: 'stdout', position: 0, text: 'ab' },
     { stream: 'stderr', position: 2, text: 'c' },
   ]);
+});
+
+test('a message that travels is the message that it was made from, whatever its length', async () => {
+  for (const length of [0, 1, 127, 128, 16_383, 16_384, 300_000]) {
+    const log = [entry('stderr', 7, 'x'.repeat(length))];
+    for await (const { bytes } of encodeChunks(eachEntry(at(log)))) {
+      const [expected] = await collect(eachEntry(at(log)));
+      const { stream, position, payload } = fromBinary(DataChunkSchema, bytes);
+      const text = Buffer.from(payload).toString();
+      assert.deepEqual({ stream, position: Number(position), text }, expected);
+    }
+  }
 });
 
 test('a reader that asks for entries gets each as it was written', async () => {

@@ -1,13 +1,37 @@
 // Entries of a job's log on their way to a client.
 
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { DataChunkSchema } from '../../gen/joblet/common_pb.ts';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { DataChunkSchema } from '../../gen/joblet/common_pb.ts';
 import type { LogEntry } from '../jobs/logs.ts';
+import { Encoded } from './handlers.ts';
 
 type Chunk = MessageInitShape<typeof DataChunkSchema>;
 
 /** Output bytes in one message, when several entries are joined. */
 const CHUNK_BYTES = 64 * 1024;
+
+/** In a message, what says that its bytes of output follow: field 1, by its length. */
+const PAYLOAD_TAG = 0x0a;
+
+/** Messages as they travel. Output is most of what a daemon sends, so it is copied once on the way. */
+export async function* encodeChunks(chunks: AsyncIterable<Chunk>): AsyncGenerator<Encoded> {
+  for await (const chunk of chunks) {
+    const { payload = nothing } = chunk;
+    const other = toBinary(
+      DataChunkSchema,
+      create(DataChunkSchema, { ...chunk, payload: nothing }),
+    );
+    const head = [PAYLOAD_TAG, ...varint(payload.length)];
+    yield new Encoded(Buffer.concat([other, Buffer.from(head), payload]));
+  }
+}
+
+const nothing = new Uint8Array();
+
+/** A length as protobuf writes it. */
+function varint(length: number): number[] {
+  return length < 0x80 ? [length] : [(length & 0x7f) | 0x80, ...varint(length >>> 7)];
+}
 
 /** One entry, one message: for clients that look at times and streams. */
 export async function* eachEntry(entries: AsyncIterable<LogEntry>): AsyncGenerator<Chunk> {
