@@ -83,7 +83,7 @@ export interface CallRecord {
 export type Journal = (record: CallRecord) => void;
 
 /** Bytes of answers that one stream may have under way; a reader that is slower is waited for. */
-const STREAM_WINDOW_BYTES = 256 * 1024;
+const STREAM_WINDOW_BYTES = 128 * 1024;
 
 /** One message of a stream of requests: there may be many of them under way at once. */
 const STREAM_MESSAGE_BYTES = 4 * 1024 * 1024;

@@ -7,7 +7,7 @@ import { Encoded } from './handlers.ts';
 
 type Chunk = MessageInitShape<typeof DataChunkSchema>;
 
-/** Output bytes in one message, when several entries are joined. */
+/** Output bytes in one message: what is under way to many readers is to be little. */
 const CHUNK_BYTES = 64 * 1024;
 
 /** In a message, what says that its bytes of output follow: field 1, by its length. */
@@ -33,9 +33,9 @@ function varint(length: number): number[] {
   return length < 0x80 ? [length] : [(length & 0x7f) | 0x80, ...varint(length >>> 7)];
 }
 
-/** One entry, one message: for clients that look at times and streams. */
+/** One entry, one message, unless it is long: for clients that look at times and streams. */
 export async function* eachEntry(entries: AsyncIterable<LogEntry>): AsyncGenerator<Chunk> {
-  for await (const entry of entries) yield toChunk([entry]);
+  for await (const entry of entries) yield* toChunks([entry]);
 }
 
 /**
@@ -50,13 +50,13 @@ export async function* joinEntries(entries: AsyncIterable<LogEntry>): AsyncGener
     for (;;) {
       const next = iterator.next();
       if (waiting.length > 0 && !(await isReady(next))) {
-        yield toChunk(waiting);
+        yield* toChunks(waiting);
         waiting = [];
       }
       const { done, value: entry } = await next;
       if (done === true) break;
       if (waiting.length > 0 && !joins(waiting[0], bytes, entry)) {
-        yield toChunk(waiting);
+        yield* toChunks(waiting);
         waiting = [];
       }
       if (waiting.length === 0) bytes = 0;
@@ -65,12 +65,12 @@ export async function* joinEntries(entries: AsyncIterable<LogEntry>): AsyncGener
     }
   } catch (error) {
     // What came before the failure is the reader's.
-    if (waiting.length > 0) yield toChunk(waiting);
+    yield* toChunks(waiting);
     throw error;
   } finally {
     await iterator.return?.();
   }
-  if (waiting.length > 0) yield toChunk(waiting);
+  yield* toChunks(waiting);
 }
 
 /** Whether an entry goes into one message with those that wait. */
@@ -90,12 +90,22 @@ function isThere(): true {
   return true;
 }
 
-/** Entries of one stream, the first of them first; never none. */
-function toChunk(entries: readonly LogEntry[]): Chunk {
+/** Entries of one stream that follow each other, as one message, or as several of what is longer. */
+function* toChunks(entries: readonly LogEntry[]): Generator<Chunk> {
   const [first] = entries;
-  if (first === undefined) return {};
-  const payload =
-    entries.length === 1 ? first.data : Buffer.concat(entries.map((entry) => entry.data));
+  if (first === undefined) return;
+  if (entries.length > 1) yield toChunk(first, Buffer.concat(entries.map(({ data }) => data)));
+  else if (first.data.length <= CHUNK_BYTES) yield toChunk(first, first.data);
+  else {
+    for (let at = 0; at < first.data.length; at += CHUNK_BYTES) {
+      const position = first.position + at;
+      yield toChunk({ ...first, position }, first.data.subarray(at, at + CHUNK_BYTES));
+    }
+  }
+}
+
+/** A message with what is said of its first entry. */
+function toChunk(first: LogEntry, payload: Uint8Array): Chunk {
   return {
     payload: payload as Uint8Array<ArrayBuffer>,
     position: BigInt(first.position),
