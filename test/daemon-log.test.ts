@@ -145,3 +145,12 @@ test('level, form and place of the log count as soon as the file is changed, and
   await failed;
   for (const line of readFileSync(output, 'utf8').trimEnd().split('\n')) JSON.parse(line);
 });
+
+test('with JSON every line is JSON, from the first one on', { skip }, async () => {
+  const other = await startDaemon({ logging: { format: 'json' } });
+  await other.stop();
+  const lines = other.log().trimEnd().split('\n');
+  const messages = lines.map((line) => JSON.parse(line).message);
+  assert.ok(messages.some((message) => message.startsWith('joblet is listening on ')));
+  assert.ok(messages.some((message) => message.startsWith('stopping')));
+});

@@ -166,9 +166,9 @@ nodes:
     createInterface(child.stdout).on('line', (line) => {
       this.#log += `${line}\n`;
       this.#lines.emit('line', line);
-      const port = /^joblet is listening on .*:(\d+)$/.exec(line)?.[1];
+      const port = /\bjoblet is listening on [^"]*:(\d+)(?:"|$)/.exec(line)?.[1];
       if (port !== undefined) listening.resolve(Number(port));
-      const web = /^joblet serves the web on .*:(\d+)$/.exec(line)?.[1];
+      const web = /\bjoblet serves the web on [^"]*:(\d+)(?:"|$)/.exec(line)?.[1];
       if (web !== undefined) this.#webPort = Number(web);
     });
     child.once('close', (code, signal) =>

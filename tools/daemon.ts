@@ -50,7 +50,7 @@ export async function up(home: Home): Promise<number> {
   const listening = await firstLine(
     home.logFile,
     began,
-    /^joblet is listening on .*:(\d+)$/m,
+    /\bjoblet is listening on [^"]*:(\d+)(?:"|$)/m,
     child,
   );
   child.unref();

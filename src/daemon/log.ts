@@ -81,6 +81,11 @@ export function logTo(open: (output: string) => Output, options: LogOptions, now
   };
 }
 
+/** A line for whoever started the daemon, whatever is logged where: as text, or in the form of the log. */
+export function formatNotice(text: string, format: LogOptions['format']): string {
+  return format === 'json' ? formatJson(new Date(), 'INFO', text, {}) : text;
+}
+
 function openOutput(output: string): Output {
   return output === 'stdout' || output === 'stderr' ? toStream(process[output]) : toFile(output);
 }

@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util';
 import { loadConfig } from './config.ts';
 import { configCommand } from './config-command.ts';
-import { createLog } from './log.ts';
+import { createLog, formatNotice } from './log.ts';
 import { startNode } from './node.ts';
 
 const USAGE = `joblet serve runs the daemon in the foreground, until SIGTERM or SIGINT. Its jobs run on.
@@ -47,12 +47,12 @@ export async function serveCommand(argv: string[]): Promise<number> {
   }
   const node = await startNode(config, log);
   process.on('SIGHUP', () => node.reload());
+  const say = (text: string) =>
+    process.stdout.write(`${formatNotice(text, config.logging.format)}\n`);
   if (node.webPort !== undefined) {
-    process.stdout.write(
-      `joblet serves the web on https://${config.web.address}:${node.webPort}\n`,
-    );
+    say(`joblet serves the web on https://${config.web.address}:${node.webPort}`);
   }
-  process.stdout.write(`joblet is listening on ${config.server.address}:${node.port}\n`);
+  say(`joblet is listening on ${config.server.address}:${node.port}`);
   const signal = await signaled.promise;
   log.info('stopping; running jobs go on', { signal });
   await node.stop();
