@@ -4,7 +4,15 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -114,6 +122,33 @@ test('a wrong word, role, number or name is refused with the way out', async () 
   assert.match(await failure('init', '--address', 'a b'), /no HOST\[:PORT\]/);
 });
 
+test('a certificate of the server that is lost is made anew, for the names that it had', async () => {
+  const other = mkdtempSync(path.join(tmpdir(), 'joblet-certs-'));
+  const joblet = (...words: string[]) =>
+    run(process.execPath, [MAIN, ...words, ...(words[0] === 'certs' ? ['--dir', other] : [])]);
+  const own = path.join(other, 'joblet-config.yml');
+  const pem = path.join(other, 'certs/server-cert.pem');
+  try {
+    await joblet('certs', 'init', '--address', 'node1.example');
+    // The older layout: the files beside a configuration that holds none of them.
+    writeFileSync(own, 'server: { port: 4711 }\n');
+    for (const lost of ['', 'no certificate']) {
+      if (lost !== '') writeFileSync(pem, lost);
+      await joblet('certs', 'rotate', 'server');
+      const { server, security } = loadConfig(own, {});
+      assert.equal(server.port, 4711);
+      assert.ok(new X509Certificate(security.serverCert).checkHost('node1.example'));
+    }
+    rmSync(pem);
+    await assert.rejects(joblet('config', 'check', own), /joblet certs rotate server/);
+    rmSync(path.join(other, 'issued'), { recursive: true });
+    mkdirSync(path.join(other, 'issued'));
+    await assert.rejects(joblet('certs', 'rotate', 'server'), /no certificate of "server" was/);
+  } finally {
+    rmSync(other, { recursive: true, force: true });
+  }
+});
+
 test('a running daemon takes over clients, revocations and a new server certificate', async () => {
   const reloads = new Reloads();
   const { rpc, port } = await startApi(reloads.log);
@@ -162,6 +197,35 @@ test('a configuration that is broken while the daemon runs changes nothing', asy
   }
 });
 
+test('certificate and key that change one after the other are taken over, and never called wrong', async () => {
+  const other = mkdtempSync(path.join(tmpdir(), 'joblet-certs-'));
+  const pem = (name: string) => path.join(other, 'certs', name);
+  const pair = () => ['server-key.pem', 'server-cert.pem'].map((name) => readFileSync(pem(name)));
+  const joblet = (...words: string[]) =>
+    run(process.execPath, [MAIN, 'certs', ...words, '--dir', other]);
+  await joblet('init');
+  writeFileSync(path.join(other, 'joblet-config.yml'), 'version: "3.0"\n');
+  await joblet('rotate', 'server');
+  const [key = '', cert = ''] = pair();
+  await joblet('rotate', 'server');
+  const reloads = new Reloads();
+  const { rpc } = await startApi(reloads.log, other);
+  const seen = watch(path.join(other, 'certs'));
+  try {
+    const said = reloads.next();
+    const changed = once(seen, 'change');
+    writeFileSync(pem('server-key.pem'), key);
+    // The daemon has watched for longer, so it has looked by now.
+    await changed;
+    writeFileSync(pem('server-cert.pem'), cert);
+    assert.equal(await said, 'the configuration was read again');
+  } finally {
+    seen.close();
+    await rpc.stop();
+    rmSync(other, { recursive: true, force: true });
+  }
+});
+
 /** Lines about reloads, one after the other. */
 class Reloads {
   readonly log: Log;
@@ -182,8 +246,8 @@ class Reloads {
 }
 
 /** The API alone, over jobs that there are none of. */
-async function startApi(log: Log) {
-  const config = loadConfig(file('joblet-config.yml'), {
+async function startApi(log: Log, home = directory) {
+  const config = loadConfig(path.join(home, 'joblet-config.yml'), {
     JOBLET_SERVER_ADDRESS: '127.0.0.1',
     JOBLET_SERVER_PORT: '0',
   });

@@ -209,21 +209,40 @@ export class CertificateFiles {
     const config = this.#readConfig();
     if (config === undefined) throw this.#nothing();
     const isEmbedded = config.hasIn(['security', 'serverCert']);
-    const old = isEmbedded
-      ? String(config.getIn(['security', 'serverCert']))
-      : readFileSync(this.#at('certs/server-cert.pem'), 'utf8');
-    const names = [...namesOf(new X509Certificate(old)), ...moreNames];
+    const embedded = isEmbedded ? String(config.getIn(['security', 'serverCert'])) : undefined;
+    const names = [...this.#serverNames(embedded), ...moreNames];
     const pair = await issue(this.#authority(), { kind: 'server', names }, this.#nowMs, days);
     this.#keepIssued(pair);
     if (!isEmbedded) {
-      this.#write('certs/server-key.pem', pair.key, PRIVATE);
-      this.#write('certs/server-cert.pem', pair.cert, PUBLIC);
+      // Placed at once when both are written: a daemon that watches is to find a pair.
+      const drafts = [
+        draftFile(this.#at('certs/server-key.pem'), pair.key, PRIVATE),
+        draftFile(this.#at('certs/server-cert.pem'), pair.cert, PUBLIC),
+      ];
+      for (const place of drafts) place();
       return this.#at('certs/server-cert.pem');
     }
     setPem(config, 'serverCert', pair.cert);
     setPem(config, 'serverKey', pair.key);
     this.#write(CONFIG, config.toString({ lineWidth: 0 }), PRIVATE);
     return this.#at(CONFIG);
+  }
+
+  /** What the server answers to: by its certificate, or where that is lost by the last that was issued. */
+  #serverNames(embedded: string | undefined): string[] {
+    const held =
+      embedded === undefined
+        ? this.#findCertificate('certs/server-cert.pem')
+        : toCertificate(embedded);
+    const last = this.list().findLast(({ kind }) => kind === 'server');
+    const known = held ?? this.#findCertificate(`issued/${last?.serial}.pem`);
+    if (known === undefined) throw this.#unknown(SERVER);
+    return namesOf(known);
+  }
+
+  #findCertificate(name: string): X509Certificate | undefined {
+    const file = this.#at(name);
+    return existsSync(file) ? toCertificate(readFileSync(file, 'utf8')) : undefined;
   }
 
   #authority(): KeyPair {
@@ -285,11 +304,16 @@ export class CertificateFiles {
 
 /** Writes a file as a whole: who reads it meanwhile finds the old one or the new one. */
 function replaceFile(file: string, text: string, mode: number): void {
+  draftFile(file, text, mode)();
+}
+
+/** Writes a file beside its place; what it answers puts it there. */
+function draftFile(file: string, text: string, mode: number): () => void {
   const draft = `${file}.${randomUUID()}`;
   writeFileSync(draft, text, { mode, flag: 'wx', flush: true });
   // Whatever the umask is: clients read what is public.
   chmodSync(draft, mode);
-  renameSync(draft, file);
+  return () => renameSync(draft, file);
 }
 
 function newConfig(port: number): Document {
@@ -338,6 +362,15 @@ function nodesFile(
 
 function hostOf(address: string): string {
   return address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+}
+
+/** Undefined for what is no certificate. */
+function toCertificate(pem: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The names that a server certificate answers to. */

@@ -394,7 +394,7 @@ function withCertificates(config: Config): Config {
     try {
       security[part] = readFileSync(beside, 'utf8');
     } catch (error) {
-      const message = `security.${part} is missing, and ${beside} cannot be read (${messageOf(error)}); make certificates with \`joblet certs init\``;
+      const message = `security.${part} is missing, and ${beside} cannot be read (${messageOf(error)}); make certificates with \`joblet certs init\`, or a lost one anew with \`joblet certs rotate server\``;
       problems.push({ field: config.file, message });
     }
   }

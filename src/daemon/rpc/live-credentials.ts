@@ -11,6 +11,12 @@ import type { Log } from '../log.ts';
 
 type Listener = (credentials: Credentials) => void;
 
+/**
+ * Certificate and key may be files of their own, and no two files are replaced at once: what does not
+ * fit together when one has changed gets so long to do so before it is called wrong.
+ */
+const SETTLE_MS = 500;
+
 export class LiveCredentials {
   readonly #file: string;
   readonly #audit: Pick<Audit, 'recordSoon'>;
@@ -19,13 +25,14 @@ export class LiveCredentials {
   readonly #watchers: readonly FSWatcher[];
   #current: Credentials;
   #lastFailure = '';
+  #settling: NodeJS.Timeout | undefined;
 
   constructor(config: Config, audit: Pick<Audit, 'recordSoon'>, log: Log) {
     this.#file = config.file;
     this.#audit = audit;
     this.#log = log;
     this.#current = credentialsOf(config);
-    this.#watchers = watch(config, () => this.reload());
+    this.#watchers = watch(config, () => this.#changed());
   }
 
   get current(): Credentials {
@@ -40,26 +47,47 @@ export class LiveCredentials {
   /** Reads the configuration anew, and what is set about the daemon's log with it. */
   reload(): void {
     try {
-      const fresh = loadConfig(this.#file, process.env);
-      const credentials = credentialsOf(fresh);
-      this.#log.change(fresh.logging);
-      for (const listener of this.#listeners) listener(credentials);
-      this.#log.info('the configuration was read again', { file: this.#file });
-      // Whoever writes a file is heard of several times.
-      const change = describeChange(this.#current, credentials);
-      if (change !== '') this.#record('ok', change);
-      this.#current = credentials;
-      this.#lastFailure = '';
+      this.#read();
     } catch (error) {
       this.#failed(messageOf(error));
     }
   }
 
+  /** One of the files has changed. */
+  #changed(): void {
+    try {
+      this.#read();
+    } catch {
+      this.#settling ??= setTimeout(() => this.reload(), SETTLE_MS).unref();
+    }
+  }
+
+  #read(): void {
+    const fresh = loadConfig(this.#file, process.env);
+    const credentials = credentialsOf(fresh);
+    this.#log.change(fresh.logging);
+    for (const listener of this.#listeners) listener(credentials);
+    this.#log.info('the configuration was read again', { file: this.#file });
+    // Whoever writes a file is heard of several times.
+    const change = describeChange(this.#current, credentials);
+    if (change !== '') this.#record('ok', change);
+    this.#current = credentials;
+    this.#lastFailure = '';
+    this.#settled();
+  }
+
+  #settled(): void {
+    clearTimeout(this.#settling);
+    this.#settling = undefined;
+  }
+
   close(): void {
+    this.#settled();
     for (const watcher of this.#watchers) watcher.close();
   }
 
   #failed(why: string): void {
+    this.#settled();
     this.#log.error('the configuration could not be read again, so the old one holds', {
       file: this.#file,
       error: why,
