@@ -246,10 +246,10 @@ const char *op_name(const struct op *op);
 
 // ---- orders.c ----------------------------------------------------------------------------------
 
-// What the daemon wants: a plan to be launched; a template's key to be forgotten; a network namespace to
+// What the daemon wants: a plan to be launched, or a sandbox to be made for one like it; a template's key to be forgotten; a network namespace to
 // be attached, or one to be dropped that no job has; connections of addresses to be forgotten.
 struct order {
-  enum order_kind { ORDER_LAUNCH, ORDER_FORGET, ORDER_ATTACH, ORDER_DETACH, ORDER_FLOWS } kind;
+  enum order_kind { ORDER_LAUNCH, ORDER_PREPARE, ORDER_FORGET, ORDER_ATTACH, ORDER_DETACH, ORDER_FLOWS } kind;
   char *text; // the plan, or else the strings, the last NUL included
   size_t length;
 };

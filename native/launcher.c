@@ -336,13 +336,17 @@ static struct netns take_net(void) {
 
 // ---- keepers -----------------------------------------------------------------------------------
 
-// Where a sandbox like that of a job can be made ahead, keeps what it is made by.
+// How much of a plan's text a sandbox is made ahead by; 0 where none can be.
+static size_t sandbox_text(const struct plan *plan, const char *text, size_t length) {
+  if (!standby_is_plain(plan)) return 0;
+  size_t needed = standby_text(plan, text, length);
+  return needed > AHEAD_TEXT_ROOM - sizeof "arg\0" ? 0 : needed;
+}
+
+// Keeps what the next sandbox is made by where this job is.
 static void keep_sandbox_text(struct running *job, const struct plan *plan, const char *text, size_t length) {
-  job->sandbox = NULL;
-  if (!standby_is_plain(plan)) return;
-  job->sandbox_length = standby_text(plan, text, length);
-  if (job->sandbox_length > AHEAD_TEXT_ROOM - sizeof "arg\0") return;
-  job->sandbox = malloc(job->sandbox_length);
+  job->sandbox_length = sandbox_text(plan, text, length);
+  job->sandbox = job->sandbox_length == 0 ? NULL : malloc(job->sandbox_length);
   if (job->sandbox != NULL) memcpy(job->sandbox, text, job->sandbox_length);
 }
 
@@ -435,19 +439,19 @@ static bool is_in_use(uint32_t ids_first) {
   return false;
 }
 
-// Makes a sandbox ahead where a job was, for one like it.
-static void make_ahead(const struct running *job) {
+// Makes a sandbox ahead by the text of a plan without its arguments, for a job in these ids.
+static void make_ahead(uint32_t ids_first, const char *text, size_t length) {
   static const char arguments[] = "arg\0"; // a plan has some
-  if (is_in_use(job->ids_first)) return;
+  if (is_in_use(ids_first)) return;
   struct ahead *ahead = free_place();
   if (ahead == NULL) return;
   char problem[PROBLEM_ROOM];
-  memcpy(ahead->text, job->sandbox, job->sandbox_length);
-  memcpy(ahead->text + job->sandbox_length, arguments, sizeof arguments);
-  bool is_read = plan_read(&ahead->plan, ahead->text, job->sandbox_length + sizeof arguments, problem);
+  memcpy(ahead->text, text, length);
+  memcpy(ahead->text + length, arguments, sizeof arguments);
+  bool is_read = plan_read(&ahead->plan, ahead->text, length + sizeof arguments, problem);
   plan_forget(&ahead->plan);
   if (!is_read) return;
-  // Its cgroups have the job's limits now.
+  // Its cgroups have these limits.
   ahead->plan.cgroup_life = CGROUPS_KEPT_AS_IS;
   my.misses = 0;
   start_standby(&ahead->standby, &ahead->plan);
@@ -549,7 +553,7 @@ static void keeper_ended(pid_t pid, int status) {
   if (job->net_key[0] != 0) give_back_attached(job, status == 0);
   else if (status == 0 && job->net.fd >= 0 && net_is_pristine(&job->net)) keep_net(&job->net);
   else net_close(&job->net);
-  if (status == 0 && job->sandbox != NULL) make_ahead(job);
+  if (status == 0 && job->sandbox != NULL) make_ahead(job->ids_first, job->sandbox, job->sandbox_length);
   free(job->sandbox);
   free(job);
 }
@@ -577,10 +581,22 @@ static void reap_children(int signals) {
 
 // ---- the daemon's orders -----------------------------------------------------------------------
 
+static void prepare(char *text, size_t length) {
+  char problem[PROBLEM_ROOM];
+  size_t needed = plan_read(&my.plan, text, length, problem) ? sandbox_text(&my.plan, text, length) : 0;
+  uint32_t ids_first = my.plan.ids_first;
+  plan_forget(&my.plan);
+  // What cannot be made ahead is made with its job, and that hears what is wrong.
+  if (needed > 0) make_ahead(ids_first, text, needed);
+}
+
 static void obey(const struct order *order) {
   switch (order->kind) {
   case ORDER_LAUNCH:
     launch(order->text, order->length);
+    return;
+  case ORDER_PREPARE:
+    prepare(order->text, order->length);
     return;
   case ORDER_FORGET:
     forget(order->text);

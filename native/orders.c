@@ -9,9 +9,10 @@
 static const struct {
   const char *name;
   enum order_kind kind;
+  bool has_plan;
 } verbs[] = {
-    {"launch", ORDER_LAUNCH}, {"forget", ORDER_FORGET}, {"attach", ORDER_ATTACH},
-    {"detach", ORDER_DETACH}, {"flows", ORDER_FLOWS},
+    {"launch", ORDER_LAUNCH, true},  {"prepare", ORDER_PREPARE, true}, {"forget", ORDER_FORGET, false},
+    {"attach", ORDER_ATTACH, false}, {"detach", ORDER_DETACH, false},  {"flows", ORDER_FLOWS, false},
 };
 
 // Whether the frame begins with the verb, and holds what it needs: a plan is looked at later, whatever
@@ -33,7 +34,7 @@ ssize_t orders_read(char *text, size_t length, struct order *order, char problem
   if (length - sizeof frame_length < frame_length) return 0;
   char *frame = text + sizeof frame_length;
   for (unsigned i = 0; i < LENGTH(verbs); i++) {
-    if (!is_of(frame, frame_length, verbs[i].name, verbs[i].kind == ORDER_LAUNCH)) continue;
+    if (!is_of(frame, frame_length, verbs[i].name, verbs[i].has_plan)) continue;
     size_t room = strlen(verbs[i].name) + 1;
     *order = (struct order){verbs[i].kind, frame + room, frame_length - room};
     return (ssize_t)(sizeof frame_length + frame_length);

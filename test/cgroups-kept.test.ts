@@ -9,7 +9,9 @@ import type { JobRequest } from '../src/client/messages.ts';
 import { getJobStatus, stopJob } from '../src/client/methods.ts';
 import { openCgroups } from '../src/daemon/linux/cgroup.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
-import { ended, finish, python, shell, start } from './job-calls.ts';
+import { ended, finish, printed, python, shell, start } from './job-calls.ts';
+import { untilPopulated } from './populated.ts';
+import { processesBelow } from './snapshot.ts';
 
 const MB = 1 << 20;
 const skip = cannotRun() || isV2();
@@ -45,6 +47,23 @@ function directories(): string[] {
     .map((entry) => entry.name)
     .toSorted();
 }
+
+test('the first job runs in a sandbox that was made before it, and reads its limits there', {
+  skip,
+}, async () => {
+  const admin = daemon.as('admin');
+  const [first = ''] = directories().filter((name) => name.startsWith('ids-'));
+  const [ahead] = await untilPopulated(`/sys/fs/cgroup/unified/${daemon.cgroupName}/${first}`);
+  const read = 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes; exec sleep 600';
+  const uuid = await start(admin, shell(read));
+  const { posture } = await admin.unary(getJobStatus, { uuid, posture: true });
+  assert.deepEqual(posture?.kernel?.deviations, []);
+  const limit = (await printed(admin, uuid, '\n')).trim();
+  assert.ok(posture?.kernel?.confirmed.includes(`memory.limit_in_bytes ${limit}`), limit);
+  assert.equal(processesBelow(daemon.pid).get(ahead ?? 0), 'init');
+  await admin.unary(stopJob, { uuid, force: true });
+  await ended(admin, uuid);
+});
 
 test('each job is held to its own limits, whatever those of the job before it were', {
   skip,

@@ -102,7 +102,9 @@ export function processesBelow(pid: number): ReadonlyMap<number, string> {
 
 function isHeld(directory: string): boolean {
   if (!/^ids-\d+$/.test(path.basename(directory))) return true;
-  return readFileSync(path.join(directory, 'cgroup.procs'), 'utf8') !== '';
+  const pids = readFileSync(path.join(directory, 'cgroup.procs'), 'utf8').split('\n').slice(0, -1);
+  // Nor what is in the sandbox of a job that has not come yet.
+  return pids.some((pid) => nameOf(Number(pid)) !== 'joblet-standby');
 }
 
 /** Kills what is left in the cgroups of a daemon's jobs and waits until it is dead. */

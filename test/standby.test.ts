@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, watch } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { cgroupDirectories } from '../src/daemon/linux/cgroup.ts';
@@ -16,6 +16,7 @@ import {
   World,
   whyNot,
 } from './launching.ts';
+import { untilPopulated } from './populated.ts';
 
 const why = whyNot();
 if (why !== undefined) console.log(`skipped: ${why}`);
@@ -50,24 +51,10 @@ describe('what stands by', { skip: why ?? false }, () => {
     return path.join(cgroups.kind === 'v2' ? cgroups.base : cgroups.unified, name);
   }
 
-  function inBirthplace(name: string): number[] {
-    const pids = readFileSync(path.join(birthplace(name), 'cgroup.procs'), 'utf8').split('\n');
-    return pids.filter((pid) => pid !== '').map(Number);
-  }
-
   /** Process 1 of the sandbox that is made ahead, as soon as there is one. */
   async function untilMade(name: string = NAME): Promise<number> {
-    const changes = watch(path.join(birthplace(name), 'cgroup.events'));
-    try {
-      let [pid] = inBirthplace(name);
-      while (pid === undefined) {
-        await new Promise((resolve) => changes.once('change', resolve));
-        [pid] = inBirthplace(name);
-      }
-      return pid;
-    } finally {
-      changes.close();
-    }
+    const [pid = 0] = await untilPopulated(birthplace(name));
+    return pid;
   }
 
   /** Kills process 1 of the sandbox that is made ahead. */

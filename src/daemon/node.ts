@@ -5,6 +5,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { JobletError, messageOf } from '../shared/errors.ts';
 import type { Config } from './config.ts';
+import type { Limits } from './jobs/job.ts';
 import { readConditions, requireRights } from './linux/host-conditions.ts';
 import type { Log } from './log.ts';
 import { openParts, type Parts } from './parts.ts';
@@ -98,6 +99,19 @@ async function takeUp(config: Config, parts: Parts, stops: Stops, log: Log): Pro
   });
   await builds.recover();
   stops.push(() => builds.stop());
+  jobs.prepare(defaultLimitsOf(config));
+}
+
+/** The limits of a job that asks for none. */
+function defaultLimitsOf({ joblet }: Config): Limits {
+  return {
+    cpuPercent: joblet.defaultCpuLimitPercent,
+    memoryBytes: joblet.defaultMemoryLimitBytes,
+    ioBps: joblet.defaultIoLimitBps,
+    processes: joblet.defaultProcessLimit,
+    cpuCores: '',
+    workBytes: 0,
+  };
 }
 
 /** Where the state was put back from a backup, jobs that came behind that backup end. */

@@ -38,6 +38,11 @@ export class IdRanges {
     return Array.from({ length: Math.min(count, this.#count) }, (_, index) => this.#at(index));
   }
 
+  /** Those of them that no job holds. */
+  lowestFree(count: number): number[] {
+    return this.lowest(count).filter((first) => !this.#taken.has(this.#indexOf(first)));
+  }
+
   /** Marks the range of a job that an earlier daemon started. */
   retake(first: number): void {
     this.#taken.add(this.#indexOf(first));

@@ -15,7 +15,7 @@ import { describeLimits } from '../linux/cgroup.ts';
 import type { End } from '../linux/end-record.ts';
 import { type Active, ActiveJobs, type Census } from './active.ts';
 import { Ends } from './ends.ts';
-import type { Identity, Job, JobKey, JobSpec } from './job.ts';
+import type { Identity, Job, JobKey, JobSpec, Limits } from './job.ts';
 import type { JobQuery, ListedJob } from './job-lists.ts';
 import { Keepers } from './keepers.ts';
 import type { KeptWork } from './kept-work.ts';
@@ -349,6 +349,11 @@ export class Jobs {
   /** Takes over what an earlier daemon left: living jobs, ended ones, waiting ones. */
   recover(): Promise<void> {
     return this.#recovery.recover();
+  }
+
+  /** Readies what can be made ahead for the first jobs that ask for nothing but these limits. */
+  prepare(limits: Limits): void {
+    this.#starts.prepare(limits);
   }
 
   /** Ends jobs that run though the state does not know them: it was restored from before they came. */

@@ -20,6 +20,9 @@ import type { Staged, Uploads } from './uploads.ts';
 /** What of a job's spec decides about its work directory. */
 type WorkWish = Pick<StoredSpec, 'limits' | 'keepWorkMs'>;
 
+/** So many sandboxes the launcher makes ahead. */
+const RANGES_AHEAD = 2;
+
 export interface WorkLimits {
   /** Size of a work directory into which nothing was uploaded. */
   readonly defaultBytes: number;
@@ -125,6 +128,20 @@ export class Resources {
   /** The part of the launch plan that puts the job into its cgroups, with its limits on `disks`. */
   takeCgroups(id: string, idRange: number, spec: StoredSpec, disks: readonly string[]): string[] {
     return this.#cgroups.take(id, idRange, spec.limits, disks, spec.init);
+  }
+
+  /**
+   * Readies the cgroups of the ranges that are taken first for such jobs. Answers each range with its
+   * part of a launch plan.
+   */
+  prepareCgroups(
+    { limits, init }: Pick<StoredSpec, 'limits' | 'init'>,
+    disks: readonly string[],
+  ): { readonly idRange: number; readonly cgroups: readonly string[] }[] {
+    return this.#idRanges.lowestFree(RANGES_AHEAD).flatMap((idRange) => {
+      const cgroups = this.#cgroups.prepare(idRange, limits, disks, init);
+      return cgroups === undefined ? [] : [{ idRange, cgroups }];
+    });
   }
 
   /** How the launcher is to make the job's work directory; undefined when it is to lie on disk. */

@@ -3,16 +3,16 @@
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../shared/errors.ts';
 import type { CgroupLayout } from '../linux/cgroup.ts';
-import type { Launched, LaunchPort } from '../linux/launcher.ts';
+import type { Launched, LaunchPlan, LaunchPort } from '../linux/launcher.ts';
 import { NO_NETWORK } from '../networks/network.ts';
 import { Unattached } from '../networks/slots.ts';
 import type { HeldRoot } from '../runtimes/runtimes.ts';
 import type { Active, ActiveJobs } from './active.ts';
 import type { Ends, EndsParts } from './ends.ts';
-import type { Job } from './job.ts';
+import { type Job, type Limits, plainSpec, type StoredSpec, type Timeout } from './job.ts';
 import type { Keepers, KeepersParts } from './keepers.ts';
 import { outcomeOf } from './outcome.ts';
-import { makePlan, type VolumeSource, type WorkSource } from './plan.ts';
+import { makePlan, type PlanFacts, type VolumeSource, type WorkSource } from './plan.ts';
 import type { Sandbox } from './posture.ts';
 import type { Uploads } from './uploads.ts';
 
@@ -30,7 +30,7 @@ export interface StartsConfig {
 export interface StartsParts extends EndsParts, KeepersParts {
   readonly config: StartsConfig;
   readonly uploads: Uploads;
-  readonly launcher: Pick<LaunchPort, 'launch'>;
+  readonly launcher: Pick<LaunchPort, 'launch' | 'prepare'>;
   readonly cgroups: CgroupLayout;
   readonly disks: readonly string[];
 }
@@ -55,6 +55,18 @@ export class Starts {
     this.#keepers = keepers;
     this.#ends = ends;
     this.#findOut = findOut;
+  }
+
+  /** Has the sandboxes of the first jobs made ahead, if they ask for nothing but these limits. */
+  prepare(limits: Limits): void {
+    const { runtimes, resources, launcher, disks } = this.#parts;
+    const spec = { ...plainSpec, limits, uploads: [], uploadCount: 0 };
+    const work = resources.workInMemory(spec, undefined);
+    if (work === undefined) return;
+    for (const { idRange, cgroups } of resources.prepareCgroups(spec, disks)) {
+      const held = { root: runtimes.rootFor(''), work, volumes: [], idRange, cgroups };
+      launcher.prepare(this.#planOf(randomUUID(), spec, { ...held, network: undefined }));
+    }
   }
 
   /** What a job that starts sees as its root. @throws JobletError when its runtime is gone or unfit */
@@ -122,7 +134,7 @@ export class Starts {
   /** What the launcher answers; undefined when it, or the keeper, was killed before it could. */
   async #launch(active: Active): Promise<Launched | undefined> {
     const { id, spec, timeout } = active.job;
-    const { config, resources, uploads, launcher, logs, clock } = this.#parts;
+    const { resources, uploads, launcher } = this.#parts;
     active.launches += 1;
     try {
       // Nothing is waited for but what the job has: the plan of a plain one leaves in this very turn.
@@ -135,25 +147,9 @@ export class Starts {
       const network = isAttached ? await resources.takeNetwork(id, spec) : undefined;
       const disks = [...this.#parts.disks, ...devicesOf(work, volumes)];
       const cgroups = resources.takeCgroups(id, active.idRange ?? 0, spec, disks);
-      const plan = makePlan(spec, {
-        id,
-        root: this.takeRoot(active),
-        work,
-        volumes,
-        idRange: active.idRange ?? 0,
-        cgroups,
-        network,
-        logDirectory: logs.directoryOf(id),
-        logSegmentBytes: config.logSegmentBytes,
-        logQuotaBytes: config.logQuotaBytes,
-        logReserveBytes: config.logReserveBytes,
-        keeper: this.#parts.addressOf(id),
-        timeoutMs: timeout === undefined ? 0 : Math.max(1, timeout.atMs - clock.now()),
-        tmpBytes: config.tmpBytes,
-        shmBytes: config.shmBytes,
-        identity: randomUUID(),
-      });
-      return await launcher.launch(id, plan);
+      const root = this.takeRoot(active);
+      const held = { root, work, volumes, idRange: active.idRange ?? 0, cgroups, network };
+      return await launcher.launch(id, this.#planOf(id, spec, held, timeout));
     } catch (error) {
       if (error instanceof Unattached) {
         return { ok: false, step: 'network', object: error.object, errno: error.errno };
@@ -161,7 +157,27 @@ export class Starts {
       return { ok: false, step: 'resources', object: messageOf(error), errno: 'EFAULT' };
     }
   }
+
+  #planOf(id: string, spec: StoredSpec, held: Held, timeout?: Timeout): LaunchPlan {
+    const { config, logs, clock } = this.#parts;
+    return makePlan(spec, {
+      ...held,
+      id,
+      logDirectory: logs.directoryOf(id),
+      logSegmentBytes: config.logSegmentBytes,
+      logQuotaBytes: config.logQuotaBytes,
+      logReserveBytes: config.logReserveBytes,
+      keeper: this.#parts.addressOf(id),
+      timeoutMs: timeout === undefined ? 0 : Math.max(1, timeout.atMs - clock.now()),
+      tmpBytes: config.tmpBytes,
+      shmBytes: config.shmBytes,
+      identity: randomUUID(),
+    });
+  }
 }
+
+/** What a job has when it starts. */
+type Held = Pick<PlanFacts, 'root' | 'work' | 'volumes' | 'idRange' | 'cgroups' | 'network'>;
 
 /** The block devices that are a job's own. */
 function devicesOf(work: WorkSource, volumes: readonly VolumeSource[]): string[] {

@@ -2,7 +2,7 @@
 // needs one in each of five trees, and making and removing them costs more than all of its mounts.
 // So the first few id ranges keep theirs: which job is in them is told by the range that it holds.
 
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import {
   type CgroupLayout,
   type CgroupLimits,
@@ -20,6 +20,8 @@ export class CgroupSlots {
   readonly #kept: Map<number, string>;
   /** What the directories of a range had counted up when its job came, or by now when it has none. */
   readonly #usedUp = new Map<number, UsedUp>();
+  /** Ranges whose directories are new: nothing was ever in them. */
+  readonly #fresh = new Set<number>();
   /** Ranges whose last job has counted up more since that was read. */
   readonly #unread = new Set<number>();
 
@@ -31,7 +33,7 @@ export class CgroupSlots {
 
   /** Makes them all at once, so that what is on the host does not depend on how many jobs there were. */
   open(): void {
-    for (const first of this.#kept.keys()) this.#make(first);
+    for (const first of this.#kept.keys()) if (this.#make(first)) this.#fresh.add(first);
   }
 
   /** The name of a job's directories. */
@@ -53,11 +55,34 @@ export class CgroupSlots {
     if (left === undefined) return plan;
     const wanted = plan.join('\n');
     this.#kept.set(idRange, wanted);
+    this.#fresh.delete(idRange);
     const isAsIs = left === wanted;
     if (isAsIs) this.#readUsedUp(idRange);
     else this.#usedUp.delete(idRange);
     this.#unread.delete(idRange);
     return ['cgroups-kept', isAsIs ? 'as-is' : 'anew', ...plan];
+  }
+
+  /**
+   * Sets the limits of a job that may come to a range where none is; the part of a launch plan that says
+   * so, or undefined where that cannot be known to be right: it is made with the job then.
+   */
+  prepare(
+    idRange: number,
+    limits: CgroupLimits,
+    disks: readonly string[],
+    hasInit: boolean,
+  ): string[] | undefined {
+    if (!this.#fresh.delete(idRange)) return undefined;
+    const plan = cgroupPlan(this.layout, slotNameOf(idRange), limits, disks, hasInit);
+    try {
+      setLimits(plan);
+    } catch {
+      // The first job that wants them hears why.
+      return undefined;
+    }
+    this.#kept.set(idRange, plan.join('\n'));
+    return ['cgroups-kept', 'as-is', ...plan];
   }
 
   /**
@@ -113,10 +138,23 @@ export class CgroupSlots {
     this.#usedUp.set(first, readUsedUp(this.layout, slotNameOf(first)));
   }
 
-  #make(first: number): void {
+  /** Whether none of them was there. */
+  #make(first: number): boolean {
+    let isNew = true;
     for (const directory of cgroupDirectories(this.layout, slotNameOf(first))) {
-      mkdirSync(directory, { recursive: true });
+      if (mkdirSync(directory, { recursive: true }) === undefined) isNew = false;
+      // A job reads its limits there.
+      chmodSync(directory, 0o755);
     }
+    return isNew;
+  }
+}
+
+/** Writes what a plan sets, as a keeper does it. */
+function setLimits(plan: readonly string[]): void {
+  for (const [at, option] of plan.entries()) {
+    const [file = '', value = ''] = plan.slice(at + 1, at + 3);
+    if (option === 'cgroup-set') writeFileSync(file, value);
   }
 }
 

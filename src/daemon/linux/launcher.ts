@@ -76,6 +76,8 @@ export interface LaunchPort {
    * a keeper that listens, or a log directory, or was never started.
    */
   launch(id: string, plan: LaunchPlan): Promise<Launched | undefined>;
+  /** Has a sandbox made for a job like this, where its cgroups stand with its limits. */
+  prepare(plan: LaunchPlan): void;
   /** Lets go of what is kept of the roots with this key. */
   forget(rootKey: string): void;
   stop(): Promise<void>;
@@ -194,6 +196,10 @@ export class Launcher implements LaunchPort, AttachPort {
       this.#pending.set(id, { resolve, by: this.#running });
       this.#running?.socket.write(frame);
     });
+  }
+
+  prepare(plan: LaunchPlan): void {
+    this.#running?.socket.write(formatFrame(['prepare', ...plan]));
   }
 
   forget(rootKey: string): void {

@@ -58,8 +58,9 @@ export class JobTraces {
   }
 
   /** The launcher, which tells of each job that is handed to it. */
-  around(launcher: Pick<LaunchPort, 'launch'>): Pick<LaunchPort, 'launch'> {
+  around(launcher: Pick<LaunchPort, 'launch' | 'prepare'>): Pick<LaunchPort, 'launch' | 'prepare'> {
     return {
+      prepare: (plan) => launcher.prepare(plan),
       launch: (id, plan) => {
         this.#enter(id, 'launch');
         return launcher.launch(id, plan);
