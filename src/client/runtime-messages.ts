@@ -105,7 +105,7 @@ export const ListRegistriesRequest = {
   registryUrl: [1, 'string'],
 } as const satisfies Shape;
 
-const RuntimeOffer = {
+export const RuntimeOffer = {
   name: [1, 'string'],
   versions: [2, 'string', 'list'],
   latest: [3, 'string'],
@@ -113,7 +113,7 @@ const RuntimeOffer = {
   description: [5, 'string'],
 } as const satisfies Shape;
 
-const RuntimeRegistry = {
+export const RuntimeRegistry = {
   address: [1, 'string'],
   updatedTime: [2, 'string'],
   offers: [3, RuntimeOffer, 'list'],
