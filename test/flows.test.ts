@@ -6,13 +6,10 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import type { FlowDetail } from '../src/client/messages.ts';
 import { getJobFlows, sendJobInput, stopJob } from '../src/client/methods.ts';
-import { cannotRun, type Daemon, startDaemon } from './harness.ts';
+import { cannotRun, type Daemon } from './harness.ts';
 import { ended, finish, printed, python, start } from './job-calls.ts';
-import { openWorld, reach, type World } from './network-world.ts';
+import { OUTSIDE, openSurroundings, reach, type World } from './network-world.ts';
 import { runRnx } from './rnx.ts';
-
-const OUTSIDE = { name: 'out0', v4: '192.0.2.2', v6: '2001:db8:1::2' };
-const DNS = { name: 'dns0', v4: '198.51.100.2', v6: '2001:db8:2::2' };
 
 /** Sends 100,000 bytes to a name, and is refused at another port, another address and another name. */
 const TRIES = `
@@ -44,21 +41,13 @@ while True:
 describe('the flow log of a job', { skip: cannotRun() }, () => {
   let daemon: Daemon;
   let world: World;
-  let dns: World;
+  let close: () => Promise<void>;
 
   before(async () => {
-    world = await openWorld(OUTSIDE);
-    dns = await openWorld(DNS, { 'www.example': OUTSIDE.v4 });
-    daemon = await startDaemon({
-      network: { default_network: 'isolated', nameServers: [DNS.v4, DNS.v6] },
-    });
+    ({ daemon, world, close } = await openSurroundings({ 'www.example': OUTSIDE.v4 }));
   });
 
-  after(async () => {
-    await daemon.stop();
-    await world.close();
-    await dns.close();
-  });
+  after(() => close());
 
   const api = () => daemon.as('developer');
 

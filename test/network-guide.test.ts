@@ -10,7 +10,7 @@ import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { queryJobs, stopJob } from '../src/client/methods.ts';
 import { cannotRun, startDaemon } from './harness.ts';
-import { openWorld } from './network-world.ts';
+import { OUTSIDE, openWorld } from './network-world.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
 const MAIN = path.join(ROOT, 'src/cli/main.ts');
@@ -31,7 +31,7 @@ test('every example of the guide about networks works (S0-35, S2-19, S2-20)', {
   skip: cannotRun(),
 }, async (t) => {
   // Its host has the address that the guide publishes at.
-  const world = await openWorld({ name: 'out0', v4: '192.0.2.2', v6: '2001:db8:1::2' });
+  const world = await openWorld(OUTSIDE);
   t.after(() => world.close());
   const daemon = await startDaemon({ network: { default_network: 'isolated' } });
   t.after(() => daemon.stop());

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import type { Connection } from '../src/client/connection.ts';
 import type { JobRequest } from '../src/client/messages.ts';
+import { type Daemon, startDaemon } from './harness.ts';
 import { finish } from './job-calls.ts';
 
 const PROBES = path.join(import.meta.dirname, 'probes/network');
@@ -24,6 +25,38 @@ export interface WorldPlace {
   readonly name: string;
   readonly v4: string;
   readonly v6: string;
+}
+
+/** The outside of most tests, and a server of names beside it. */
+export const OUTSIDE: WorldPlace = { name: 'out0', v4: '192.0.2.2', v6: '2001:db8:1::2' };
+export const DNS: WorldPlace = { name: 'dns0', v4: '198.51.100.2', v6: '2001:db8:2::2' };
+/** The addresses of the host that the outside sees. */
+export const HOST = { v4: '192.0.2.1', v6: '2001:db8:1::1' };
+
+export interface Surroundings {
+  readonly daemon: Daemon;
+  readonly world: World;
+  readonly dns: World;
+  close(): Promise<void>;
+}
+
+/** A daemon whose jobs are on `isolated`, the outside, and who answers it about names. */
+export async function openSurroundings(
+  names: Readonly<Record<string, string>> = {},
+): Promise<Surroundings> {
+  const world = await openWorld(OUTSIDE);
+  const dns = await openWorld(DNS, names);
+  const daemon = await startDaemon({
+    network: { default_network: 'isolated', nameServers: [DNS.v4, DNS.v6] },
+  });
+  return {
+    ...{ daemon, world, dns },
+    async close() {
+      await daemon.stop();
+      await world.close();
+      await dns.close();
+    },
+  };
 }
 
 export class World {

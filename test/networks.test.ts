@@ -21,13 +21,18 @@ import {
 } from '../src/client/methods.ts';
 import { cannotRun, type Daemon, type Settings, startDaemon } from './harness.ts';
 import { ended, finish, printed, python, shell, start, statusOf } from './job-calls.ts';
-import { ip, openWorld, reach, type World } from './network-world.ts';
+import {
+  DNS,
+  HOST,
+  ip,
+  OUTSIDE,
+  openSurroundings,
+  openWorld,
+  reach,
+  type World,
+} from './network-world.ts';
 import { runRnx } from './rnx.ts';
 import { processesBelow } from './snapshot.ts';
-
-const OUTSIDE = { name: 'out0', v4: '192.0.2.2', v6: '2001:db8:1::2' };
-const DNS = { name: 'dns0', v4: '198.51.100.2', v6: '2001:db8:2::2' };
-const HOST = { v4: '192.0.2.1', v6: '2001:db8:1::1' };
 
 /** A job that says whatever reaches it, on TCP port 80 of both families. */
 const LISTENER = `
@@ -97,25 +102,18 @@ describe('a job on a network', { skip: cannotRun() }, () => {
   let daemon: Daemon;
   let world: World;
   let dns: World;
+  let close: () => Promise<void>;
 
   before(async () => {
-    world = await openWorld(OUTSIDE);
-    dns = await openWorld(DNS, {
+    ({ daemon, world, dns, close } = await openSurroundings({
       'www.example': OUTSIDE.v4,
       'six.example': OUTSIDE.v6,
       'inside.example': HOST.v4,
       'metadata.example': '169.254.169.254',
-    });
-    daemon = await startDaemon({
-      network: { default_network: 'isolated', nameServers: [DNS.v4, DNS.v6] },
-    });
+    }));
   });
 
-  after(async () => {
-    await daemon.stop();
-    await world.close();
-    await dns.close();
-  });
+  after(() => close());
 
   const api = () => daemon.as('developer');
 

@@ -18,13 +18,10 @@ import {
   stopJob,
   waitJob,
 } from '../src/client/methods.ts';
-import { cannotRun, type Daemon, startDaemon } from './harness.ts';
+import { cannotRun, type Daemon } from './harness.ts';
 import { ended, finish, printed, python, shell, start, statusOf } from './job-calls.ts';
-import { openWorld, reach, type World } from './network-world.ts';
+import { HOST, OUTSIDE, openSurroundings, openWorld, reach, type World } from './network-world.ts';
 import { runRnx } from './rnx.ts';
-
-const OUTSIDE = { name: 'out0', v4: '192.0.2.2', v6: '2001:db8:1::2' };
-const HOST = { v4: '192.0.2.1', v6: '2001:db8:1::1' };
 
 /** A job that answers on port 80, TCP and UDP, both families, and says who came. */
 const SERVER = `
@@ -67,16 +64,13 @@ for place in sys.argv[1:]:
 describe('a published port', { skip: cannotRun() }, () => {
   let daemon: Daemon;
   let world: World;
+  let close: () => Promise<void>;
 
   before(async () => {
-    world = await openWorld(OUTSIDE);
-    daemon = await startDaemon({ network: { default_network: 'isolated' } });
+    ({ daemon, world, close } = await openSurroundings());
   });
 
-  after(async () => {
-    await daemon.stop();
-    await world.close();
-  });
+  after(() => close());
 
   const api = () => daemon.as('operator');
 
