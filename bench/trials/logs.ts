@@ -18,7 +18,7 @@ const TEXT_MB = 64;
 const TIMES = 16;
 const FOLLOWERS = 20;
 const STAMPS = 200;
-const MOST_ROUNDS = 3;
+const MOST_ROUNDS = 5;
 
 const PIPE = 'the same program piped to cat > file, 1 GB';
 const ALONE = 'joblet: request to exit, 1 GB';
@@ -26,12 +26,16 @@ const FOLLOWED = `joblet: the same with ${FOLLOWERS} followers`;
 const TAIL = 'joblet: the last 10 lines of 1 GB of sealed logs';
 const SEEN = 'joblet: from the writing of a line to its follower';
 
-/** What is looked for: a word that is nowhere, few lines, and many. */
-const PATTERNS = {
-  'a word that is nowhere': 'connection refused',
-  'an expression, few lines': 'status=50[0-9] ms=19[0-9][0-9] ',
-  'an expression without a fixed word': '[0-9]{6}=[a-z]+',
-} as const;
+/** What is looked for, as RE2 and as `grep -E` have it: words and none, few lines and many. */
+const PATTERNS: Readonly<Record<string, { readonly pattern: string; readonly grep?: string }>> = {
+  'a word that is nowhere': { pattern: 'connection refused' },
+  'the begin of a line': { pattern: '^ERR' },
+  'digits before a word': { pattern: '[0-9]{3}ms' },
+  'one of two, then a third': { pattern: '(foo|bar).*baz' },
+  'a word in any case': { pattern: '(?i)warning', grep: '-i warning' },
+  'no fixed word': { pattern: '[0-9]{6}=[a-z]+' },
+  'few lines': { pattern: 'status=50[0-9] ms=19[0-9][0-9] ' },
+};
 
 export const trial: Trial = {
   title: 'output of jobs: printing, following, searching',
@@ -78,13 +82,11 @@ export const trial: Trial = {
       await allSealed(daemon, uuid);
       const piped = path.join(place, 'text');
       await sh(`(${script}) > ${piped}; gzip -1 -k ${piped}; zstd -q -k ${piped} || true`);
-      for (const [what, pattern] of Object.entries(PATTERNS)) {
+      for (const [what, { pattern, grep = `-E '${pattern}'` }] of Object.entries(PATTERNS)) {
         await timed(`joblet: ${what}`, () => read(daemon, { uuid, filter: pattern }));
-        await timed(`zgrep: ${what}`, () => sh(`zgrep -E -c '${pattern}' ${piped}.gz || true`));
+        await timed(`zgrep: ${what}`, () => sh(`zgrep -c ${grep} ${piped}.gz || true`));
         if (!existsSync(`${piped}.zst`)) continue;
-        await timed(`zstdgrep: ${what}`, () =>
-          sh(`zstdgrep -E -c '${pattern}' ${piped}.zst || true`),
-        );
+        await timed(`zstdgrep: ${what}`, () => sh(`zstdgrep -c ${grep} ${piped}.zst || true`));
       }
       for (let round = 0; round < rounds; round += 1) {
         await timed(TAIL, () => read(daemon, { uuid, tailLines: 10 }));
@@ -104,6 +106,11 @@ export const trial: Trial = {
       rows,
       ratios: [
         ...ratio(rows, ALONE, PIPE, 'at most 1.5'),
+        {
+          name: 'the worst of these rounds',
+          value: worst(samples.get(ALONE), samples.get(PIPE)),
+          promise: 'at most 1.5',
+        },
         ...ratio(rows, FOLLOWED, ALONE, 'at most 1.1'),
         {
           name: 'a line is seen, p95 ms',
@@ -124,6 +131,11 @@ export const trial: Trial = {
     };
   },
 };
+
+/** The highest ratio that two things had in one round. */
+function worst(values: readonly number[] = [], base: readonly number[] = []): number {
+  return Math.max(...values.map((value, round) => value / (base[round] ?? value)));
+}
 
 const HOST_PATHS = ['/usr', '/bin', '/sbin', '/lib', '/lib64', '/etc/ld.so.cache'];
 
