@@ -10,7 +10,7 @@ import type { Db } from '../store/db.ts';
 import { type Claim, claimsOf, hasGroups, isCircle, isSame, nextOf } from './groups.ts';
 import { Run } from './run.ts';
 import type { WorkflowStore } from './store.ts';
-import { isOver, type Step, type Workflow } from './workflow.ts';
+import { isOver, type Step, type Workflow, type WorkflowStatus } from './workflow.ts';
 
 export interface UnderWayParts {
   readonly db: Db;
@@ -42,6 +42,15 @@ export class UnderWay {
 
   all(): readonly Run[] {
     return [...this.#runs.values()];
+  }
+
+  /** How many of them are in each state. */
+  census(): ReadonlyMap<WorkflowStatus, number> {
+    const byStatus = new Map<WorkflowStatus, number>();
+    for (const { workflow } of this.all()) {
+      byStatus.set(workflow.status, (byStatus.get(workflow.status) ?? 0) + 1);
+    }
+    return byStatus;
   }
 
   load(): void {

@@ -52,9 +52,9 @@ export class Workflows {
   readonly #watchers = new Watchers();
 
   constructor(parts: WorkflowsParts) {
+    const store = new WorkflowStore(parts.db);
     this.#parts = parts;
-    this.#store = new WorkflowStore(parts.db);
-    const store = this.#store;
+    this.#store = store;
     const committed = (id: string) => this.#committed(id);
     this.#runs = new UnderWay({
       ...parts,
@@ -167,11 +167,7 @@ export class Workflows {
 
   /** How many of those that are not over are in each state. */
   census(): ReadonlyMap<WorkflowStatus, number> {
-    const byStatus = new Map<WorkflowStatus, number>();
-    for (const { workflow } of this.#runs.all()) {
-      byStatus.set(workflow.status, (byStatus.get(workflow.status) ?? 0) + 1);
-    }
-    return byStatus;
+    return this.#runs.census();
   }
 
   /** Resolves when something of a workflow has changed, or when the signal is aborted. */
