@@ -98,7 +98,7 @@ int cgroup_watch_memory(const struct plan *plan) {
   if (plan->memory.version != 1) return -1;
   char path[PATH_ROOM], line[64];
   int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  int control = open(join(path, plan->memory.path, "memory.oom_control"), O_RDONLY | O_CLOEXEC);
+  int control = openat(AT_FDCWD, join(path, plan->memory.path, "memory.oom_control"), O_RDONLY | O_CLOEXEC);
   snprintf(line, sizeof line, "%d %d", event, control);
   if (event < 0 || control < 0 ||
       write_file(AT_FDCWD, join(path, plan->memory.path, "cgroup.event_control"), line) != 0) {

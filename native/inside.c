@@ -61,7 +61,7 @@ static void offer_to_oom_killer(void) {
 static OWN_FRAME int open_null(const struct plan *plan) {
   char path[4200];
   snprintf(path, sizeof path, "%s/null", plan->dev_target);
-  int null = open(path, O_RDONLY | O_CLOEXEC);
+  int null = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
   if (null < 0) report_and_exit("stdio", path);
   return null;
 }
@@ -268,7 +268,7 @@ static _Noreturn void enter_sandbox(struct plan *plan, const struct entry *entry
   if (sethostname(plan->hostname, strlen(plan->hostname)) != 0 || setdomainname(no_domain, sizeof no_domain - 1) != 0) {
     report_and_exit("hostname", plan->hostname);
   }
-  rootfs_finish(plan, entry);
+  rootfs_finish(plan);
 
   for (int i = 0; i < 3; i++) {
     int from = entry->stdio[i] >= 0 ? entry->stdio[i] : open_null(plan);

@@ -28,7 +28,8 @@
 //   exchange.c  two directories change places
 //
 // The whole of what the daemon and this program say to each other is in docs/launch-plan.md.
-// Every descriptor is close-on-exec from birth. Nothing is freed on the way to exec or exit.
+// Every descriptor is close-on-exec from birth. Nothing is freed on the way to exec or exit. On the way to
+// exec files are opened by openat: musl's open makes a second call of its own.
 
 #ifndef JOBLET_LAUNCH_H
 #define JOBLET_LAUNCH_H
@@ -402,7 +403,14 @@ struct setting {
 // A new file system, not attached anywhere. For process 1: ends it on failure.
 int mount_new(const char *step, const char *object, const char *type,
               const struct setting *settings, unsigned count, unsigned attributes);
-// A tmpfs as `op` wants it, owned by the job's root. For process 1: ends it on failure.
+// A new file system at the target of `op`, in the root that this process has entered: one call, where
+// one that is attached elsewhere takes a dozen. The target is made when it is missing. For process 1: ends
+// it on failure.
+void mount_in_root(int base, const struct plan *plan, const struct op *op, const char *type,
+                   const char *settings, unsigned long flags);
+// A tmpfs as `op` wants it, owned by the job's root, likewise.
+void mount_tmpfs_in_root(int base, const struct plan *plan, const struct op *op, unsigned long flags);
+// The same, not attached anywhere. For process 1: ends it on failure.
 int mount_tmpfs(const char *step, const struct plan *plan, const struct op *op,
                 unsigned attributes);
 // Attaches what was prepared for `op` at its target, which is made when it is missing. For
@@ -423,12 +431,6 @@ int root_file(int parent, const char *name, mode_t mode, uid_t owner, const char
 
 // For the launcher: finds out once what this host has that is to be masked. 0, or -1 with errno.
 int system_survey(void);
-// Unattached file systems: /proc is that of the pid namespace it is made in, /sys shows the network
-// namespace.
-void system_prepare_proc(struct op *op);
-void system_prepare_sys(struct op *op);
-void system_prepare_pts(const struct plan *plan);
-void system_prepare_run(const struct plan *plan);
 void system_add_run_file(const struct plan *plan, const struct op *op);
 void system_add_boot_id(const struct plan *plan, const struct op *op);
 // Clones the job's cgroup directories, before the host's mount namespace is left.
@@ -436,11 +438,14 @@ void system_clone_cgroups(const struct plan *plan);
 // For the shared part of the root.
 void system_make_dev(int base, const struct plan *plan, struct op *op);
 void system_make_shelf(int base, const struct plan *plan);
-// Inside the root: /dev/pts first, for the others build on it.
-void system_attach_first(int base, const struct plan *plan);
-void system_attach_proc(int base, const struct plan *plan, const struct op *op);
-void system_attach_run(int base, const struct plan *plan);
-void system_attach_sys(int base, const struct plan *plan, const struct op *op);
+// Inside the root. /dev/pts is first, for the others build on it; /proc is that of this pid namespace, /sys
+// shows this network namespace.
+void system_mount_pts(int base, const struct plan *plan);
+void system_mount_run(int base, const struct plan *plan);
+void system_mount_proc(int base, const struct plan *plan, const struct op *op);
+void system_mount_sys(int base, const struct plan *plan, const struct op *op);
+// All files of /run are there.
+void system_finish_run(void);
 // What of /proc could not be masked before.
 void system_finish_proc(void);
 
@@ -460,14 +465,13 @@ struct entry {
 bool rootfs_is_of_job(const struct op *op);
 // The index of the first of those in a plan; the number of its operations when there is none.
 unsigned rootfs_first_of_job(const struct plan *plan);
-// Makes the job's own file systems, not attached anywhere yet. To be called before the host's mount
-// namespace is left, in the job's pid namespace.
+// Takes what the job gets of the host. To be called before the host's mount namespace is left.
 void rootfs_prepare(struct plan *plan, const struct entry *entry);
 // Enters the root: from the template, or else builds it and hands the template to the launcher.
-// Then attaches what was prepared. The job's cgroups must have been joined.
+// Then attaches what was prepared, and makes the job's own file systems. Its cgroups must have been joined.
 void rootfs_enter(struct plan *plan, const struct entry *entry);
 // The rest, from the first operation on that says which job it is. In the job's network namespace.
-void rootfs_finish(struct plan *plan, const struct entry *entry);
+void rootfs_finish(struct plan *plan);
 
 // ---- inside.c ----------------------------------------------------------------------------------
 

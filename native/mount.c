@@ -68,6 +68,24 @@ int mount_new(const char *step, const char *object, const char *type,
   return mount;
 }
 
+void mount_in_root(int base, const struct plan *plan, const struct op *op, const char *type,
+                   const char *settings, unsigned long flags) {
+  // Within the job's own root no path leads out of it.
+  if (syscall(SYS_mount, "none", op->target, type, flags, settings) == 0) return;
+  if (errno != ENOENT || root_directory(base, op->target, 0755, plan->ids_first) < 0 ||
+      syscall(SYS_mount, "none", op->target, type, flags, settings) != 0) {
+    report_and_exit(op_name(op), op->target);
+  }
+}
+
+void mount_tmpfs_in_root(int base, const struct plan *plan, const struct op *op, unsigned long flags) {
+  char settings[128];
+  snprintf(settings, sizeof settings, "size=%llu,nr_inodes=%llu,uid=%u,gid=%u,mode=%o",
+           (unsigned long long)op->bytes, (unsigned long long)op->inodes, plan->ids_first,
+           plan->ids_first, op->mode);
+  mount_in_root(base, plan, op, "tmpfs", settings, flags);
+}
+
 int mount_tmpfs(const char *step, const struct plan *plan, const struct op *op,
                 unsigned attributes) {
   char mode[8];

@@ -124,27 +124,12 @@ static void copy_in(int base, const struct plan *plan, const struct op *op) {
 
 // ---- the two phases ----------------------------------------------------------------------------
 
-static void prepare(struct plan *plan, struct op *op, const struct entry *entry) {
+static void prepare(struct op *op, const struct entry *entry) {
   switch (op->kind) {
   case OP_BIND_RO:
   case OP_BIND_RO_TRY:
   case OP_BIND_RW:
     prepare_bind(op, entry->ids);
-    return;
-  case OP_TMPFS:
-    op->fd = mount_tmpfs("tmpfs", plan, op, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-    return;
-  case OP_PROC:
-    system_prepare_proc(op);
-    return;
-  case OP_SYS:
-    system_prepare_sys(op);
-    return;
-  case OP_RUN_FILE:
-    system_add_run_file(plan, op);
-    return;
-  case OP_BOOT_ID:
-    system_add_boot_id(plan, op);
     return;
   case OP_COPY_IN:
     op->fd = open(op->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -152,12 +137,27 @@ static void prepare(struct plan *plan, struct op *op, const struct entry *entry)
     return;
   case OP_BIND_OWN:
   case OP_BIND_TREE: // once the tree has its view
+  case OP_TMPFS:
   case OP_DIR:
   case OP_FILE:
   case OP_SYMLINK:
   case OP_DEV:
+  case OP_PROC:
+  case OP_SYS:
+  case OP_RUN_FILE:
+  case OP_BOOT_ID:
     return;
   }
+}
+
+static void place_tmpfs(int base, const struct plan *plan, struct op *op) {
+  if (op >= plan->ops + plan->root_op_count) {
+    mount_tmpfs_in_root(base, plan, op, MS_NOSUID | MS_NODEV);
+    return;
+  }
+  // A root that is being built is nobody's root yet.
+  op->fd = mount_tmpfs("tmpfs", plan, op, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  mount_attach(base, plan, op);
 }
 
 static void place(int base, struct plan *plan, struct op *op) {
@@ -168,8 +168,10 @@ static void place(int base, struct plan *plan, struct op *op) {
   case OP_BIND_RO_TRY:
   case OP_BIND_RW:
   case OP_BIND_TREE:
-  case OP_TMPFS:
     if (op->fd >= 0) mount_attach(base, plan, op);
+    return;
+  case OP_TMPFS:
+    place_tmpfs(base, plan, op);
     return;
   case OP_BIND_OWN:
     bind_own(base, plan, op);
@@ -198,16 +200,19 @@ static void place(int base, struct plan *plan, struct op *op) {
     system_make_dev(base, plan, op);
     return;
   case OP_PROC:
-    system_attach_proc(base, plan, op);
+    system_mount_proc(base, plan, op);
     return;
   case OP_SYS:
-    system_attach_sys(base, plan, op);
+    system_mount_sys(base, plan, op);
     return;
   case OP_COPY_IN:
     copy_in(base, plan, op);
     return;
   case OP_RUN_FILE:
+    system_add_run_file(plan, op);
+    return;
   case OP_BOOT_ID:
+    system_add_boot_id(plan, op);
     return;
   }
 }
@@ -223,11 +228,15 @@ unsigned rootfs_first_of_job(const struct plan *plan) {
 }
 
 void rootfs_prepare(struct plan *plan, const struct entry *entry) {
+  for (unsigned i = plan->root_op_count; i < plan->op_count; i++) prepare(&plan->ops[i], entry);
+}
+
+// Whether /run has anything in it.
+static bool has_run(const struct plan *plan) {
   for (unsigned i = plan->root_op_count; i < plan->op_count; i++) {
-    if (!rootfs_is_of_job(&plan->ops[i])) prepare(plan, &plan->ops[i], entry);
-    else if (plan->ops[i].kind != OP_SYS) system_prepare_run(plan);
+    if (plan->ops[i].kind == OP_RUN_FILE || plan->ops[i].kind == OP_BOOT_ID) return true;
   }
-  system_prepare_pts(plan);
+  return false;
 }
 
 // ---- the tree of a runtime ---------------------------------------------------------------------
@@ -337,7 +346,7 @@ static void build_template(struct plan *plan, const struct entry *entry) {
   const uint64_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
   int clone = -1;
   if (plan->tree != NULL) clone = clone_host("tree", plan->tree, false, attributes, entry->ids);
-  for (unsigned i = 0; i < plan->root_op_count; i++) prepare(plan, &plan->ops[i], entry);
+  for (unsigned i = 0; i < plan->root_op_count; i++) prepare(&plan->ops[i], entry);
   // Nothing more of the host is looked up from here.
   int base = build_root(plan, clone);
   if (mount_set(base, MOUNT_ATTR_RDONLY, -1) != 0) report_and_exit("root", "read-only");
@@ -358,23 +367,20 @@ void rootfs_enter(struct plan *plan, const struct entry *entry) {
   else if (setns(entry->template, CLONE_NEWNS) != 0) report_and_exit("root", plan->root_key);
   if (unshare(CLONE_NEWNS) != 0) report_and_exit("root", "mount namespace");
 
-  int base = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int base = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (base < 0) report_and_exit("root", "/");
-  system_attach_first(base, plan);
+  system_mount_pts(base, plan);
+  if (has_run(plan)) system_mount_run(base, plan);
   for (unsigned i = plan->root_op_count; i < rootfs_first_of_job(plan); i++) {
     place(base, plan, &plan->ops[i]);
   }
   close(base);
 }
 
-void rootfs_finish(struct plan *plan, const struct entry *entry) {
-  int base = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+void rootfs_finish(struct plan *plan) {
+  int base = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (base < 0) report_and_exit("root", "/");
-  const unsigned first = rootfs_first_of_job(plan);
-  for (unsigned i = first; i < plan->op_count; i++) {
-    if (rootfs_is_of_job(&plan->ops[i])) prepare(plan, &plan->ops[i], entry);
-  }
-  system_attach_run(base, plan);
-  for (unsigned i = first; i < plan->op_count; i++) place(base, plan, &plan->ops[i]);
+  for (unsigned i = rootfs_first_of_job(plan); i < plan->op_count; i++) place(base, plan, &plan->ops[i]);
+  system_finish_run();
   system_finish_proc();
 }

@@ -24,7 +24,7 @@ bool setup_log(void) {
     return false;
   }
   keeper.log_made = true;
-  int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int dir = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0) {
     report("log-dir", path, errno);
     return false;
@@ -84,7 +84,7 @@ static bool start_inside(void) {
   int birth = -1;
   const struct cgroup *cgroup = cgroup_of_birth(keeper.plan);
   if (cgroup != NULL) {
-    birth = open(cgroup->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    birth = openat(AT_FDCWD, cgroup->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (birth < 0) {
       report("cgroup", cgroup->path, errno);
       return false;
@@ -168,8 +168,12 @@ void setup_close_but(int *kept, unsigned count) {
 void setup_settle(void) {
   static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE,
                                 SIGXFSZ, SIGUSR1, SIGUSR2};
-  // A daemon's whole group may be signalled when it is stopped or upgraded; jobs live on.
-  for (unsigned i = 0; i < LENGTH(ignored); i++) signal(ignored[i], SIG_IGN);
+  // A daemon's whole group may be signalled when it is stopped or upgraded; jobs live on. Nobody ever
+  // takes what is blocked here.
+  sigset_t mask;
+  sigemptyset(&mask);
+  for (unsigned i = 0; i < LENGTH(ignored); i++) sigaddset(&mask, ignored[i]);
+  sigprocmask(SIG_BLOCK, &mask, NULL);
   // Standard input is /dev/null in the launcher already.
   dup2(STDIN_FILENO, STDOUT_FILENO);
   dup2(STDIN_FILENO, STDERR_FILENO);

@@ -37,8 +37,6 @@ static const struct {
 
 static const char *const dev_directories[] = {"pts", "shm"};
 
-static int pts_mount = -1;
-
 // The nodes belong to the job's root so that they look as they do everywhere; the mount is
 // read-only, so it cannot change them.
 void system_make_dev(int base, const struct plan *plan, struct op *op) {
@@ -70,28 +68,17 @@ void system_make_dev(int base, const struct plan *plan, struct op *op) {
   mount_attach(base, plan, op);
 }
 
-void system_prepare_pts(const struct plan *plan) {
-  const struct setting settings[] = {
-      {.key = "mode", .text = "0620"},
-      {.key = "ptmxmode", .text = "0666"},
-      {.key = "gid", .number = plan->ids_first + TTY_GID},
-      {.key = "max", .number = PTS_LIMIT},
-  };
-  pts_mount = mount_new("dev", "pts", "devpts", settings, LENGTH(settings),
-                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
-}
-
 // ---- /run --------------------------------------------------------------------------------------
 
 static int run_mount = -1;
 static int boot_id = -1; // a mount of the file that says it
 
-void system_prepare_run(const struct plan *plan) {
-  if (run_mount >= 0) return;
-  struct op op = {.kind = OP_RUN_FILE, .target = "/run", .bytes = 1 << 20, .inodes = 64,
+void system_mount_run(int base, const struct plan *plan) {
+  struct op op = {.kind = OP_RUN_FILE, .target = (char[]){"/run"}, .bytes = 1 << 20, .inodes = 64,
                   .mode = 0755};
-  run_mount = mount_tmpfs("run-file", plan, &op,
-                          MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  mount_tmpfs_in_root(base, plan, &op, MS_NOSUID | MS_NODEV | MS_NOEXEC);
+  run_mount = openat(base, "run", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (run_mount < 0) report_and_exit("run-file", "/run");
 }
 
 void system_add_boot_id(const struct plan *plan, const struct op *op) {
@@ -108,11 +95,9 @@ void system_add_run_file(const struct plan *plan, const struct op *op) {
   }
 }
 
-void system_attach_run(int base, const struct plan *plan) {
+void system_finish_run(void) {
   if (run_mount < 0) return;
   if (mount_set(run_mount, MOUNT_ATTR_RDONLY, -1) != 0) report_and_exit("run-file", "/run");
-  struct op op = {.kind = OP_RUN_FILE, .target = (char[]){"/run"}, .fd = run_mount};
-  mount_attach(base, plan, &op);
   // The clone is taken after the mount is attached and read-only: only then does the kernel
   // before 6.15 allow to clone of it.
   if (faccessat(run_mount, "boot_id", F_OK, 0) != 0) return;
@@ -204,25 +189,21 @@ static void cover_new(const char *step, int mount, struct masked *masked, unsign
 
 static int proc_mount = -1, proc_sys = -1;
 
-void system_prepare_proc(struct op *op) {
-  op->fd = mount_new("proc", op->target, "proc", NULL, 0,
-                     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+// The root of what was mounted at the target of `op`.
+static int open_mounted(int base, const struct op *op) {
+  int mounted = root_open(base, op->target, O_PATH | O_DIRECTORY);
+  if (mounted < 0) report_and_exit(op_name(op), op->target);
+  return mounted;
 }
 
-void system_prepare_sys(struct op *op) {
-  op->fd = mount_new("sys", op->target, "sysfs", NULL, 0,
-                     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-                         MOUNT_ATTR_NOEXEC);
-}
-
-void system_attach_proc(int base, const struct plan *plan, const struct op *op) {
-  mount_attach(base, plan, op);
-  cover_known("proc", op->fd, proc_masked, LENGTH(proc_masked));
-  proc_mount = op->fd;
-  proc_sys = mount_clone(op->fd, "sys");
+void system_mount_proc(int base, const struct plan *plan, const struct op *op) {
+  mount_in_root(base, plan, op, "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC);
+  proc_mount = open_mounted(base, op);
+  cover_known("proc", proc_mount, proc_masked, LENGTH(proc_masked));
+  proc_sys = mount_clone(proc_mount, "sys");
   if (proc_sys < 0 ||
       mount_set(proc_sys, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1) != 0 ||
-      mount_attach_at(proc_sys, op->fd, "sys") != 0) {
+      mount_attach_at(proc_sys, proc_mount, "sys") != 0) {
     report_and_exit("proc", "sys");
   }
 }
@@ -290,22 +271,23 @@ void system_make_shelf(int base, const struct plan *plan) {
   }
 }
 
-void system_attach_sys(int base, const struct plan *plan, const struct op *op) {
+void system_mount_sys(int base, const struct plan *plan, const struct op *op) {
   char path[PATH_ROOM];
   snprintf(path, sizeof path, "%s/%s", op->target, sys_cgroup);
   int shelf = root_open(base, path, O_PATH | O_DIRECTORY);
-  mount_attach(base, plan, op);
-  cover_known("sys", op->fd, sys_masked, LENGTH(sys_masked));
-  cover_new("sys", op->fd, sys_masked, LENGTH(sys_masked));
+  mount_in_root(base, plan, op, "sysfs", NULL, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
+  int sys = open_mounted(base, op);
+  cover_known("sys", sys, sys_masked, LENGTH(sys_masked));
+  cover_new("sys", sys, sys_masked, LENGTH(sys_masked));
 
   int tree = shelf < 0 ? -1 : mount_clone(shelf, "");
-  if (tree >= 0 && mount_attach_at(tree, op->fd, sys_cgroup) != 0) {
+  if (tree >= 0 && mount_attach_at(tree, sys, sys_cgroup) != 0) {
     report_and_exit("sys", sys_cgroup);
   }
   for (unsigned i = 0; i < plan->cgroup_count; i++) {
     if (cgroup_trees[i] < 0) continue;
     bool is_v2 = plan->cgroups[i].kind == CGROUP_V2;
-    int at = is_v2 ? op->fd : tree;
+    int at = is_v2 ? sys : tree;
     const char *name = is_v2 ? sys_cgroup : shown_name(&plan->cgroups[i]);
     if (at >= 0 && mount_attach_at(cgroup_trees[i], at, name) == 0) continue;
     // A root that was first built for a job without this hierarchy has no place for it.
@@ -316,14 +298,17 @@ void system_attach_sys(int base, const struct plan *plan, const struct op *op) {
 
 // ---- first things ------------------------------------------------------------------------------
 
-void system_attach_first(int base, const struct plan *plan) {
+void system_mount_pts(int base, const struct plan *plan) {
   int dev = root_open(base, plan->dev_target, O_PATH | O_DIRECTORY);
   if (dev < 0) report_and_exit("dev", plan->dev_target);
   covers.file = openat(dev, "null", O_PATH | O_CLOEXEC);
   // The bare directory that lies below the job's own pts.
   covers.directory = openat(dev, "pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (covers.file < 0 || covers.directory < 0 || mount_attach_at(pts_mount, dev, "pts") != 0) {
-    report_and_exit("dev", plan->dev_target);
-  }
-  close(dev);
+  if (covers.file < 0 || covers.directory < 0) report_and_exit("dev", plan->dev_target);
+  char target[PATH_ROOM], settings[64];
+  snprintf(target, sizeof target, "%s/pts", plan->dev_target);
+  snprintf(settings, sizeof settings, "mode=0620,ptmxmode=0666,gid=%u,max=%d", plan->ids_first + TTY_GID,
+           PTS_LIMIT);
+  const struct op op = {.kind = OP_DEV, .target = target};
+  mount_in_root(base, plan, &op, "devpts", settings, MS_NOSUID | MS_NOEXEC);
 }
