@@ -31,6 +31,7 @@ const SEGMENT_BYTES = 64 * 1024;
 const ONCE_MORE_BYTES = SEGMENT_BYTES + 280_000;
 const { signal } = new AbortController();
 const queryLogs = generated(PersistService.method.queryLogs);
+const queryMetrics = generated(PersistService.method.queryMetrics);
 
 const server = new S3Server();
 const wire = new Wire(() => Number(server.endpoint.port));
@@ -99,6 +100,13 @@ function startSmall(prefix: string): Promise<Daemon> {
     logging: { level: 'DEBUG' },
     logs: { segmentBytes: SEGMENT_BYTES, sealAfter: '100ms' },
   });
+}
+
+async function samplesOf(of: Daemon, jobId: string): Promise<unknown[]> {
+  const samples: unknown[] = [];
+  for await (const each of of.as('viewer').serverStream(queryMetrics, { jobId }))
+    samples.push(each);
+  return samples;
 }
 
 const isArchived = (id: string) => daemon.logged(new RegExp(`in the archive.*${id}`));
@@ -327,7 +335,7 @@ test('a deleted job is deleted in the archive, also when the daemon or the store
   assert.equal((await archivedOf(second)).size, 0);
 });
 
-test('what is complete of the log of a running job is in the archive once, whatever is killed, and is read from there', {
+test('what is complete of the log of a running job is in the archive once, whatever is killed, and is read from there, as are its samples', {
   skip,
 }, async (t) => {
   const own = await startSmall('running/');
@@ -349,6 +357,8 @@ test('what is complete of the log of a running job is in the archive once, whate
   const half = await output(own.as('viewer'), { uuid, noFollow: true });
   assert.equal(half.length, 1_000_006);
   assert.ok(wire.sentBytes - begun < half.length + ONCE_MORE_BYTES, 'nothing was sent again');
+  // A sample is made for whoever asks.
+  await samplesOf(own, uuid);
   const early = await archivedOf(uuid, store);
   // The disk loses what the archive has: readers do not see that, also those who follow.
   for (const name of readdirSync(directory)) {
@@ -374,6 +384,12 @@ test('what is complete of the log of a running job is in the archive once, whate
   const record = JSON.parse(String(all.get('job.json')));
   all.delete('job.json');
   assert.deepEqual(record.files, filesOf(all));
+  assert.ok(all.has('metrics.jsonl'));
+  const samples = await samplesOf(own, uuid);
+  assert.ok(samples.length >= 3);
+  rmSync(directory, { recursive: true });
+  assert.deepEqual(await samplesOf(own, uuid), samples);
+  assert.ok((await output(own.as('viewer'), { uuid })).equals(whole));
   const gone = own.logged(new RegExp(`out of the archive.*${uuid}`));
   await own.as('admin').unary(deleteJob, { uuid });
   await gone;

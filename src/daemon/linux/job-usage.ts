@@ -241,6 +241,30 @@ export const noTraffic: DeviceUsage = {
 };
 export const deviceKeys = Object.keys(noTraffic) as readonly (keyof DeviceUsage)[];
 
+/** What an interface has that nothing went over. */
+export const quietInterface: InterfaceUsage = {
+  rxBytes: 0,
+  txBytes: 0,
+  rxPackets: 0,
+  txPackets: 0,
+  rxErrors: 0,
+  txErrors: 0,
+  rxDropped: 0,
+  txDropped: 0,
+};
+
+/** What goes over loopback stays within the job, and counts as nothing. */
+export function sumOfInterfaces({ network }: Pick<JobUsage, 'network'>): InterfaceUsage {
+  const sum: { -readonly [K in keyof InterfaceUsage]: InterfaceUsage[K] } = { ...quietInterface };
+  for (const [name, usage] of Object.entries(network)) {
+    if (name === 'lo') continue;
+    for (const key of interfaceKeys) sum[key] += usage[key];
+  }
+  return sum;
+}
+
+const interfaceKeys = Object.keys(quietInterface) as readonly (keyof InterfaceUsage)[];
+
 type Numbers = (key: string) => number;
 
 function cpuUsage(times: Numbers, periods: Numbers, throttledKey: string, unit: number): CpuUsage {

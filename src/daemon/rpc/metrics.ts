@@ -18,12 +18,7 @@ import type { Job } from '../jobs/job.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Postures } from '../jobs/postures.ts';
 import type { CgroupLayout } from '../linux/cgroup.ts';
-import {
-  type InterfaceUsage,
-  type JobUsage,
-  type Pressure,
-  sumOfDisks,
-} from '../linux/job-usage.ts';
+import { type JobUsage, type Pressure, sumOfDisks, sumOfInterfaces } from '../linux/job-usage.ts';
 import { NO_NETWORK } from '../networks/network.ts';
 import type { Networks } from '../networks/networks.ts';
 import type { Samples } from '../telemetry/samples.ts';
@@ -248,28 +243,6 @@ const noRates: Rates = {
   rxBps: 0,
   txBps: 0,
 };
-
-/** What goes over loopback stays within the job, and counts as nothing. */
-export function sumOfInterfaces({ network }: JobUsage): InterfaceUsage {
-  const sum = { ...noInterface };
-  for (const [name, usage] of Object.entries(network)) {
-    if (name === 'lo') continue;
-    for (const key of interfaceKeys) sum[key] += usage[key];
-  }
-  return sum;
-}
-
-const noInterface = {
-  rxBytes: 0,
-  txBytes: 0,
-  rxPackets: 0,
-  txPackets: 0,
-  rxErrors: 0,
-  txErrors: 0,
-  rxDropped: 0,
-  txDropped: 0,
-};
-const interfaceKeys = Object.keys(noInterface) as readonly (keyof InterfaceUsage)[];
 
 function sampleOf(parts: MetricsParts, job: Job): (step: Step) => Sample {
   const { limits } = job.spec;

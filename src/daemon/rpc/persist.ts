@@ -15,9 +15,9 @@ import type { StreamName } from '../../shared/log-record.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { LineSplitter } from '../jobs/line-splitter.ts';
 import { type LogEntry, type Logs, wholeLog } from '../jobs/logs.ts';
-import { sumOfDisks } from '../linux/job-usage.ts';
+import { sumOfDisks, sumOfInterfaces } from '../linux/job-usage.ts';
 import type { Call, Handlers } from './handlers.ts';
-import { type MetricsParts, ratesOf, steps, sumOfInterfaces } from './metrics.ts';
+import { type MetricsParts, ratesOf, steps } from './metrics.ts';
 
 export interface PersistParts extends MetricsParts {
   readonly jobs: MetricsParts['jobs'] & Pick<Jobs, 'delete'>;

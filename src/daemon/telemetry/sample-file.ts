@@ -4,10 +4,10 @@
 import { appendFileSync, renameSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
-import { type JobUsage, noTraffic } from '../linux/job-usage.ts';
+import { type JobUsage, noTraffic, quietInterface } from '../linux/job-usage.ts';
 import type { Traffic } from '../linux/launcher.ts';
 import { type Base, nothingBefore } from './base.ts';
-import { firstUsage, quiet } from './series.ts';
+import { firstUsage } from './series.ts';
 
 const NEW = 'metrics.jsonl';
 const OLD = 'metrics.old.jsonl';
@@ -109,7 +109,7 @@ function isSound({ cpu, memory, io, network }: JobUsage): boolean {
   const pressures = [cpu.pressure, memory.pressure, io.pressure];
   return (
     areLike(io.devices, noTraffic) &&
-    areLike(network, quiet) &&
+    areLike(network, quietInterface) &&
     pressures.every((each) => each === undefined || areShares(each.some, each.full))
   );
 }

@@ -13,7 +13,7 @@ import {
 import type { Traffic } from '../linux/launcher.ts';
 import type { Log } from '../log.ts';
 import { type Base, baseAt, nothingBefore, without } from './base.ts';
-import { appendLines, readLines } from './sample-file.ts';
+import { appendLines, type Line, readLines } from './sample-file.ts';
 
 /** A job that begins to be sampled. */
 export interface Metered {
@@ -123,9 +123,7 @@ export class Samples {
       // Somebody looks: there is to be something to see.
       if (job !== undefined && job.last === undefined) await this.#look(job);
       let lastMs = 0;
-      const elsewhere = async (name: string) =>
-        isOver ? this.#parts.textElsewhere(id, name) : undefined;
-      for await (const line of readLines(this.#parts.directoryOf(id), elsewhere)) {
+      for await (const line of isOver ? this.#all(id) : readLines(this.#parts.directoryOf(id))) {
         if (signal.aborted) return;
         if (!('sample' in line)) continue;
         lastMs = line.sample.atMs;
@@ -164,10 +162,16 @@ export class Samples {
 
   /** The same, once it is known; undefined when it never was. */
   async sentBy(id: string): Promise<Traffic | undefined> {
-    for await (const line of readLines(this.#parts.directoryOf(id))) {
+    for await (const line of this.#all(id)) {
       if ('traffic' in line) return line.traffic;
     }
     return undefined;
+  }
+
+  /** What is kept of a job that is over, wherever that is. */
+  #all(id: string): AsyncGenerator<Line> {
+    const { directoryOf, textElsewhere } = this.#parts;
+    return readLines(directoryOf(id), (name) => textElsewhere(id, name));
   }
 
   #earlyReaders(id: string): Set<Reader> {

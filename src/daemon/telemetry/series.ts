@@ -3,10 +3,10 @@
 
 import type { CgroupLayout } from '../linux/cgroup.ts';
 import {
-  type InterfaceUsage,
   type IoUsage,
   type JobUsage,
   noTraffic,
+  quietInterface,
   sumOfDisks,
 } from '../linux/job-usage.ts';
 import type { Traffic } from '../linux/launcher.ts';
@@ -113,17 +113,6 @@ function withRest(io: IoUsage, total: Total, kind: CgroupLayout['kind']): IoUsag
 
 /** The interface that a job has beside loopback. */
 const INTERFACE = 'eth0';
-/** An interface over which nothing went. */
-export const quiet: InterfaceUsage = {
-  rxBytes: 0,
-  txBytes: 0,
-  rxPackets: 0,
-  txPackets: 0,
-  rxErrors: 0,
-  txErrors: 0,
-  rxDropped: 0,
-  txDropped: 0,
-};
 
 /** As it was counted when the job was gone. */
 function withTraffic(
@@ -131,5 +120,5 @@ function withTraffic(
   traffic: Traffic | undefined,
 ): JobUsage['network'] {
   if (traffic === undefined) return network;
-  return { ...network, [INTERFACE]: { ...quiet, ...network[INTERFACE], ...traffic } };
+  return { ...network, [INTERFACE]: { ...quietInterface, ...network[INTERFACE], ...traffic } };
 }
