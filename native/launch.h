@@ -244,6 +244,10 @@ bool plan_read(struct plan *plan, char *text, size_t length, char problem[PROBLE
 void plan_forget(struct plan *plan);
 // The plan's word for an operation.
 const char *op_name(const struct op *op);
+// Whether an operation says which job it is, or shows its network.
+bool plan_is_of_job(const struct op *op);
+// The index of the first of those in a plan; the number of its operations when there is none.
+unsigned plan_first_of_job(const struct plan *plan);
 
 // ---- orders.c ----------------------------------------------------------------------------------
 
@@ -461,10 +465,6 @@ struct entry {
   int stdio[3];
 };
 
-// Whether an operation says which job it is, or shows its network.
-bool rootfs_is_of_job(const struct op *op);
-// The index of the first of those in a plan; the number of its operations when there is none.
-unsigned rootfs_first_of_job(const struct plan *plan);
 // Takes what the job gets of the host. To be called before the host's mount namespace is left.
 void rootfs_prepare(struct plan *plan, const struct entry *entry);
 // Enters the root: from the template, or else builds it and hands the template to the launcher.

@@ -519,6 +519,16 @@ const char *op_name(const struct op *op) {
   return "operation";
 }
 
+bool plan_is_of_job(const struct op *op) {
+  return op->kind == OP_RUN_FILE || op->kind == OP_BOOT_ID || op->kind == OP_SYS;
+}
+
+unsigned plan_first_of_job(const struct plan *plan) {
+  unsigned first = plan->root_op_count;
+  while (first < plan->op_count && !plan_is_of_job(&plan->ops[first])) first++;
+  return first;
+}
+
 void plan_forget(struct plan *plan) {
   if (plan->pointers != NULL) munmap(plan->pointers, plan->pointers_bytes);
   plan->pointers = plan->env = plan->argv = NULL;

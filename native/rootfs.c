@@ -217,16 +217,6 @@ static void place(int base, struct plan *plan, struct op *op) {
   }
 }
 
-bool rootfs_is_of_job(const struct op *op) {
-  return op->kind == OP_RUN_FILE || op->kind == OP_BOOT_ID || op->kind == OP_SYS;
-}
-
-unsigned rootfs_first_of_job(const struct plan *plan) {
-  unsigned first = plan->root_op_count;
-  while (first < plan->op_count && !rootfs_is_of_job(&plan->ops[first])) first++;
-  return first;
-}
-
 void rootfs_prepare(struct plan *plan, const struct entry *entry) {
   for (unsigned i = plan->root_op_count; i < plan->op_count; i++) prepare(&plan->ops[i], entry);
 }
@@ -371,7 +361,7 @@ void rootfs_enter(struct plan *plan, const struct entry *entry) {
   if (base < 0) report_and_exit("root", "/");
   system_mount_pts(base, plan);
   if (has_run(plan)) system_mount_run(base, plan);
-  for (unsigned i = plan->root_op_count; i < rootfs_first_of_job(plan); i++) {
+  for (unsigned i = plan->root_op_count; i < plan_first_of_job(plan); i++) {
     place(base, plan, &plan->ops[i]);
   }
   close(base);
@@ -380,7 +370,7 @@ void rootfs_enter(struct plan *plan, const struct entry *entry) {
 void rootfs_finish(struct plan *plan) {
   int base = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (base < 0) report_and_exit("root", "/");
-  for (unsigned i = rootfs_first_of_job(plan); i < plan->op_count; i++) place(base, plan, &plan->ops[i]);
+  for (unsigned i = plan_first_of_job(plan); i < plan->op_count; i++) place(base, plan, &plan->ops[i]);
   system_finish_run();
   system_finish_proc();
 }

@@ -28,11 +28,11 @@ bool standby_is_plain(const struct plan *plan) {
   if (plan->cgroup_life == CGROUPS_OWN) return false;
   for (unsigned i = plan->root_op_count; i < plan->op_count; i++) {
     const struct op *op = &plan->ops[i];
-    if (op->kind != OP_TMPFS && op->kind != OP_PROC && !rootfs_is_of_job(op)) return false;
+    if (op->kind != OP_TMPFS && op->kind != OP_PROC && !plan_is_of_job(op)) return false;
   }
   // What comes behind the first that is of the job is placed when the job is known.
-  for (unsigned i = rootfs_first_of_job(plan); i < plan->op_count; i++) {
-    if (!rootfs_is_of_job(&plan->ops[i])) return false;
+  for (unsigned i = plan_first_of_job(plan); i < plan->op_count; i++) {
+    if (!plan_is_of_job(&plan->ops[i])) return false;
   }
   return true;
 }

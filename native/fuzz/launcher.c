@@ -70,15 +70,6 @@ int system_survey(void) {
   return 0;
 }
 void seccomp_compile(void) {}
-// As rootfs.c has it, which brings all that makes mounts along.
-bool rootfs_is_of_job(const struct op *op) {
-  return op->kind == OP_RUN_FILE || op->kind == OP_BOOT_ID || op->kind == OP_SYS;
-}
-unsigned rootfs_first_of_job(const struct plan *plan) {
-  unsigned first = plan->root_op_count;
-  while (first < plan->op_count && !rootfs_is_of_job(&plan->ops[first])) first++;
-  return first;
-}
 
 // ---- the play -----------------------------------------------------------------------------------
 
