@@ -103,6 +103,7 @@ int cgroup_watch_memory(const struct plan *plan) {
   if (event < 0 || control < 0 ||
       write_file(AT_FDCWD, join(path, plan->memory.path, "cgroup.event_control"), line) != 0) {
     report("memory-events", path, errno);
+    if (event >= 0) close(event);
     return -2;
   }
   close(control);

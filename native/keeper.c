@@ -337,7 +337,8 @@ static void describe_end(struct frame *frame, int status, uint64_t ended_ns) {
   if (keeper.cause != NULL) frame_pair(frame, "cause", keeper.cause);
   frame_pair_number(frame, "oom-kills", usage.oom_kills);
   frame_pair_number(frame, "memory-peak", usage.memory_peak_bytes);
-  if (left_as_new(&usage)) frame_pair(frame, "cgroups", "as-new");
+  keeper.leaves_as_new = left_as_new(&usage);
+  if (keeper.leaves_as_new) frame_pair(frame, "cgroups", "as-new");
   frame_pair_number(frame, "cpu-usec", usage.cpu_usec);
   frame_pair_number(frame, "read-bytes", usage.read_bytes);
   frame_pair_number(frame, "written-bytes", usage.written_bytes);
@@ -396,7 +397,7 @@ static OWN_FRAME _Noreturn void finish(void) {
   client_tell_all(&ended);
   client_accept(&ended);
   wait_until_known(&ended, held);
-  _exit(0);
+  _exit(keeper.leaves_as_new ? 0 : KEEPER_LEFT_TRACES);
 }
 
 // Takes everything back and tells what failed.
@@ -414,7 +415,7 @@ static OWN_FRAME _Noreturn void refuse(void) {
   frame_text(&frame, failure->step);
   frame_text(&frame, failure->object);
   frame_text(&frame, errno_name(failure->error));
-  if (frame_send_patiently(keeper.daemon, &frame) == 0 || !keeper.log_made) _exit(0);
+  if (frame_send_patiently(keeper.daemon, &frame) == 0 || !keeper.log_made) _exit(KEEPER_LEFT_TRACES);
 
   // No daemon hears it: the log says it to the next one.
   keeper.log_made = setup_log();
@@ -431,7 +432,7 @@ static OWN_FRAME _Noreturn void refuse(void) {
   if (keeper.log_made && log_end(&keeper.log, pairs, length) == 0) {
     log_make_durable(&keeper.log);
   }
-  _exit(0);
+  _exit(KEEPER_LEFT_TRACES);
 }
 
 static const struct keeper nothing = {

@@ -536,6 +536,7 @@ struct keeper {
   pid_t pid;
   int mounts; // its mount namespace, held until the end is told; or -1
   unsigned cgroups_made; // a bit for each of the plan's
+  bool leaves_as_new;    // the next job may have its cgroups as they are
   bool log_made;
 
   bool start_untold; // the daemon does not read; it is told when it does
@@ -552,6 +553,10 @@ struct keeper {
 };
 
 extern struct keeper keeper;
+
+// How a keeper ends that leaves in order, but its job's cgroups not as if nobody had been in them: it did not
+// come to run, or there is more in them than the next one may find.
+enum { KEEPER_LEFT_TRACES = 4 };
 
 // What a keeper can make of itself before its job is known.
 void keeper_prepare(void);

@@ -548,11 +548,13 @@ static void keeper_ended(pid_t pid, int status) {
   struct running *job = *link;
   if (job == NULL) return;
   *link = job->next;
-  if (status != 0) tell_gone(job->id, status);
+  bool in_order = status == 0 || (WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_LEFT_TRACES);
+  if (!in_order) tell_gone(job->id, status);
   // The keeper left in good order, so the job's last process is gone.
-  if (job->net_key[0] != 0) give_back_attached(job, status == 0);
-  else if (status == 0 && job->net.fd >= 0 && net_is_pristine(&job->net)) keep_net(&job->net);
+  if (job->net_key[0] != 0) give_back_attached(job, in_order);
+  else if (in_order && job->net.fd >= 0 && net_is_pristine(&job->net)) keep_net(&job->net);
   else net_close(&job->net);
+  // Else the daemon may be about to clear them.
   if (status == 0 && job->sandbox != NULL) make_ahead(job->ids_first, job->sandbox, job->sandbox_length);
   free(job->sandbox);
   free(job);

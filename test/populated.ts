@@ -18,7 +18,8 @@ export async function untilPopulated(directory: string): Promise<number[]> {
   }
 }
 
-function processesIn(directory: string): number[] {
+/** The processes in a cgroup now. */
+export function processesIn(directory: string): number[] {
   const lines = readFileSync(path.join(directory, 'cgroup.procs'), 'utf8').split('\n');
   return lines.slice(0, -1).map(Number);
 }

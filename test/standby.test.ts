@@ -16,7 +16,7 @@ import {
   World,
   whyNot,
 } from './launching.ts';
-import { untilPopulated } from './populated.ts';
+import { processesIn, untilPopulated } from './populated.ts';
 
 const why = whyNot();
 if (why !== undefined) console.log(`skipped: ${why}`);
@@ -134,6 +134,21 @@ describe('what stands by', { skip: why ?? false }, () => {
       assert.notEqual(job.initPid, ahead);
       assert.ok(!existsSync(`/proc/${ahead}`));
       await endJob(job);
+    });
+  }
+
+  for (const [what, command] of [
+    ['could not be started', ['/no/such/program']],
+    ['was killed for its memory', ['python3', '-c', 'x = bytearray(1 << 30)']],
+  ] as const) {
+    test(`none is made where a job ${what}: what is there is cleared up first`, async () => {
+      const { id, plan } = world.plan(command, anew);
+      launcher.send(['launch', ...plan]);
+      const [verb] = await launcher.frame(['started', 'failed'], id);
+      if (verb === 'started') await launcher.frame('ended', id);
+      // By the time that a later keeper is gone and the next job runs, the launcher knows of both.
+      for (let turn = 0; turn < 2; turn += 1) await run('true', { ids: FIRST_ID + 9 * 65_536 });
+      assert.deepEqual(processesIn(birthplace(NAME)), []);
     });
   }
 
