@@ -105,7 +105,9 @@ export class World {
     return execFileSync('nsenter', args, { encoding: 'utf8' });
   }
 
+  /** Doing it twice does no harm. */
   async close(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const over = once(this.#child, 'close');
     this.#child.kill('SIGKILL');
     await over;

@@ -70,7 +70,11 @@ describe('a published port', { skip: cannotRun() }, () => {
     ({ daemon, world, close } = await openSurroundings());
   });
 
-  after(() => close());
+  after(async () => {
+    // One of the tests puts another in its place.
+    await world.close();
+    await close();
+  });
 
   const api = () => daemon.as('operator');
 
