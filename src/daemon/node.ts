@@ -94,11 +94,12 @@ async function takeUp(config: Config, parts: Parts, stops: Stops, log: Log): Pro
   stops.push(() => schedules.stop());
   archive?.start();
   stops.push(() => archive?.stop());
+  await builds.recover();
+  stops.push(() => builds.stop());
+  // Behind the builds: what only an unfinished one had of the store is nobody's then.
   void trees.recover().catch((error) => {
     log.warn('what is left of unfinished runtimes stays', { why: messageOf(error) });
   });
-  await builds.recover();
-  stops.push(() => builds.stop());
   jobs.prepare(defaultLimitsOf(config));
 }
 
