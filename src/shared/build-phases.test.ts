@@ -3,7 +3,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { formatLog, formatPhase, lineLevels, parseBuildLine, phases } from './build-phases.ts';
 
-const text = fc.string({ unit: 'grapheme' }).map((word) => word.replaceAll(/[\r\n]/g, ''));
+const text = fc
+  .oneof(fc.string({ unit: 'grapheme' }), fc.constantFrom('a\u2028b', '\u2029', '\u0085'))
+  .map((word) => word.replaceAll(/[\r\n]/g, ''));
 
 test('a phase of a build is read as it was written', () => {
   fc.assert(

@@ -28,7 +28,8 @@ export type BuildLine =
   | { readonly kind: 'log'; readonly level: LineLevel; readonly message: string };
 
 const marks = { info: '  ', warn: '! ', error: '* ' } as const satisfies Record<LineLevel, string>;
-const PHASE = /^\[ ?(\d{1,2})\/\d+\] ([^:]+)(?:: (.*))?$/;
+/** `s`: a message may have the line separators of Unicode, which end no line here. */
+const PHASE = /^\[ ?(\d{1,2})\/\d+\] ([^:]+)(?:: (.*))?$/s;
 
 /** `[ 7/14] Install base packages: 23 packages` */
 export function formatPhase(phase: Phase, message: string): string {
