@@ -396,6 +396,8 @@ static OWN_FRAME _Noreturn void finish(void) {
   if (written && !told) log_make_durable(&keeper.log);
   client_tell_all(&ended);
   client_accept(&ended);
+  // A keeper that has to wait holds nothing of its job meanwhile.
+  if (keeper.mounts >= 0) close(keeper.mounts);
   wait_until_known(&ended, held);
   _exit(keeper.leaves_as_new ? 0 : KEEPER_LEFT_TRACES);
 }

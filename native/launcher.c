@@ -409,8 +409,10 @@ static void start_standby(struct standby *place, struct plan *made_by) {
   }
   close(ends[1]);
   if (inside[1] >= 0) close(inside[1]);
-  *place = (struct standby){.pid = pid, .socket = ends[0], .inside = inside[0]};
-  if (pid < 0) let_go_of_standby(place);
+  struct standby started = {.pid = pid, .socket = ends[0], .inside = inside[0]};
+  // One that cannot be forked now is not tried again before there is another job.
+  if (pid < 0) let_go_of_standby(&started);
+  else *place = started;
 }
 
 static void start_spare(void) {
