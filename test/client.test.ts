@@ -1,8 +1,10 @@
 // The client's connection against a daemon of a few lines: every kind of call, every way to fail.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { connect } from '../src/client/connection.ts';
 import { getJobLogs, getJobStatus, runJob, sendJobInput, stopJob } from '../src/client/methods.ts';
 import { CallError } from '../src/client/status.ts';
@@ -269,6 +271,28 @@ test('a connection that breaks fails the calls on it, with a way out', async () 
   await assert.rejects(call, { kind: 'unavailable' });
   await closing;
   connection.close();
+});
+
+test('a call on a connection that is closed before it stands fails, however far it has come', async () => {
+  const silent = net.createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as net.AddressInfo;
+  await withFake([], async ({ node }) => {
+    const moments: Readonly<Record<string, () => Promise<unknown>>> = {
+      'at once': async () => {},
+      'after a turn of the loop': () => setImmediate(),
+      'with a server that says nothing': () => once(silent, 'connection'),
+    };
+    for (const [when, moment] of Object.entries(moments)) {
+      const come = moment();
+      const connection = connect({ ...node, port });
+      const call = connection.unary(getJobStatus, {});
+      await come;
+      connection.close();
+      await assert.rejects(call, { kind: 'unavailable' }, when);
+    }
+  });
+  silent.close();
 });
 
 test('a call behind the end of its connection makes another one, and what is under way goes on', async () => {

@@ -96,6 +96,8 @@ class Link {
     });
     this.#socket.once('close', () => clearTimeout(late));
     this.#session = new Promise((resolve, reject) => {
+      // Also without an error, as when it is closed from here: whoever waits for it must hear of that.
+      this.#socket.once('close', () => reject(this.#explain({ code: 'ECONNRESET' })));
       this.#socket.on('error', (error) => {
         this.#broken ??= this.#explain(error);
         reject(this.#broken);
