@@ -19,7 +19,14 @@ before(() => {
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 const name = fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,20}$/);
-const line = fc.string({ unit: 'grapheme' }).map((text) => text.replace(/[\0\r\n]/g, ''));
+const line = fc
+  .string({
+    unit: fc.oneof(
+      fc.string({ unit: 'grapheme', minLength: 1, maxLength: 1 }),
+      fc.constantFrom('\u2028', '\u2029', '\u0085'),
+    ),
+  })
+  .map((text) => text.replace(/[\0\r\n]/g, ''));
 const value = fc.oneof(
   line,
   fc.array(line, { minLength: 2 }).map((lines) => lines.join('\n')),

@@ -47,7 +47,7 @@ export function readOutputFile(file: string, declared: readonly string[]): Outpu
   }
 }
 
-const LINE = /^([A-Za-z_][A-Za-z0-9_]{0,63})(=|<<)(.*)$/;
+const LINE = /^([A-Za-z_][A-Za-z0-9_]{0,63})(=|<<)(.*)$/s;
 
 /** Reads the bytes of such a file. Pure; a value that is said again is the later one. */
 export function parseOutputs(bytes: Uint8Array, declared: readonly string[]): OutputReading {
