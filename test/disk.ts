@@ -53,10 +53,10 @@ export class Disk {
 
   /**
    * Mounts it as after a repair. Processes that are on their way out may hold the broken file system for
-   * a moment yet, so it is a copy that is mounted.
+   * a moment yet: it is let go of when they have left, and a copy is mounted.
    */
   mountAnew(): void {
-    this.unmount();
+    execFileSync('umount', ['--lazy', this.directory]);
     const copy = `${this.#image}-anew`;
     execFileSync('cp', ['--sparse=always', this.#image, copy]);
     this.#image = copy;

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { existsSync, type FSWatcher, mkdirSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -293,14 +293,20 @@ describe('a launch that fails', { skip: why ?? false }, () => {
 
   /** Resolves with the end record of a job when it is there. */
   function logWritten(id: string): Promise<Map<string, string>> {
-    return new Promise((resolve) => {
-      const watcher = watch(`${world.directory}/logs`, { recursive: true }, () => {
-        const end = existsSync(world.logDirectory(id)) ? world.readLog(id).end : undefined;
-        if (end === undefined) return;
-        watcher.close();
-        resolve(end);
-      });
-    });
+    const { promise, resolve } = Promise.withResolvers<Map<string, string>>();
+    const watchers: FSWatcher[] = [];
+    const look = () => {
+      const directory = world.logDirectory(id);
+      if (!existsSync(directory)) return;
+      // Watched before it is read, so that nothing is written between the two.
+      if (watchers.length === 1) watchers.push(watch(directory, look));
+      const { end } = world.readLog(id);
+      if (end === undefined) return;
+      for (const watcher of watchers) watcher.close();
+      resolve(end);
+    };
+    watchers.push(watch(`${world.directory}/logs`, look));
+    return promise;
   }
 
   const badPlans: Record<string, (plan: string[]) => readonly string[]> = {
