@@ -293,18 +293,24 @@ for address in sys.argv[1:]:
 
   test('that could send from a foreign address would reach nobody by it', async () => {
     const peer = await listen('test-env');
+    const neighbour = await listen('test-env');
     const { uuid, v4, v6 } = await listen('test-env');
-    const { posture } = await api().unary(getJobStatus, { uuid, posture: true });
-    const inside = (program: string, ...args: string[]) =>
-      execFileSync('nsenter', [
-        '--net',
-        '--target',
-        String(posture?.kernel?.pid),
-        program,
-        ...args,
-      ]);
+    const insideOf = async (job: string) => {
+      const { posture } = await api().unary(getJobStatus, { uuid: job, posture: true });
+      const target = String(posture?.kernel?.pid);
+      return (program: string, ...args: string[]) =>
+        execFileSync('nsenter', ['--net', '--target', target, program, ...args]);
+    };
+    const inside = await insideOf(uuid);
+    // Known by now to send from where they are: that is to hold for nobody else.
+    const sendOwn = `
+import socket
+for family, gateway in (socket.AF_INET, '10.10.0.1'), (socket.AF_INET6, '${v6.replace(/::.*$/, '::1')}'):
+    socket.socket(family, socket.SOCK_DGRAM).sendto(b'x', (gateway, 53))
+`;
+    for (const own of [inside, await insideOf(neighbour.uuid)]) own('python3', '-c', sendOwn);
     // As whoever has more rights in there than any job: from an address of the outside, and of a neighbour.
-    for (const foreign of ['198.51.100.7', v4.replace(/\.\d+$/, '.250')]) {
+    for (const foreign of ['198.51.100.7', v4.replace(/\.\d+$/, '.250'), neighbour.v4]) {
       inside('ip', 'address', 'add', `${foreign}/32`, 'dev', 'eth0');
       const send = `
 import socket
@@ -318,17 +324,19 @@ except OSError:
 `;
       inside('python3', '-c', send);
     }
-    const foreign6 = v6.replace(/[^:]+$/, 'ffff');
-    inside('ip', 'address', 'add', `${foreign6}/128`, 'dev', 'eth0', 'nodad');
-    const send6 = `
+    for (const foreign6 of [v6.replace(/[^:]+$/, 'ffff'), neighbour.v6]) {
+      inside('ip', 'address', 'add', `${foreign6}/128`, 'dev', 'eth0', 'nodad');
+      const send6 = `
 import socket
 sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 sock.bind(('${foreign6}', 0))
 sock.sendto(b'x', ('${OUTSIDE.v6}', 5000))
 `;
-    inside('python3', '-c', send6);
+      inside('python3', '-c', send6);
+    }
     assert.equal(await outputOf(peer.uuid), 'listens\n');
-    await api().unary(stopJob, { uuid, force: true });
+    for (const job of [uuid, neighbour.uuid])
+      await api().unary(stopJob, { uuid: job, force: true });
     assert.deepEqual(await world.arrived(), []);
   });
 
