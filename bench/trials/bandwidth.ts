@@ -11,7 +11,7 @@ import type { Connection } from '../../src/client/connection.ts';
 import type { JobRequest } from '../../src/client/messages.ts';
 import { createNetwork, stopJob } from '../../src/client/methods.ts';
 import { type Daemon, startDaemon } from '../../test/harness.ts';
-import { finish, printed, start } from '../../test/job-calls.ts';
+import { finish, printed, start, statusOf } from '../../test/job-calls.ts';
 import { spreadOf } from '../spread.ts';
 import { type Row, ratio, type Trial } from '../trial.ts';
 
@@ -20,6 +20,7 @@ const PYTHON = '/usr/bin/python3';
 const OUTSIDE = '192.0.2.2';
 /** Of the bridge that is made by hand; the namespaces have 2 and 3 at the end. */
 const GATEWAY = '198.18.0.1';
+const NET6 = 'fd18::';
 const STREAM_SECONDS = 1;
 /** Long enough for what goes through at once in the beginning not to count. */
 const LIMITED_SECONDS = 4;
@@ -43,11 +44,12 @@ export const trial: Trial = {
     run('ip link set lo up');
     // The daemon forwards for jobs alone where nobody else asked the kernel to.
     writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
+    writeFileSync('/proc/sys/net/ipv6/conf/all/forwarding', '1');
     linkOutside(await makeNamespace(PYTHON, STREAM, 'serve'));
     makeBridge();
     const here = await makeNamespace('sh', '-c', 'echo ready; read line');
-    linkToBridge('hand2', here, '198.18.0.2');
-    linkToBridge('hand3', await makeNamespace(PYTHON, STREAM, 'serve'), '198.18.0.3');
+    linkToBridge('hand2', here, '2');
+    linkToBridge('hand3', await makeNamespace(PYTHON, STREAM, 'serve'), '3');
     const daemon = await startDaemon({ logging: { level: 'WARN' } });
     try {
       const rows = await measure(daemon, here, seconds);
@@ -73,8 +75,9 @@ async function measure(daemon: Daemon, hand: number, seconds: number): Promise<R
   const wish = { name: 'limited', cidr: '10.20.0.0/24' };
   const bandwidthBytesPerSecond = BigInt(NETWORK_MB * 1e6);
   await api.unary(createNetwork, { ...wish, bandwidthBytesPerSecond });
-  const server = await start(api, streaming({ network: 'bridge', name: 'server' }, 'serve'));
+  const server = await start(api, streaming({ network: 'bridge' }, 'serve'));
   await printed(api, server, 'ready');
+  const [server4 = '', server6 = ''] = (await statusOf(api, server)).addresses;
   const byHand =
     (host: string): Streamer =>
     async (way, time) =>
@@ -88,7 +91,9 @@ async function measure(daemon: Daemon, hand: number, seconds: number): Promise<R
     [OUT_HAND, byHand(OUTSIDE)],
     [OUT_JOB, inJob(OUTSIDE, { network: 'isolated' })],
     [PEER_HAND, byHand('198.18.0.3')],
-    [PEER_JOB, inJob('server', { network: 'bridge' })],
+    [PEER_JOB, inJob(server4, { network: 'bridge' })],
+    [PEER6_HAND, byHand(`${NET6}3`)],
+    [PEER6_JOB, inJob(server6, { network: 'bridge' })],
   ];
   const limited: [string, Streamer][] = [
     [NETWORK, inJob(OUTSIDE, { network: 'limited' })],
@@ -113,8 +118,10 @@ async function measure(daemon: Daemon, hand: number, seconds: number): Promise<R
 
 const OUT_HAND = 'by hand, on a bridge, to and from outside';
 const OUT_JOB = 'a job, to and from outside';
-const PEER_HAND = 'by hand, to another on the bridge';
-const PEER_JOB = 'a job, to another of its network';
+const PEER_HAND = 'by hand, to another on the bridge, IPv4';
+const PEER_JOB = 'a job, to another of its network, IPv4';
+const PEER6_HAND = 'by hand, to another on the bridge, IPv6';
+const PEER6_JOB = 'a job, to another of its network, IPv6';
 const NETWORK = `a job of a network of ${NETWORK_MB} MB/s`;
 const JOB = `a job that may have ${JOB_MB} MB/s`;
 
@@ -127,6 +134,7 @@ function ratiosOf(rows: readonly Row[]) {
   return WAYS.flatMap((way) => [
     ...ratio(rows, nameOf(OUT_JOB, way), nameOf(OUT_HAND, way), 'at least 0.9'),
     ...ratio(rows, nameOf(PEER_JOB, way), nameOf(PEER_HAND, way), 'at least 0.9'),
+    ...ratio(rows, nameOf(PEER6_JOB, way), nameOf(PEER6_HAND, way), 'at least 0.9'),
     ...[
       { name: nameOf(NETWORK, way), limit: NETWORK_MB },
       { name: nameOf(JOB, way), limit: JOB_MB },
@@ -179,10 +187,11 @@ function makeBridge(): void {
   });
 }
 
-function linkToBridge(name: string, pid: number, address: string): void {
+function linkToBridge(name: string, pid: number, end: string): void {
   run(`ip link add ${name} type veth peer name eth0 netns ${pid}`);
   run(`ip link set ${name} master hand up`);
-  run(`nsenter --net --target ${pid} ip address add ${address}/24 dev eth0`);
+  run(`nsenter --net --target ${pid} ip address add 198.18.0.${end}/24 dev eth0`);
+  run(`nsenter --net --target ${pid} ip address add ${NET6}${end}/64 dev eth0 nodad`);
   run(`nsenter --net --target ${pid} ip link set eth0 up`);
   run(`nsenter --net --target ${pid} ip route add default via ${GATEWAY}`);
 }
