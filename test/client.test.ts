@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
 import { connect } from '../src/client/connection.ts';
 import { getJobLogs, getJobStatus, runJob, sendJobInput, stopJob } from '../src/client/methods.ts';
 import { CallError } from '../src/client/status.ts';
@@ -280,7 +279,7 @@ test('a call on a connection that is closed before it stands fails, however far 
   await withFake([], async ({ node }) => {
     const moments: Readonly<Record<string, () => Promise<unknown>>> = {
       'at once': async () => {},
-      'after a turn of the loop': () => setImmediate(),
+      'after a turn of the loop': () => new Promise((resolve) => setImmediate(resolve)),
       'with a server that says nothing': () => once(silent, 'connection'),
     };
     for (const [when, moment] of Object.entries(moments)) {
