@@ -92,7 +92,10 @@ export class Jobs {
     let createdAtMs: number;
     let place: Place;
     try {
-      staged = await uploads.stage(id, spec.uploads, spec.uploadId, who);
+      // A job without files has its row in this very turn.
+      if (spec.uploads.length > 0 || spec.uploadId !== '') {
+        staged = await uploads.stage(id, spec.uploads, spec.uploadId, who);
+      }
       createdAtMs = clock.now();
       place = this.#turns.arrive(id, spec, createdAtMs);
     } catch (error) {

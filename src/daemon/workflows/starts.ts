@@ -75,26 +75,25 @@ export class Starts {
     this.#held.delete(id);
   }
 
+  /** Starts what is ready, when what made it so is committed. */
   startReady(id: string): void {
-    if (!this.#isGoing) return;
-    const run = this.#parts.runs.find(id);
-    if (run === undefined) return;
+    const run = this.#isGoing ? this.#parts.runs.find(id) : undefined;
     const now = this.#parts.clock.now();
-    const starting = this.#starting.get(id) ?? new Set<string>();
-    for (const step of run.ready) {
-      if (starting.has(step.plan.name)) continue;
+    for (const step of run?.ready ?? []) {
       if (step.notBeforeMs > now) this.#due.add(`${id} ${step.number}`, step.notBeforeMs);
-      else {
-        this.#start(run.workflow, step, starting).catch((error: unknown) => {
-          this.#held.add(id);
-          const why = messageOf(error);
-          this.#parts.log.error('a workflow could not go on; it is tried again', {
-            workflow: id,
-            why,
-          });
-        });
-      }
+      else if (run !== undefined) this.#begin(run.workflow, step);
     }
+  }
+
+  /**
+   * The same within the transaction that makes it so, for steps whose job is nothing but a row until that
+   * is committed: both are, or neither. The others follow with startReady.
+   */
+  startWithin(id: string): void {
+    const run = this.#isGoing ? this.#parts.runs.find(id) : undefined;
+    if (run === undefined) return;
+    for (const step of run.ready)
+      if (isRowAlone(run.workflow, step)) this.#begin(run.workflow, step);
   }
 
   /** Ends jobs that are under way. Resolves when they have ended. */
@@ -105,17 +104,33 @@ export class Starts {
     );
   }
 
+  #begin(workflow: Workflow, step: Step): void {
+    const { id } = workflow;
+    const starting = this.#starting.get(id) ?? new Set<string>();
+    if (starting.has(step.plan.name)) return;
+    this.#start(workflow, step, starting).catch((error: unknown) => {
+      this.#held.add(id);
+      const why = messageOf(error);
+      this.#parts.log.error('a workflow could not go on; it is tried again', { workflow: id, why });
+    });
+  }
+
   /** Gives a step its job. */
   async #start(workflow: Workflow, step: Step, starting: Set<string>): Promise<void> {
-    const { jobs, files, runs } = this.#parts;
+    const { jobs, files, runs, db } = this.#parts;
     const { id, owner } = workflow;
     const { plan } = step;
+    const { rollbacks } = db;
     this.#starting.set(id, starting.add(plan.name));
     let uploadId = '';
     let hasJob = false;
     try {
       uploadId = await files.offer(id, plan.files, plan.directories, owner);
-      const job = await jobs.run(await this.#wishOf(workflow, step, uploadId), owner);
+      const wish = await this.#wishOf(workflow, step, uploadId);
+      if (db.rollbacks !== rollbacks) {
+        throw new JobletError('unavailable', 'what made it ready was taken back');
+      }
+      const job = await jobs.run(wish, owner);
       hasJob = true;
       // Its end was asked for while it was being started.
       const run = runs.find(id);
@@ -174,4 +189,11 @@ export class Starts {
       () => this.#held.add(id),
     );
   }
+}
+
+/** Nothing is done for such a step but to write a row, before its job is started. */
+function isRowAlone(workflow: Workflow, { plan, notBeforeMs }: Step): boolean {
+  const { files, directories, spec } = plan;
+  const isPlain = files.length === 0 && directories.length === 0 && spec.publish.length === 0;
+  return isPlain && notBeforeMs === 0 && !hasOutputs(plan) && !workspaceOf(workflow, plan);
 }
