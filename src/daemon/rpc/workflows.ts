@@ -132,6 +132,9 @@ function withoutOutputs({ workflow, jobs }: ReturnType<typeof toWorkflowStatus>)
   return { workflow, jobs: jobs.map((job) => ({ ...job, outputs: {} })) };
 }
 
+/** From one state of a workflow that is told to the next, unless that is the last. */
+const WATCH_MS = 50;
+
 async function* watch(
   workflows: WorkflowParts['workflows'],
   idOrPrefix: string,
@@ -140,7 +143,7 @@ async function* watch(
   const { id } = workflows.get(idOrPrefix);
   while (!signal.aborted) {
     // Asked for before it is looked at, so that nothing happens in between.
-    const changed = workflows.changed(id, signal);
+    const changed = workflows.changed(id, signal, performance.now() + WATCH_MS);
     const workflow = workflows.get(id);
     const detail = toWorkflowStatus(workflow, workflows.stepsOf(id));
     // They may be long, and would be told again at each change.

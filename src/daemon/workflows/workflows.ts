@@ -170,9 +170,9 @@ export class Workflows {
     return this.#runs.census();
   }
 
-  /** Resolves when something of a workflow has changed, or when the signal is aborted. */
-  changed(id: string, signal: AbortSignal): Promise<void> {
-    return this.#watchers.changed(id, signal);
+  /** See Watchers.changed. */
+  changed(id: string, signal: AbortSignal, fromMs?: number): Promise<void> {
+    return this.#watchers.changed(id, signal, fromMs);
   }
 
   /** Starts nothing more of a workflow and ends what runs, or lets it end. Resolves when it is over. */
@@ -366,13 +366,15 @@ export class Workflows {
       this.#runs.record(workflowUuid, 'workflow.running', 'RUNNING', '');
     }
     this.#runs.write(run, changed);
+    this.#starts.startWithin(workflowUuid);
     this.#runs.afterCommit(() => this.#committed(workflowUuid));
   }
 
   /** What was decided about a workflow is safe from a crash: it is done now. */
   #committed(id: string): void {
     const run = this.#runs.find(id);
-    if (run !== undefined && isOver(run.workflow.status)) {
+    const hasEnded = run === undefined || isOver(run.workflow.status);
+    if (run !== undefined && hasEnded) {
       this.#runs.drop(id);
       this.#starts.forget(id);
       void this.#leftovers.ofRun(run);
@@ -383,7 +385,7 @@ export class Workflows {
     void this.#parts.db
       .durable()
       .catch(() => {})
-      .then(() => this.#watchers.wake(id));
+      .then(() => this.#watchers.wake(id, hasEnded));
   }
 
   #checkRoom(): void {
