@@ -115,8 +115,8 @@ export class CgroupSlots {
       return;
     }
     this.#unread.add(idRange);
-    // Between two jobs is the time for it: no start waits then.
-    setImmediate(() => this.#readUsedUp(idRange));
+    // Between two jobs is the time for it: the next turn records the end, and starts what waited for it.
+    setImmediate(() => setImmediate(() => this.#readUsedUp(idRange)));
   }
 
   /** Removes what no job is in. */
