@@ -131,3 +131,38 @@ test('what makes no sense of times and expressions is refused, each by its field
   const { code, err } = await rnx('job', 'log', '--context', '2', job.uuid);
   assert.deepEqual([code, err.includes('--context: goes with --filter')], [1, true]);
 });
+
+test('readers of many logs at once, slow, in parts or cut off, get the bytes of their job and of no other', {
+  skip,
+}, async () => {
+  const letters = ['a', 'b', 'c', 'd', 'e', 'f'];
+  const bytes = 4_000_000;
+  const script = (letter: string) => `head -c ${bytes} /dev/zero | tr '\\0' ${letter}; read line`;
+  const uuids = await Promise.all(
+    letters.map((letter) => start(admin(), shell(script(letter), { stdin: true }))),
+  );
+  const read = async (number: number, reader: number): Promise<void> => {
+    const [uuid = '', letter = ''] = [uuids[number], letters[number]];
+    // By entries, and joined.
+    const wish = { uuid, ...(reader % 2 === 0 ? {} : { streams: ['stdout'] }) };
+    const leaving = new AbortController();
+    const api = daemon.as(reader < 3 ? 'admin' : 'viewer');
+    let got = 0;
+    const chunks = api.serverStream(getJobLogs, wish, { signal: leaving.signal });
+    for await (const { payload } of chunks) {
+      const text = Buffer.from(payload).toString();
+      assert.equal(text, letter.repeat(text.length), `reader ${reader} of ${letter}`);
+      got += payload.length;
+      // One is cut off in the midst of it, and one takes its time.
+      if (reader === 2 && got > bytes / 3) return leaving.abort();
+      if (reader === 4) await new Promise((resolve) => setImmediate(resolve));
+      if (got === bytes) break;
+    }
+    assert.equal(got, bytes);
+  };
+  const readers = letters.flatMap((_, number) =>
+    [0, 1, 2, 3, 4].map((reader) => read(number, reader)),
+  );
+  await Promise.all(readers);
+  for (const uuid of uuids) await admin().unary(stopJob, { uuid, force: true });
+});

@@ -2,12 +2,20 @@
 // live, without a gap or a repetition between them, because both are the same files.
 
 import { existsSync, statSync } from 'node:fs';
-import { open, readdir, rename, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { carriesOutput, type StreamName } from '../../shared/log-record.ts';
 import { type End, parseEnd } from '../linux/end-record.ts';
 import { parsePairs } from '../linux/frames.ts';
-import { gapOf, type LogRecord, type OpenFile, type Run } from '../logs/records.ts';
+import { Pace } from '../logs/pace.ts';
+import {
+  gapOf,
+  type LogRecord,
+  makeRoom,
+  type OpenFile,
+  type Room,
+  type Run,
+} from '../logs/records.ts';
 import {
   openElsewhere,
   openSegment,
@@ -53,6 +61,8 @@ export interface LogQuery {
   /** Only what arrived from then on, and before then, in nanoseconds since 1970; 0 is no bound. */
   readonly sinceNs: bigint;
   readonly untilNs: bigint;
+  /** The bytes of an entry are gone when the next one is asked for: nothing has to be made anew for each. */
+  readonly isPassing?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -104,6 +114,7 @@ export class Logs {
   readonly #bells: Bells;
   readonly #jobs: LogOwners;
   readonly #elsewhere: Elsewhere | undefined;
+  readonly #pace = new Pace();
 
   constructor(directory: string, bells: Bells, jobs: LogOwners, elsewhere?: Elsewhere | undefined) {
     this.#directory = directory;
@@ -265,8 +276,8 @@ export class Logs {
   }
 
   /** The segments of a log: what is not on this disk any more is read where it is. */
-  #placeOf(id: string): SegmentPlace {
-    const here = segmentsIn(this.directoryOf(id));
+  #placeOf(id: string, room?: Room): SegmentPlace {
+    const here = segmentsIn(this.directoryOf(id), room);
     const elsewhere = this.#elsewhere;
     if (elsewhere === undefined) return here;
     const segmentsThere = (files = elsewhere.filesOf(id) ?? []) =>
@@ -298,16 +309,21 @@ export class Logs {
     id: string,
     start: number,
     wants: Wants,
-    query: Pick<LogQuery, 'follow' | 'signal'>,
+    query: Pick<LogQuery, 'follow' | 'signal' | 'isPassing'>,
   ): AsyncGenerator<Run | Passed> {
-    const place = this.#placeOf(id);
-    const { follow, signal } = query;
+    const { follow, signal, isPassing } = query;
+    const place = this.#placeOf(id, isPassing === true ? makeRoom() : undefined);
     let position = start;
     /** How far output is known to reach. */
     let told = start;
     let segment: SegmentFile | undefined;
+    const follower = follow ? this.#pace.follow(id) : undefined;
+    const endOf = () => endOfFiles(this.directoryOf(id));
+    const isOver = () => this.#jobs.isOver(id);
     async function* rest(of: SegmentFile, isNear = false) {
       for await (const piece of of.pieces(wants, isNear)) {
+        // To send it is what takes the time.
+        if ('bytes' in piece && !isOver()) await follower?.pass(piece.bytes.length, endOf, signal);
         yield piece;
         position = Math.max(position, endOfPiece(piece));
         if (signal.aborted) return;
@@ -336,9 +352,23 @@ export class Logs {
         if (!this.#jobs.isOver(id)) told = await this.#bells.wait(id, position, signal);
       }
     } finally {
+      follower?.leave();
       await segment?.close();
     }
   }
+}
+
+/** Up to where the files of a log that is being written reach, in bytes of files. */
+async function endOfFiles(directory: string): Promise<number> {
+  const last = (await listSegments(directory)).at(-1);
+  if (last === undefined) return 0;
+  const file = path.join(directory, last.isRaw ? rawName(last.base) : sealedName(last.base));
+  // It may just have been sealed, or deleted with its job.
+  const bytes = await stat(file).then(
+    ({ size }) => size,
+    () => 0,
+  );
+  return last.base + bytes;
 }
 
 /** Which runs a reader has to see. */

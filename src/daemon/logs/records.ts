@@ -59,26 +59,32 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
+/** What runs lie in, one after the other: each is gone when the next one is asked for. */
+export interface Room {
+  bytes: Buffer;
+}
+
+/** One that becomes as big as what is read. */
+export function makeRoom(): Room {
+  return { bytes: nothing };
+}
+
 /** Reads a growing file of records forward. */
 export class RunReader {
   readonly #file: Pick<OpenFile, 'read' | 'readNow'>;
-  /** What runs lie in, one after the other; undefined when each has a place of its own. */
-  #room: Buffer | undefined;
+  /** Undefined when each run has a place of its own. */
+  readonly #room: Room | undefined;
   #offset = 0;
   /** Behind the offset: what was read and is no whole record yet. */
   #rest: Buffer = nothing;
   /** There was no more when it was read: that need not be asked again to know the end. */
   #isEnd = false;
+  /** What is read at a time: more, the more there was. */
+  #usual = NEAR_BYTES;
 
-  constructor(file: Pick<OpenFile, 'read' | 'readNow'>) {
+  constructor(file: Pick<OpenFile, 'read' | 'readNow'>, room?: Room) {
     this.#file = file;
-  }
-
-  /** One whose runs are each gone when the next one is asked for. */
-  static inOnePlace(file: Pick<OpenFile, 'read'>): RunReader {
-    const reader = new RunReader(file);
-    reader.#room = Buffer.allocUnsafeSlow(2 * RUN_BYTES);
-    return reader;
+    this.#room = room;
   }
 
   /** Where the records end that were read. */
@@ -98,7 +104,7 @@ export class RunReader {
         this.#offset += run.bytes.length;
         return run;
       }
-      const missing = this.#isEnd ? 0 : this.#missing(isNear ? NEAR_BYTES : RUN_BYTES);
+      const missing = this.#isEnd ? 0 : this.#missing(isNear ? NEAR_BYTES : this.#usual);
       this.#isEnd = false;
       if (missing === 0 || !(await this.#read(missing, isNear))) return undefined;
     }
@@ -122,12 +128,16 @@ export class RunReader {
       (await this.#file.read(chunk, have, bytes, from)).bytesRead;
     this.#rest = chunk.subarray(0, have + bytesRead);
     this.#isEnd = bytesRead > 0 && bytesRead < bytes;
+    if (bytesRead === bytes) this.#usual = Math.min(2 * this.#usual, RUN_BYTES);
     return bytesRead > 0;
   }
 
   #roomOf(bytes: number): Buffer {
-    if (this.#room === undefined) return Buffer.allocUnsafe(bytes);
-    if (this.#room.length < bytes) this.#room = Buffer.allocUnsafeSlow(bytes);
-    return this.#room;
+    const room = this.#room;
+    if (room === undefined) return Buffer.allocUnsafe(bytes);
+    if (room.bytes.length < bytes) {
+      room.bytes = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * room.bytes.length));
+    }
+    return room.bytes;
   }
 }

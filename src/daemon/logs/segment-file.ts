@@ -5,7 +5,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { constants, crc32, zstdDecompress } from 'node:zlib';
-import { type OpenFile, parseRun, type Run, RunReader } from './records.ts';
+import { type OpenFile, parseRun, type Room, type Run, RunReader } from './records.ts';
 import { type Frame, indexBytesOf, parseIndex } from './sealed-index.ts';
 import { listSegments, rawName, type Segment, sealedName } from './segments.ts';
 import { type Contents, contentsOf } from './summary.ts';
@@ -57,11 +57,11 @@ export interface SegmentPlace {
   open(base: number): Promise<SegmentFile | undefined>;
 }
 
-/** Those in a directory of this node. */
-export function segmentsIn(directory: string): SegmentPlace {
+/** Those in a directory of this node; with a room, raw ones give pieces that lie there. */
+export function segmentsIn(directory: string, room?: Room): SegmentPlace {
   return {
     list: () => listSegments(directory),
-    open: (base) => openSegment(directory, base),
+    open: (base) => openSegment(directory, base, room),
   };
 }
 
@@ -69,9 +69,10 @@ export function segmentsIn(directory: string): SegmentPlace {
 export async function openSegment(
   directory: string,
   base: number,
+  room?: Room,
 ): Promise<SegmentFile | undefined> {
   const raw = await openIfThere(path.join(directory, rawName(base)));
-  if (raw !== undefined) return new RawSegment(base, fileOf(raw));
+  if (raw !== undefined) return new RawSegment(base, fileOf(raw), room);
   const sealed = await openIfThere(path.join(directory, sealedName(base)));
   return sealed && openSealed(base, await sourceOf(sealed));
 }
@@ -101,10 +102,10 @@ class RawSegment implements SegmentFile {
   readonly #file: OpenFile;
   readonly #reader: RunReader;
 
-  constructor(base: number, file: OpenFile) {
+  constructor(base: number, file: OpenFile, room?: Room) {
     this.base = base;
     this.#file = file;
-    this.#reader = new RunReader(file);
+    this.#reader = new RunReader(file, room);
   }
 
   async *pieces(_: Wants, isNear = false): AsyncGenerator<Run> {

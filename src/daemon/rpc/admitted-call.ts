@@ -13,6 +13,7 @@ import type { Admission } from './admission.ts';
 import type { BodyBudget } from './body-budget.ts';
 import type { Client } from './clients.ts';
 import { okStatus, statusOf } from './errors.ts';
+import { Framed } from './framed.ts';
 import { identityOf } from './roles.ts';
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
@@ -154,6 +155,7 @@ export class AdmittedCall extends ServerInterceptingCall {
   }
 
   override sendMessage(message: unknown, callback: () => void): void {
+    if (message instanceof Framed) sendAsItIs(this.#next);
     this.#next.sendMessage(message, callback);
   }
 
@@ -190,12 +192,13 @@ export class RefusedCall extends ServerInterceptingCall {
   override start(): void {}
 }
 
-// grpc-js keeps these to itself: the stream below a call, how its requests are compressed, and the limit
-// of their size, which it takes to be the same for every method.
+// grpc-js keeps these to itself: the stream below a call, how its requests are compressed, the limit of
+// their size, which it takes to be the same for every method, and how it frames what it sends.
 interface Inside {
   readonly stream?: Http2Stream;
   incomingEncoding?: string;
   maxReceiveMessageSize?: number;
+  serializeMessage?: (message: Framed) => Buffer;
   readonly decoder?: { maxReadMessageLength: number };
 }
 
@@ -209,6 +212,15 @@ function isCompressed(call: ServerInterceptingCallInterface): boolean {
 
 function takeAsItIs(call: ServerInterceptingCallInterface): void {
   (call as Inside).incomingEncoding = 'identity';
+}
+
+/** Has it pass on what it would have framed; a call that sends such messages sends no others. */
+function sendAsItIs(call: ServerInterceptingCallInterface): void {
+  (call as Inside).serializeMessage = bytesOfFramed;
+}
+
+function bytesOfFramed({ bytes }: Framed): Buffer {
+  return bytes;
 }
 
 /** Limits what one request says of its size, and what it has when it is decompressed. */

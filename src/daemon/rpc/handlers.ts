@@ -25,6 +25,7 @@ import { type AdmittedCall, admittedCall } from './admitted-call.ts';
 import type { BodyBudget } from './body-budget.ts';
 import { CanceledCall, type RpcStatus, statusOf } from './errors.ts';
 import { hasTooManyFields, MAX_FIELDS } from './field-count.ts';
+import { FRAME_BYTES, Framed } from './framed.ts';
 import { traced } from './traced-calls.ts';
 
 /** A call as its handler sees it. */
@@ -58,7 +59,7 @@ type Handler<M extends Pick<DescMethod, 'methodKind' | 'input' | 'output'>> = M 
     ? (
         request: MessageShape<M['input']>,
         call: Call,
-      ) => AsyncIterable<MessageInitShape<M['output']> | Encoded>
+      ) => AsyncIterable<MessageInitShape<M['output']> | Framed>
     : M extends { methodKind: 'client_streaming' }
       ? (
           requests: AsyncIterable<MessageShape<M['input']>>,
@@ -87,9 +88,6 @@ const STREAM_WINDOW_BYTES = 128 * 1024;
 
 /** One message of a stream of requests: there may be many of them under way at once. */
 const STREAM_MESSAGE_BYTES = 4 * 1024 * 1024;
-
-/** What gRPC puts in front of each message. */
-const FRAME_BYTES = 5;
 
 /** A reader that takes nothing for so long is cut off; it can go on where it was. */
 const STALL_MS = 5 * 60_000;
@@ -193,13 +191,13 @@ function clientStream(route: Route): handleClientStreamingCall<Read, Buffer> {
   };
 }
 
-function serverStream(route: Route): handleServerStreamingCall<Read, Buffer> {
+function serverStream(route: Route): handleServerStreamingCall<Read, Buffer | Framed> {
   return async (grpcCall) => {
     const call = new LiveCall(grpcCall);
     try {
       const writer = new StreamWriter(grpcCall, call.answers);
       for await (const answer of route.handler(whole(grpcCall.request), call)) {
-        await writer.write(bytesOf(route.method, answer));
+        await writer.write(answer instanceof Framed ? answer : bytesOf(route.method, answer));
         if (call.isOver) throw canceled;
       }
       call.failIfStopped();
@@ -222,13 +220,13 @@ class StalledReader extends JobletError {
 
 /** Waits for the reader when enough is under way to it. */
 class StreamWriter {
-  readonly #stream: ServerWritableStream<Read, Buffer>;
+  readonly #stream: ServerWritableStream<Read, Buffer | Framed>;
   readonly #answers: BodyBudget;
   #underWayBytes = 0;
   #wake: (() => void) | undefined;
 
   /** `answers` counts what is on the way in all streams of the client. */
-  constructor(stream: ServerWritableStream<Read, Buffer>, answers: BodyBudget) {
+  constructor(stream: ServerWritableStream<Read, Buffer | Framed>, answers: BodyBudget) {
     this.#stream = stream;
     this.#answers = answers;
     stream.once('cancelled', () => {
@@ -237,12 +235,15 @@ class StreamWriter {
     });
   }
 
-  async write(bytes: Buffer): Promise<void> {
+  async write(message: Buffer | Framed): Promise<void> {
     if (this.#stream.cancelled) return;
-    this.#underWayBytes += bytes.length;
-    this.#answers.take(bytes.length);
-    this.#stream.write(bytes, () => {
-      this.#arrived(bytes.length);
+    const { length } = message instanceof Framed ? message.bytes : message;
+    this.#underWayBytes += length;
+    this.#answers.take(length);
+    this.#stream.write(message, (error?: Error | null) => {
+      // What failed may still lie somewhere.
+      if (message instanceof Framed && !error) message.left();
+      this.#arrived(length);
       if (this.#hasRoom()) this.#wake?.();
     });
     if (this.#hasRoom()) return;

@@ -1,7 +1,6 @@
 // JobService: translates between messages and the jobs of this node, and decides nothing else.
 
-import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import type { DataChunkSchema } from '../../gen/joblet/common_pb.ts';
+import { create, toBinary } from '@bufbuild/protobuf';
 import {
   type ExtendJobRequest,
   type GetJobLogsRequest,
@@ -33,7 +32,7 @@ import { encodeJobs, takePage } from './job-pages.ts';
 import { inRuntime, type JobRuntimeParts } from './job-runtime.ts';
 import { type Host, type JobPolicy, type JobRequest, toJobSpec } from './job-spec.ts';
 import { toJob, toRunResponse, toStatus, toStopResponse } from './job-view.ts';
-import { eachEntry, encodeChunks, joinEntries } from './log-chunks.ts';
+import { type Chunk, eachEntry, encodeChunks, joinEntries } from './log-chunks.ts';
 import { followMetrics, type MetricsParts, readMetrics, summarize } from './metrics.ts';
 import { toPosture } from './posture-view.ts';
 import { digestsOf } from './request-digests.ts';
@@ -256,7 +255,7 @@ async function extendJob(
 }
 
 /** A piece of a job's output, on its way to a client. */
-export type LogPiece = MessageInitShape<typeof DataChunkSchema>;
+export type LogPiece = Chunk;
 
 /**
  * The output of a job as a request wants it. When it is followed, its end is the job's end. Throws at
@@ -268,7 +267,7 @@ export function readLog(
   { signal }: Pick<Call, 'signal'>,
 ): AsyncGenerator<LogPiece> {
   const search = toLogSearch(request);
-  const query = toLogQuery(request, signal);
+  const query = { ...toLogQuery(request, signal), isPassing: search === undefined };
   const job = jobs.get(request.uuid);
   return pieces();
 

@@ -4,6 +4,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { DataChunkSchema } from '../../gen/joblet/common_pb.ts';
 import type { LogEntry } from '../jobs/logs.ts';
+import { FRAME_BYTES } from './framed.ts';
 import { eachEntry, encodeChunks, joinEntries } from './log-chunks.ts';
 
 function entry(stream: LogEntry['stream'], position: number, text: string): LogEntry {
@@ -41,7 +42,10 @@ test('a message that travels is the message that it was made from', async () => 
     const log = [entry('stderr', 7, 'x'.repeat(length))];
     for await (const { bytes } of encodeChunks(eachEntry(at(log)))) {
       const [expected] = await collect(eachEntry(at(log)));
-      const { stream, position, payload } = fromBinary(DataChunkSchema, bytes);
+      const { stream, position, payload } = fromBinary(
+        DataChunkSchema,
+        bytes.subarray(FRAME_BYTES),
+      );
       const text = Buffer.from(payload).toString();
       assert.deepEqual({ stream, position: Number(position), text }, expected);
     }
@@ -142,4 +146,51 @@ test('joining loses, repeats and reorders nothing, and no message is too big', a
     }),
     { numRuns: 20 },
   );
+});
+
+test('what lies in one place for an entry after the other arrives as it was', async () => {
+  const wish = fc.record({
+    stream: fc.constantFrom<LogEntry['stream']>('stdout', 'stderr'),
+    bytes: fc.oneof(fc.nat({ max: 40 }), fc.nat({ max: 200_000 })),
+    isLate: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(wish, { maxLength: 20 }), async (wishes) => {
+      const place = Buffer.alloc(200_000);
+      async function* source(): AsyncGenerator<LogEntry> {
+        let position = 0;
+        for (const [number, { stream, bytes, isLate }] of wishes.entries()) {
+          if (isLate) await new Promise((resolve) => setImmediate(resolve));
+          const data = place.subarray(0, bytes).fill(number + 1);
+          yield { stream, position, data, timeNs: 0n, droppedBytes: 0, reason: '' };
+          place.fill(0);
+          position += bytes;
+        }
+      }
+      const wanted = Buffer.concat(
+        wishes.map(({ bytes }, number) => Buffer.alloc(bytes, number + 1)),
+      );
+      for (const toChunks of [joinEntries, eachEntry]) {
+        const found: Buffer[] = [];
+        for await (const { bytes, left } of encodeChunks(toChunks(source()))) {
+          const chunk = fromBinary(DataChunkSchema, bytes.subarray(FRAME_BYTES));
+          assert.equal(bytes.readUInt32BE(1), bytes.length - FRAME_BYTES);
+          assert.equal(Number(chunk.position), Buffer.concat(found).length);
+          found.push(Buffer.from(chunk.payload));
+          // From here on the next message may lie there.
+          bytes.fill(0);
+          left();
+        }
+        assert.ok(Buffer.concat(found).equals(wanted));
+      }
+    }),
+  );
+});
+
+test('what is said of an entry may be longer than the room before its output', async () => {
+  const reason = 'x'.repeat(1000);
+  const gap = { ...entry('gap', 1, ''), droppedBytes: 7, reason };
+  for await (const { bytes } of encodeChunks(joinEntries(at([gap])))) {
+    assert.equal(fromBinary(DataChunkSchema, bytes.subarray(FRAME_BYTES)).gapReason, reason);
+  }
 });

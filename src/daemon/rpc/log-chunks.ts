@@ -1,32 +1,62 @@
-// Entries of a job's log on their way to a client.
+// Entries of a job's log on their way to a client. What is read of a log is gone when more of it is asked
+// for, so output is copied here: once, to where it lies in the message that travels.
 
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { DataChunkSchema } from '../../gen/joblet/common_pb.ts';
 import type { LogEntry } from '../jobs/logs.ts';
-import { Encoded } from './handlers.ts';
+import { FRAME_BYTES, Framed, putFrame } from './framed.ts';
 
-type Chunk = MessageInitShape<typeof DataChunkSchema>;
+/** What is said of output, and the output; where that lies in a room of ours, there is some before it. */
+export type Chunk = MessageInitShape<typeof DataChunkSchema> & {
+  readonly room?: Buffer<ArrayBuffer>;
+};
 
 /** Output bytes in one message: what is under way to many readers is to be little. */
 const CHUNK_BYTES = 64 * 1024;
 
+/** Before the output, for what else is in its message. */
+const HEAD_BYTES = 128;
+
 /** In a message, what says that its bytes of output follow: field 1, by its length. */
 const PAYLOAD_TAG = 0x0a;
 
-/** Messages as they travel. Output is most of what a daemon sends, so it is copied once on the way. */
-export async function* encodeChunks(chunks: AsyncIterable<Chunk>): AsyncGenerator<Encoded> {
-  for await (const chunk of chunks) {
+const nothing = new Uint8Array();
+
+/** So many rooms that are free are kept for later. */
+const ROOMS_KEPT = 32;
+const rooms: Buffer<ArrayBuffer>[] = [];
+
+function takeRoom(): Buffer<ArrayBuffer> {
+  return rooms.pop() ?? Buffer.allocUnsafeSlow(HEAD_BYTES + CHUNK_BYTES);
+}
+
+function giveRoom(room: Buffer<ArrayBuffer>): void {
+  if (rooms.length < ROOMS_KEPT) rooms.push(room);
+}
+
+/** Messages as they travel; their rooms serve again when they have left. */
+export async function* encodeChunks(chunks: AsyncIterable<Chunk>): AsyncGenerator<Framed> {
+  for await (const { room, ...chunk } of chunks) {
     const { payload = nothing } = chunk;
     const other = toBinary(
       DataChunkSchema,
       create(DataChunkSchema, { ...chunk, payload: nothing }),
     );
-    const head = [PAYLOAD_TAG, ...varint(payload.length)];
-    yield new Encoded(Buffer.concat([other, Buffer.from(head), payload]));
+    const tag = [PAYLOAD_TAG, ...varint(payload.length)];
+    const headBytes = other.length + tag.length;
+    const fits = room !== undefined && FRAME_BYTES + headBytes <= HEAD_BYTES;
+    const begin = fits ? HEAD_BYTES - headBytes : FRAME_BYTES;
+    const bytes = fits ? room : Buffer.allocUnsafe(FRAME_BYTES + headBytes + payload.length);
+    putFrame(bytes, begin, headBytes + payload.length);
+    bytes.set(other, begin);
+    bytes.set(tag, begin + other.length);
+    if (!fits) bytes.set(payload, begin + headBytes);
+    const end = begin + headBytes + payload.length;
+    yield new Framed(bytes.subarray(begin - FRAME_BYTES, end), () => {
+      if (room !== undefined) giveRoom(room);
+    });
   }
 }
-
-const nothing = new Uint8Array();
 
 /** A length as protobuf writes it. */
 function varint(length: number): number[] {
@@ -35,7 +65,14 @@ function varint(length: number): number[] {
 
 /** One entry, one message, unless it is long: for clients that look at times and streams. */
 export async function* eachEntry(entries: AsyncIterable<LogEntry>): AsyncGenerator<Chunk> {
-  for await (const entry of entries) yield* toChunks([entry]);
+  for await (const entry of entries) {
+    for (let at = 0; ; ) {
+      const parcel = new Parcel(entry, at);
+      at += parcel.add(entry.data.subarray(at));
+      yield parcel.toChunk();
+      if (at >= entry.data.length) break;
+    }
+  }
 }
 
 /**
@@ -44,39 +81,35 @@ export async function* eachEntry(entries: AsyncIterable<LogEntry>): AsyncGenerat
  */
 export async function* joinEntries(entries: AsyncIterable<LogEntry>): AsyncGenerator<Chunk> {
   const iterator = entries[Symbol.asyncIterator]();
-  let waiting: LogEntry[] = [];
-  let bytes = 0;
+  let waiting: Parcel | undefined;
   try {
     for (;;) {
       const next = iterator.next();
-      if (waiting.length > 0 && !(await isReady(next))) {
-        yield* toChunks(waiting);
-        waiting = [];
+      if (waiting !== undefined && !(await isReady(next))) {
+        yield waiting.toChunk();
+        waiting = undefined;
       }
       const { done, value: entry } = await next;
       if (done === true) break;
-      if (waiting.length > 0 && !joins(waiting[0], bytes, entry)) {
-        yield* toChunks(waiting);
-        waiting = [];
+      if (waiting !== undefined && !waiting.takes(entry)) {
+        yield waiting.toChunk();
+        waiting = undefined;
       }
-      if (waiting.length === 0) bytes = 0;
-      waiting.push(entry);
-      bytes += entry.data.length;
+      waiting ??= new Parcel(entry, 0);
+      for (let at = waiting.add(entry.data); at < entry.data.length; ) {
+        yield waiting.toChunk();
+        waiting = new Parcel(entry, at);
+        at += waiting.add(entry.data.subarray(at));
+      }
     }
   } catch (error) {
     // What came before the failure is the reader's.
-    yield* toChunks(waiting);
+    if (waiting !== undefined) yield waiting.toChunk();
     throw error;
   } finally {
     await iterator.return?.();
   }
-  yield* toChunks(waiting);
-}
-
-/** Whether an entry goes into one message with those that wait. */
-function joins(first: LogEntry | undefined, bytes: number, entry: LogEntry): boolean {
-  if (first?.stream !== entry.stream || entry.stream === 'gap') return false;
-  return bytes + entry.data.length <= CHUNK_BYTES;
+  if (waiting !== undefined) yield waiting.toChunk();
 }
 
 /** Whether the next entry comes within this turn of the event loop. */
@@ -90,29 +123,45 @@ function isThere(): true {
   return true;
 }
 
-/** Entries of one stream that follow each other, as one message, or as several of what is longer. */
-function* toChunks(entries: readonly LogEntry[]): Generator<Chunk> {
-  const [first] = entries;
-  if (first === undefined) return;
-  if (entries.length > 1) yield toChunk(first, Buffer.concat(entries.map(({ data }) => data)));
-  else if (first.data.length <= CHUNK_BYTES) yield toChunk(first, first.data);
-  else {
-    for (let at = 0; at < first.data.length; at += CHUNK_BYTES) {
-      const position = first.position + at;
-      yield toChunk({ ...first, position }, first.data.subarray(at, at + CHUNK_BYTES));
-    }
-  }
-}
+/** A message that is being put together, with what is said of its first entry. */
+class Parcel {
+  readonly #first: LogEntry;
+  readonly #position: number;
+  readonly #room: Buffer<ArrayBuffer>;
+  #length = 0;
 
-/** A message with what is said of its first entry. */
-function toChunk(first: LogEntry, payload: Uint8Array): Chunk {
-  return {
-    payload: payload as Uint8Array<ArrayBuffer>,
-    position: BigInt(first.position),
-    stream: first.stream,
-    timeNs: first.timeNs,
-    droppedBytes: BigInt(first.droppedBytes),
-    gapReason: first.reason,
-    apart: first.isApart === true,
-  };
+  /** Begins with what stands in an entry behind `at` bytes. */
+  constructor(first: LogEntry, at: number) {
+    this.#first = first;
+    this.#position = first.position + at;
+    this.#room = takeRoom();
+  }
+
+  /** Whether an entry goes into one message with what is there. */
+  takes({ stream, data }: LogEntry): boolean {
+    if (stream !== this.#first.stream || stream === 'gap') return false;
+    return this.#length + data.length <= CHUNK_BYTES;
+  }
+
+  /** Copies as much as there is room for; answers how much that is. */
+  add(data: Uint8Array): number {
+    const part = data.subarray(0, CHUNK_BYTES - this.#length);
+    this.#room.set(part, HEAD_BYTES + this.#length);
+    this.#length += part.length;
+    return part.length;
+  }
+
+  toChunk(): Chunk {
+    const { stream, timeNs, droppedBytes, reason, isApart } = this.#first;
+    return {
+      payload: this.#room.subarray(HEAD_BYTES, HEAD_BYTES + this.#length),
+      room: this.#room,
+      position: BigInt(this.#position),
+      stream,
+      timeNs,
+      droppedBytes: BigInt(droppedBytes),
+      gapReason: reason,
+      apart: isApart === true,
+    };
+  }
 }
