@@ -223,7 +223,8 @@ export async function runProgram(
     if (code === 0) resolve(output);
     else {
       const words = complaint.trim().slice(0, MAX_WORDS_CHARS);
-      reject(new JobletError('unavailable', `${program} failed (${code}): ${words}`));
+      const said = words === '' ? 'it said nothing' : words;
+      reject(new JobletError('unavailable', `${program} failed (${code}): ${said}`));
     }
   });
   child.stdin.end(input);

@@ -464,7 +464,7 @@ function notFound(name: string, guess: string | undefined): JobletError {
   const hint = guess === undefined || guess === name ? '' : `did you mean ${guess}? `;
   return new JobletError(
     'not-found',
-    `volume not found: ${name}; ${hint}rnx volume create ${name} --size=1GB makes it`,
+    `volume not found: ${name}; ${hint}rnx volume list shows those that are there, rnx volume create ${name} --size=1GB makes it`,
     { about: 'name' },
   );
 }
