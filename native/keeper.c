@@ -409,10 +409,7 @@ static OWN_FRAME _Noreturn void refuse(void) {
     reap();
   }
   cgroup_remove(keeper.plan, keeper.cgroups_made);
-  if (keeper.log_made) {
-    log_take_back(&keeper.log);
-    rmdir(keeper.plan->log_dir);
-  }
+  if (keeper.log_made) rmdir(keeper.plan->log_dir);
   const struct failure *failure = &shared->failure;
   struct frame frame;
   frame_start(&frame, "failed");

@@ -502,10 +502,6 @@ struct log {
 };
 
 void log_start(struct log *log, int dir, const struct plan *plan);
-// Makes the file of the first segment, so that neither output nor the end waits for it.
-void log_open_ahead(struct log *log);
-// Removes that of a log to which nothing was written.
-void log_take_back(struct log *log);
 // Appends output as one record, or drops it and marks the gap. Never fails: the job comes first.
 void log_output(struct log *log, enum log_stream stream, const char *bytes, size_t length);
 // Tells what was dropped and not told yet.

@@ -17,7 +17,6 @@ enum {
   ROOM_CHECK = 256 << 10,  // bytes from one look at the free space to the next
   HEADERS_FREE = 64 << 10, // bytes of headers that the smallest quota lets pass
   BESIDE = 64 << 10,       // bytes that a disk takes beside what is written
-  SEGMENT_NAME_ROOM = 32,
 };
 
 struct header {
@@ -50,31 +49,12 @@ void log_start(struct log *log, int dir, const struct plan *plan) {
                       .waits = plan->log_waits};
 }
 
-// The name of a segment that begins with the next byte.
-static void name_segment(const struct log *log, char name[SEGMENT_NAME_ROOM]) {
-  snprintf(name, SEGMENT_NAME_ROOM, "%020llu.log", (unsigned long long)log->position);
-}
-
 static int open_segment(struct log *log) {
-  char name[SEGMENT_NAME_ROOM];
-  name_segment(log, name);
+  char name[32];
+  snprintf(name, sizeof name, "%020llu.log", (unsigned long long)log->position);
   log->segment = openat(log->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
   if (log->segment >= 0) log->segment_bytes = 0;
   return log->segment < 0 ? -1 : 0;
-}
-
-void log_open_ahead(struct log *log) {
-  // Where that fails now it is tried again with the first record.
-  (void)!open_segment(log);
-}
-
-void log_take_back(struct log *log) {
-  if (log->segment < 0) return;
-  char name[SEGMENT_NAME_ROOM];
-  name_segment(log, name);
-  unlinkat(log->dir, name, 0);
-  close(log->segment);
-  log->segment = -1;
 }
 
 // 0, or -1 with errno; then nothing of the record is in the segment.

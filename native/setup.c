@@ -147,7 +147,6 @@ bool setup_job(void) {
   cgroup_start_counting(keeper.plan);
   if (!setup_log() || !listen_for_clients()) return false;
   announce_stage(STAGE_READY);
-  log_open_ahead(&keeper.log);
   return true;
 }
 
@@ -182,6 +181,6 @@ void setup_settle(void) {
   main_rename("joblet-keeper");
   // What the launcher had open, and what only process 1 needed.
   int kept[] = {keeper.daemon, keeper.listener,  keeper.report, keeper.input,  keeper.output[0],
-                keeper.memory, keeper.output[1], keeper.pidfd,  keeper.log.dir, keeper.log.segment};
+                keeper.memory, keeper.output[1], keeper.pidfd,  keeper.log.dir};
   setup_close_but(kept, LENGTH(kept));
 }
