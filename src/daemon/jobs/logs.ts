@@ -312,7 +312,8 @@ export class Logs {
     query: Pick<LogQuery, 'follow' | 'signal' | 'isPassing'>,
   ): AsyncGenerator<Run | Passed> {
     const { follow, signal, isPassing } = query;
-    const place = this.#placeOf(id, isPassing === true ? makeRoom() : undefined);
+    const room = isPassing === true ? makeRoom() : undefined;
+    const place = this.#placeOf(id, room);
     let position = start;
     /** How far output is known to reach. */
     let told = start;
@@ -348,6 +349,8 @@ export class Logs {
           }
         }
         if (final || !follow) return;
+        // Who waits holds nothing meanwhile.
+        if (room !== undefined) room.bytes = nothing;
         // The job may have ended while we were reading, and then nobody rings any more.
         if (!this.#jobs.isOver(id)) told = await this.#bells.wait(id, position, signal);
       }

@@ -9,7 +9,7 @@ const RUN_BYTES = MB / 4;
 /** What all of them may read in a second, with two processors. */
 const SHARE_BYTES = 4 * MB;
 
-/** A pace with a clock of its own, and a log that grows by so much in a second. */
+/** A pace with a clock of its own, and logs that grow by so much in a second. */
 function world() {
   let nowMs = 1000;
   const timers = new Map<() => void, number>();
@@ -26,6 +26,7 @@ function world() {
     pace,
     log,
     endOf: async () => log.end,
+    nowMs: () => nowMs,
     waiting: () => timers.size,
     /** Lets so much time pass, and everybody act whose turn comes meanwhile. */
     async pass(ms: number) {
@@ -143,4 +144,33 @@ test('who leaves does not wait for a turn, and the last one takes along what was
   await one.pass(150);
   assert.equal(one.waiting(), 0);
   again.abort();
+});
+
+test('who follows a log that does not flood waits for no flood of another', async () => {
+  const leaving = new AbortController();
+  const one = world();
+  one.log.bytesPerSecond = 500 * MB;
+  reading(one, 100, leaving.signal);
+  await one.pass(300);
+  const calm = one.pace.follow('calm');
+  const began = one.nowMs();
+  let isThrough = false;
+  const through = calm
+    .pass(RUN_BYTES, async () => 1000, never)
+    .then(() => {
+      isThrough = true;
+    });
+  while (!isThrough) await one.pass(1);
+  await through;
+  assert.ok(one.nowMs() - began < 150, `${one.nowMs() - began} ms`);
+  leaving.abort();
+});
+
+test('a log that cannot be looked at is no flood', async () => {
+  const one = world();
+  const follower = one.pace.follow('a');
+  const passed = follower.pass(RUN_BYTES, () => Promise.reject(new Error('EMFILE')), never);
+  await one.pass(150);
+  await passed;
+  follower.leave();
 });

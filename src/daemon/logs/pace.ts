@@ -111,18 +111,16 @@ export class Pace {
     const sinceMs = this.#parts.now() - log.lookedAtMs;
     if (log.isLooking || (log.end !== undefined && sinceMs < LOOK_MS)) return;
     log.isLooking = true;
-    try {
-      const end = await endOf();
-      const now = this.#parts.now();
-      if (log.end !== undefined) {
-        const grown = end - log.end;
-        log.isFlood = grown * 1000 >= FLOOD_BYTES_PER_SECOND * (now - log.lookedAtMs);
-      }
-      log.end = end;
-      log.lookedAtMs = now;
-    } finally {
-      log.isLooking = false;
+    // What is wrong with its files whoever reads there hears.
+    const end = await endOf().catch(() => 0);
+    log.isLooking = false;
+    const now = this.#parts.now();
+    if (log.end !== undefined) {
+      const grown = end - log.end;
+      log.isFlood = grown * 1000 >= FLOOD_BYTES_PER_SECOND * (now - log.lookedAtMs);
     }
+    log.end = end;
+    log.lookedAtMs = now;
     if (!log.isFlood) this.#letGo((turn) => turn.log === log);
   }
 
@@ -143,28 +141,21 @@ export class Pace {
     signal.removeEventListener('abort', leave);
   }
 
-  /** Waits for the turn of the first, or for the end of its flood. */
+  /** Waits for the turn of the first, and for the ends of floods. */
   #arm(): void {
     const { now, after } = this.#parts;
     const [first] = this.#turns;
     if (first === undefined) return;
     const atMs = Math.max(this.#lastMs, first.sinceMs) + first.ms;
-    const leftMs = atMs - now();
-    if (leftMs > LOOK_MS) {
-      this.#disarm = after(LOOK_MS, () => void this.#lookFor(first));
-      return;
-    }
-    this.#disarm = after(Math.max(0, leftMs), () => {
-      this.#lastMs = atMs;
-      this.#letGo((turn) => turn === first);
+    const waitMs = Math.min(Math.max(0, atMs - now()), LOOK_MS);
+    this.#disarm = after(waitMs, () => {
+      // Nobody waits for the flood of another log longer than it takes to see that his is none.
+      const logs = new Map(this.#turns.map(({ log, endOf }) => [log, endOf]));
+      for (const [log, endOf] of logs) void this.#look(log, endOf);
+      const isDue = now() >= atMs;
+      if (isDue) this.#lastMs = atMs;
+      this.#letGo((turn) => isDue && turn === first);
     });
-  }
-
-  async #lookFor({ log, endOf }: Turn): Promise<void> {
-    // Whoever reads there hears what is wrong with its files.
-    await this.#look(log, endOf).catch(() => {});
-    this.#disarm();
-    this.#arm();
   }
 
   #letGo(isMeant: (turn: Turn) => boolean): void {

@@ -100,7 +100,9 @@ export class RunReader {
     for (;;) {
       const run = parseRun(this.#rest);
       if (run !== undefined) {
-        this.#rest = this.#rest.subarray(run.bytes.length);
+        // What is empty would hold on to where it was.
+        this.#rest =
+          run.bytes.length < this.#rest.length ? this.#rest.subarray(run.bytes.length) : nothing;
         this.#offset += run.bytes.length;
         return run;
       }
@@ -136,7 +138,8 @@ export class RunReader {
     const room = this.#room;
     if (room === undefined) return Buffer.allocUnsafe(bytes);
     if (room.bytes.length < bytes) {
-      room.bytes = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * room.bytes.length));
+      const more = Math.min(2 * room.bytes.length, RUN_BYTES);
+      room.bytes = Buffer.allocUnsafeSlow(Math.max(bytes, more));
     }
     return room.bytes;
   }

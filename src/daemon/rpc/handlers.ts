@@ -197,7 +197,13 @@ function serverStream(route: Route): handleServerStreamingCall<Read, Buffer | Fr
     try {
       const writer = new StreamWriter(grpcCall, call.answers);
       for await (const answer of route.handler(whole(grpcCall.request), call)) {
-        await writer.write(answer instanceof Framed ? answer : bytesOf(route.method, answer));
+        await writer
+          .write(answer instanceof Framed ? answer : bytesOf(route.method, answer))
+          .catch((error: unknown) => {
+            // Before the handler is left, which may be waiting for something of its own.
+            if (error instanceof StalledReader) call.reset();
+            throw error;
+          });
         if (call.isOver) throw canceled;
       }
       call.failIfStopped();
@@ -205,8 +211,7 @@ function serverStream(route: Route): handleServerStreamingCall<Read, Buffer | Fr
       grpcCall.end();
     } catch (error) {
       const status = call.fail(route, error);
-      if (error instanceof StalledReader) call.reset();
-      else if (!grpcCall.cancelled) grpcCall.emit('error', status);
+      if (!(error instanceof StalledReader) && !grpcCall.cancelled) grpcCall.emit('error', status);
     }
   };
 }
@@ -241,8 +246,8 @@ class StreamWriter {
     this.#underWayBytes += length;
     this.#answers.take(length);
     this.#stream.write(message, (error?: Error | null) => {
-      // What failed may still lie somewhere.
-      if (message instanceof Framed && !error) message.left();
+      // What failed, or was cut off, may still lie somewhere; what went well TLS has made its own of.
+      if (message instanceof Framed && !error && !this.#stream.cancelled) message.left();
       this.#arrived(length);
       if (this.#hasRoom()) this.#wake?.();
     });
@@ -368,6 +373,7 @@ class LiveCall implements Call {
 
   /** What a handler meets after its client has gone, or while the daemon stops, is due to that. */
   #causeOf(error: unknown): unknown {
+    if (error instanceof StalledReader) return error;
     if (this.isOver) return canceled;
     if (error instanceof JobletError) return error;
     return this.#stopped ?? error;

@@ -7,6 +7,7 @@ import type { Handlers } from './handlers.ts';
 import { encodeJobs } from './job-pages.ts';
 import { toLegacyJob, toLegacyStatus } from './job-view.ts';
 import { type JobParts, LIST_LIMIT, readLog, startJob } from './jobs.ts';
+import { passing } from './log-chunks.ts';
 import { rfc3339 } from './rfc3339.ts';
 
 export function legacyHandlers(parts: JobParts): Handlers<typeof JobletService> {
@@ -39,6 +40,6 @@ export function legacyHandlers(parts: JobParts): Handlers<typeof JobletService> 
       }),
 
     getJobLogs: ({ id }, call) =>
-      readLog(parts, create(GetJobLogsRequestSchema, { uuid: id }), call),
+      passing(readLog(parts, create(GetJobLogsRequestSchema, { uuid: id }), call)),
   };
 }

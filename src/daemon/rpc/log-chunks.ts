@@ -22,6 +22,9 @@ const PAYLOAD_TAG = 0x0a;
 
 const nothing = new Uint8Array();
 
+/** Less of it is copied once more: a room that waits for its reader is to hold what it takes. */
+const ROOM_LEAST_BYTES = CHUNK_BYTES / 2;
+
 /** So many rooms that are free are kept for later. */
 const ROOMS_KEPT = 32;
 const rooms: Buffer<ArrayBuffer>[] = [];
@@ -44,17 +47,29 @@ export async function* encodeChunks(chunks: AsyncIterable<Chunk>): AsyncGenerato
     );
     const tag = [PAYLOAD_TAG, ...varint(payload.length)];
     const headBytes = other.length + tag.length;
-    const fits = room !== undefined && FRAME_BYTES + headBytes <= HEAD_BYTES;
-    const begin = fits ? HEAD_BYTES - headBytes : FRAME_BYTES;
-    const bytes = fits ? room : Buffer.allocUnsafe(FRAME_BYTES + headBytes + payload.length);
+    const isLong = payload.length >= ROOM_LEAST_BYTES && FRAME_BYTES + headBytes <= HEAD_BYTES;
+    const place = isLong ? room : undefined;
+    const begin = place === undefined ? FRAME_BYTES : HEAD_BYTES - headBytes;
+    const bytes = place ?? Buffer.allocUnsafe(FRAME_BYTES + headBytes + payload.length);
     putFrame(bytes, begin, headBytes + payload.length);
     bytes.set(other, begin);
     bytes.set(tag, begin + other.length);
-    if (!fits) bytes.set(payload, begin + headBytes);
+    if (place === undefined) {
+      bytes.set(payload, begin + headBytes);
+      if (room !== undefined) giveRoom(room);
+    }
     const end = begin + headBytes + payload.length;
     yield new Framed(bytes.subarray(begin - FRAME_BYTES, end), () => {
-      if (room !== undefined) giveRoom(room);
+      if (place !== undefined) giveRoom(place);
     });
+  }
+}
+
+/** Pieces for who does not send them on as they are; each is gone when the next one is asked for. */
+export async function* passing(chunks: AsyncIterable<Chunk>): AsyncGenerator<Chunk> {
+  for await (const chunk of chunks) {
+    yield chunk;
+    if (chunk.room !== undefined) giveRoom(chunk.room);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { isFinal, viewOutcome } from '../../shared/job-state.ts';
 import { type JobParts, readLog } from '../rpc/jobs.ts';
+import { passing } from '../rpc/log-chunks.ts';
 import { toLogRequest } from '../rpc/log-words.ts';
 import { LogEvents, parsePlace } from './log-events.ts';
 import type { WebRequest } from './request.ts';
@@ -31,7 +32,7 @@ async function sendLog(parts: LogParts, request: WebRequest, id: string): Promis
   }
   // Who comes again goes on where it was, wherever it had begun.
   const from = lastId === '' ? wish : { ...wish, position: BigInt(place.position), tailLines: 0 };
-  const pieces = readLog(parts, from, request);
+  const pieces = passing(readLog(parts, from, request));
   const events = new LogEvents(place);
   request.begin('text/event-stream');
   const beat = setInterval(() => void (request.isTaken && request.write(':\n\n')), BEAT_MS).unref();

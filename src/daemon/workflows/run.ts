@@ -80,6 +80,12 @@ export class Run {
     return this.#steps.filter((step) => isUnderWay(step) && step.jobId === '');
   }
 
+  /** Whether a step waits for its job. */
+  isReady(name: string): boolean {
+    const step = this.find(name);
+    return step !== undefined && isUnderWay(step) && step.jobId === '';
+  }
+
   find(name: string): Step | undefined {
     const number = this.#numbers.get(name);
     return number === undefined ? undefined : this.#steps[number];

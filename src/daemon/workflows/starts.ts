@@ -117,18 +117,19 @@ export class Starts {
 
   /** Gives a step its job. */
   async #start(workflow: Workflow, step: Step, starting: Set<string>): Promise<void> {
-    const { jobs, files, runs, db } = this.#parts;
+    const { jobs, files, runs } = this.#parts;
     const { id, owner } = workflow;
     const { plan } = step;
-    const { rollbacks } = db;
     this.#starting.set(id, starting.add(plan.name));
     let uploadId = '';
     let hasJob = false;
     try {
       uploadId = await files.offer(id, plan.files, plan.directories, owner);
       const wish = await this.#wishOf(workflow, step, uploadId);
-      if (db.rollbacks !== rollbacks) {
-        throw new JobletError('unavailable', 'what made it ready was taken back');
+      // What made it ready may have been taken back, with the transaction that it was in.
+      if (runs.find(id)?.isReady(plan.name) !== true) {
+        await files.takeBack(uploadId, owner);
+        return;
       }
       const job = await jobs.run(wish, owner);
       hasJob = true;
