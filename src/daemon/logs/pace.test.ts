@@ -47,6 +47,13 @@ function world() {
 /** Lets everybody else act once. */
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
+/** The same with a log that floods, and whom its followers leave by. */
+function flooded() {
+  const one = world();
+  one.log.bytesPerSecond = 500 * MB;
+  return { one, leaving: new AbortController() };
+}
+
 const never = new AbortController().signal;
 
 /** Followers that read on as soon as they may; answers how much each has read, and when all have left. */
@@ -88,9 +95,7 @@ test('followers of a log that grows slowly, or no more, wait no longer than it t
 });
 
 test('followers of a flood all together read their share, and each as much as the others', async () => {
-  const leaving = new AbortController();
-  const one = world();
-  one.log.bytesPerSecond = 500 * MB;
+  const { one, leaving } = flooded();
   const { read } = reading(one, 20, leaving.signal);
   await one.pass(200);
   const before = [...read];
@@ -102,9 +107,7 @@ test('followers of a flood all together read their share, and each as much as th
 });
 
 test('who reads what has just been written does not wait, in a flood either', async () => {
-  const leaving = new AbortController();
-  const one = world();
-  one.log.bytesPerSecond = 500 * MB;
+  const { one, leaving } = flooded();
   reading(one, 1, leaving.signal, 1000);
   for (let ms = 0; ms < 200; ms += 1) {
     await one.pass(1);
@@ -114,9 +117,7 @@ test('who reads what has just been written does not wait, in a flood either', as
 });
 
 test('when the flood is over nobody waits any longer', async () => {
-  const leaving = new AbortController();
-  const one = world();
-  one.log.bytesPerSecond = 500 * MB;
+  const { one, leaving } = flooded();
   const { read } = reading(one, 20, leaving.signal);
   await one.pass(500);
   assert.equal(one.waiting(), 1);
@@ -130,9 +131,7 @@ test('when the flood is over nobody waits any longer', async () => {
 });
 
 test('who leaves does not wait for a turn, and the last one takes along what was known of the log', async () => {
-  const leaving = new AbortController();
-  const one = world();
-  one.log.bytesPerSecond = 500 * MB;
+  const { one, leaving } = flooded();
   const { left } = reading(one, 20, leaving.signal);
   await one.pass(300);
   leaving.abort();
@@ -147,9 +146,7 @@ test('who leaves does not wait for a turn, and the last one takes along what was
 });
 
 test('who follows a log that does not flood waits for no flood of another', async () => {
-  const leaving = new AbortController();
-  const one = world();
-  one.log.bytesPerSecond = 500 * MB;
+  const { one, leaving } = flooded();
   reading(one, 100, leaving.signal);
   await one.pass(300);
   const calm = one.pace.follow('calm');
@@ -172,5 +169,7 @@ test('a log that cannot be looked at is no flood', async () => {
   const passed = follower.pass(RUN_BYTES, () => Promise.reject(new Error('EMFILE')), never);
   await one.pass(150);
   await passed;
+  await follower.pass(RUN_BYTES, () => Promise.reject(new Error('EMFILE')), never);
+  assert.equal(one.waiting(), 0);
   follower.leave();
 });

@@ -195,15 +195,9 @@ function serverStream(route: Route): handleServerStreamingCall<Read, Buffer | Fr
   return async (grpcCall) => {
     const call = new LiveCall(grpcCall);
     try {
-      const writer = new StreamWriter(grpcCall, call.answers);
+      const writer = new StreamWriter(grpcCall, call);
       for await (const answer of route.handler(whole(grpcCall.request), call)) {
-        await writer
-          .write(answer instanceof Framed ? answer : bytesOf(route.method, answer))
-          .catch((error: unknown) => {
-            // Before the handler is left, which may be waiting for something of its own.
-            if (error instanceof StalledReader) call.reset();
-            throw error;
-          });
+        await writer.write(answer instanceof Framed ? answer : bytesOf(route.method, answer));
         if (call.isOver) throw canceled;
       }
       call.failIfStopped();
@@ -226,14 +220,19 @@ class StalledReader extends JobletError {
 /** Waits for the reader when enough is under way to it. */
 class StreamWriter {
   readonly #stream: ServerWritableStream<Read, Buffer | Framed>;
+  readonly #call: Pick<LiveCall, 'reset'>;
   readonly #answers: BodyBudget;
   #underWayBytes = 0;
   #wake: (() => void) | undefined;
 
-  /** `answers` counts what is on the way in all streams of the client. */
-  constructor(stream: ServerWritableStream<Read, Buffer | Framed>, answers: BodyBudget) {
+  /** Its `answers` count what is on the way in all streams of the client. */
+  constructor(
+    stream: ServerWritableStream<Read, Buffer | Framed>,
+    call: Pick<LiveCall, 'answers' | 'reset'>,
+  ) {
     this.#stream = stream;
-    this.#answers = answers;
+    this.#call = call;
+    this.#answers = call.answers;
     stream.once('cancelled', () => {
       this.#arrived(this.#underWayBytes);
       this.#wake?.();
@@ -254,7 +253,11 @@ class StreamWriter {
     if (this.#hasRoom()) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const ms = this.#answers.isSpent ? CROWDED_STALL_MS : STALL_MS;
-    const stalled = setTimeout(() => reject(new StalledReader(ms)), ms);
+    const stalled = setTimeout(() => {
+      reject(new StalledReader(ms));
+      // Also where the handler, which is left behind this, waits for something of its own.
+      this.#call.reset();
+    }, ms);
     stalled.unref();
     this.#wake = resolve;
     try {

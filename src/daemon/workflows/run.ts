@@ -16,6 +16,7 @@ import {
   type StepState,
   type Workflow,
   type WorkflowStatus,
+  waitsForJob,
 } from './workflow.ts';
 
 /** What a job has come to. */
@@ -77,13 +78,13 @@ export class Run {
 
   /** Steps that are to be given a job. */
   get ready(): Step[] {
-    return this.#steps.filter((step) => isUnderWay(step) && step.jobId === '');
+    return this.#steps.filter(waitsForJob);
   }
 
   /** Whether a step waits for its job. */
   isReady(name: string): boolean {
     const step = this.find(name);
-    return step !== undefined && isUnderWay(step) && step.jobId === '';
+    return step !== undefined && waitsForJob(step);
   }
 
   find(name: string): Step | undefined {

@@ -108,6 +108,11 @@ export function isUnderWay({ isReady, status }: StepState): boolean {
   return isReady && !hasEnded(status);
 }
 
+/** Whether a step is ready, and has no job. */
+export function waitsForJob(step: StepState): boolean {
+  return isUnderWay(step) && step.jobId === '';
+}
+
 export interface Step extends StepState {
   /** Its place in the file, from 0. */
   readonly number: number;
