@@ -351,6 +351,10 @@ export class Workflows {
     const { workflowUuid, name } = job.spec;
     if (workflowUuid === '') return;
     const run = this.#runs.find(workflowUuid);
+    // What made it ready may have been taken back since it was looked at: then it has no row either.
+    if (isNew && run?.isReady(name) !== true) {
+      throw new JobletError('unavailable', `what the job ${name} waits for is not recorded`);
+    }
     const step = run?.find(name);
     if (run === undefined || step === undefined) return;
     const wasPending = run.workflow.status === 'PENDING';
