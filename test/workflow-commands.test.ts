@@ -146,7 +146,7 @@ test('what is wrong is named line by line, here and there', { skip }, async () =
     'Error: workflow validation failed',
     '  bad.yaml:2:7: comand is not known here; did you mean command?',
     "  bad.yaml:2:3: job 'a': command is missing",
-    "  bad.yaml:3:29: job 'b' depends on non-existent job 'c'; there are a, b",
+    "  bad.yaml:3:30: job 'b' depends on non-existent job 'c'; there are a, b",
   ]);
   const json = JSON.parse((await rnx('workflow', 'run', '--json', 'bad.yaml')).out);
   assert.equal(json.code, 'INVALID_ARGUMENT');

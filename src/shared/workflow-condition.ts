@@ -9,6 +9,7 @@
 import {
   type Condition,
   type Joined,
+  type Note,
   parseJoined,
   type Seen,
   statusLeaf,
@@ -17,12 +18,17 @@ import {
 } from './workflow-expression.ts';
 import { fillLate, type OutputRef, partsOf, refsOf } from './workflow-outputs.ts';
 
-/** Reads a condition; `fill` puts values into each of its texts. Throws `invalid`. */
-export function parseCondition(text: string, fill: (text: string) => string): Condition {
-  return parseJoined<ConditionLeaf>(text, (words) => {
+/** Reads a condition; `fill` puts values into each of its texts. Throws `invalid`, as parseExpression. */
+export function parseCondition(
+  text: string,
+  fill: (text: string) => string,
+  note?: Note,
+): Condition {
+  const leaf = (words: Words<ConditionLeaf>) => {
     const isText = ['word', 'reference', 'TRUE', 'FALSE'].includes(words.next.sign);
     return isText ? textLeaf(words, fill) : statusLeaf(words);
-  });
+  };
+  return parseJoined(text, leaf, note);
 }
 
 type ConditionLeaf = Extract<Condition, { kind: 'is' | 'text' }>;

@@ -65,18 +65,27 @@ interface Token {
   readonly at: number;
 }
 
+/** Hears of a word that is wrong where the expression can be read all the same, so that the rest is looked at too. */
+export type Note = (message: string) => void;
+
+/** Without anybody to hear of it, a wrong word is refused at once. */
+const throwIt: Note = (message) => {
+  throw invalid([{ field: '', message }]);
+};
+
 /** Reads an expression. Throws `invalid` saying what is wrong, and where in the text. */
-export function parseExpression(text: string): Expression {
-  return parseJoined(text, statusLeaf);
+export function parseExpression(text: string, note: Note = throwIt): Expression {
+  return parseJoined(text, statusLeaf, note);
 }
 
 /** Reads an expression whose leaves are read by `leaf`. */
 export function parseJoined<Leaf>(
   text: string,
   leaf: (words: Words<Leaf>) => Joined<Leaf>,
+  note: Note = throwIt,
 ): Joined<Leaf> {
   if (text.length > MAX_CHARS) throw refuse(`has more than ${MAX_CHARS} characters`);
-  return new Words(tokens(text), leaf).whole();
+  return new Words(tokens(text), leaf, note).whole();
 }
 
 function refuse(message: string): Error {
@@ -110,12 +119,14 @@ const END: Token = { sign: 'the end', text: '', at: -1 };
 export class Words<Leaf> {
   readonly #tokens: readonly Token[];
   readonly #leaf: (words: Words<Leaf>) => Joined<Leaf>;
+  readonly note: Note;
   #at = 0;
   #depth = 0;
 
-  constructor(all: readonly Token[], leaf: (words: Words<Leaf>) => Joined<Leaf>) {
+  constructor(all: readonly Token[], leaf: (words: Words<Leaf>) => Joined<Leaf>, note: Note) {
     this.#tokens = all;
     this.#leaf = leaf;
+    this.note = note;
   }
 
   whole(): Joined<Leaf> {
@@ -199,7 +210,7 @@ export class Words<Leaf> {
 /** `job = STATUS`, or a job alone. */
 export function statusLeaf<Leaf>(words: Words<Leaf>): Joined<StatusLeaf> {
   const job = words.word('the name of a job');
-  const status = () => parseStatus(words.word('a status'));
+  const status = () => parseStatus(words.word('a status'), words.note);
   const list = () => [...new Set(words.list(status).flat())];
   if (words.take('=', '==')) return { kind: 'is', job, statuses: status() };
   if (words.take('!=', '<>')) return { kind: 'not', of: { kind: 'is', job, statuses: status() } };
@@ -213,16 +224,15 @@ function oneOr<Leaf>(kind: 'all' | 'any', of: readonly Joined<Leaf>[]): Joined<L
   return of.length === 1 && of[0] !== undefined ? of[0] : { kind, of };
 }
 
-/** The statuses that a word stands for. Throws `invalid` for any other word. */
-export function parseStatus(word: string): readonly StepStatus[] {
+/** The statuses that a word stands for; none for a word that is noted as wrong. */
+export function parseStatus(word: string, note: Note): readonly StepStatus[] {
   const sign = word.toUpperCase();
   if (Object.hasOwn(waitedFor, sign)) return waitedFor[sign as keyof typeof waitedFor];
   const known = Object.keys(waitedFor);
   const guess = nearest(word, known);
   const hint = guess === undefined ? `there are ${known.join(', ')}` : `did you mean ${guess}?`;
-  throw invalid([
-    { field: '', message: `${JSON.stringify(word.slice(0, 64))} is no status of a job; ${hint}` },
-  ]);
+  note(`${JSON.stringify(word.slice(0, 64))} is no status of a job; ${hint}`);
+  return [];
 }
 
 /** The jobs that an expression names, each once, in its order. */

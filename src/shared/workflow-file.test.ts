@@ -120,7 +120,7 @@ jobs:
 `;
   const { requires } = jobOf(text, 'c');
   const written = ['a=FINISHED', 'NOT b=FAILED', 'a=COMPLETED OR b=COMPLETED'];
-  assert.deepEqual(requires, { kind: 'all', of: written.map(parseExpression) });
+  assert.deepEqual(requires, { kind: 'all', of: written.map((one) => parseExpression(one)) });
 });
 
 test('a matrix is one job for each combination, and who waits for it waits for all of them', () => {
@@ -148,6 +148,29 @@ jobs:
     return requires.kind === 'all' ? requires.of[0]?.kind : '';
   };
   assert.deepEqual([inner('all'), inner('any')], ['all', 'any']);
+});
+
+test('all that is wrong with one expression is told, each by its place', () => {
+  const text = [
+    'jobs:',
+    '  a:',
+    '    command: x',
+    '    requires:',
+    '      - expression: "b=COMPLETD OR c IN (FAILD, STOPPED)"',
+    '      - d: FINISHD',
+    "    if: b=RUNING AND '${who}'",
+    '',
+  ].join('\n');
+  assert.deepEqual(problemsOf(text), [
+    `w.yaml:5:21: job 'a': requires - "COMPLETD" is no status of a job; did you mean COMPLETED?`,
+    `w.yaml:5:21: job 'a': requires - "FAILD" is no status of a job; did you mean FAILED?`,
+    "w.yaml:5:9: job 'a' depends on non-existent job 'b'; there are a",
+    "w.yaml:5:9: job 'a' depends on non-existent job 'c'; there are a",
+    `w.yaml:6:12: job 'a': requires - "FINISHD" is no status of a job; did you mean FINISHED?`,
+    "w.yaml:6:9: job 'a' depends on non-existent job 'd'; there are a",
+    `w.yaml:7:9: job 'a': if - "RUNING" is no status of a job; did you mean RUNNING?`,
+    `w.yaml:7:9: job 'a': if - nobody knows 'who'`,
+  ]);
 });
 
 test('parameters have defaults, take values, and are no variables of the jobs', () => {
@@ -244,7 +267,7 @@ test('all that is wrong is named at once, each with its place', () => {
   const problems = problemsOf(text);
   assert.deepEqual(
     problems.map((one) => one.replace(/^(w\.yaml:\d+:\d+).*/, '$1')),
-    ['w.yaml:3:5', 'w.yaml:2:3', 'w.yaml:4:15', 'w.yaml:7:14'],
+    ['w.yaml:3:5', 'w.yaml:2:3', 'w.yaml:4:16', 'w.yaml:7:14'],
   );
 });
 

@@ -137,15 +137,15 @@ export class JobReader {
     const { at, owner } = placeOf(plan);
     const placed = find('requires');
     const always = this.#reader.values({ always: jobKeys.always }, find, (text) => text).always;
-    const expression = readRequires(this.#reader, owner, placed, always);
+    const check = (job: string, place: Path) => {
+      if (scope.groups.has(job)) return;
+      const message = `${owner} depends on non-existent job '${job.slice(0, 64)}'${hintAmong(job, [...scope.groups.keys()])}`;
+      this.#reader.report(place, 'value', message);
+    };
+    const expression = readRequires(this.#reader, owner, placed, always, check);
     if (always && jobsOf(expression).length === 0) {
       const message = `${owner}: always needs requires: which jobs does it follow?`;
       this.#reader.report([...at, 'always'], 'key', message);
-    }
-    for (const job of jobsOf(expression)) {
-      if (scope.groups.has(job)) continue;
-      const message = `${owner} depends on non-existent job '${job.slice(0, 64)}'${hintAmong(job, [...scope.groups.keys()])}`;
-      this.#reader.report(placed?.at ?? at, 'value', message);
     }
     return {
       requires: renamed(expression, scope.groups),
@@ -180,8 +180,8 @@ export class JobReader {
       }
       return filled;
     };
-    const condition = noted(this.#reader, `${owner}: if`, placed.at, () =>
-      parseCondition(text, fill),
+    const condition = noted(this.#reader, `${owner}: if`, placed.at, (note) =>
+      parseCondition(text, fill, note),
     );
     if (condition === undefined) return undefined;
     for (const job of jobsOf(condition)) {

@@ -7,6 +7,7 @@ import {
   type Condition,
   type Expression,
   jobsOf,
+  type Note,
   parseExpression,
   parseStatus,
   type StatusLeaf,
@@ -15,55 +16,70 @@ import {
 import type { Placed, WorkflowReader } from './workflow-reader.ts';
 import type { Path } from './yaml-text.ts';
 
-/** What a job waits for. One that starts `always` waits for the ends of those jobs, whatever they are. */
+/**
+ * What a job waits for; `check` is told each of those jobs where it is named. One that starts `always`
+ * waits for their ends, whatever they are.
+ */
 export function readRequires(
   reader: WorkflowReader,
   owner: string,
   placed: Placed | undefined,
   always: boolean,
+  check: (job: string, at: Path) => void,
 ): Expression {
-  const expression = { kind: 'all', of: itemsOf(reader, owner, placed) } as const;
+  const expression = { kind: 'all', of: itemsOf(reader, owner, placed, check) } as const;
   return always ? finished(expression) : expression;
 }
 
-function itemsOf(reader: WorkflowReader, owner: string, placed: Placed | undefined): Expression[] {
+function itemsOf(
+  reader: WorkflowReader,
+  owner: string,
+  placed: Placed | undefined,
+  check: (job: string, at: Path) => void,
+): Expression[] {
   if (placed === undefined || placed.value === '') return [];
   const { at, value } = placed;
   // One alone needs no list.
   const items = Array.isArray(value) ? value : [value];
-  return items.flatMap((item, index) =>
-    itemOf(reader, owner, Array.isArray(value) ? [...at, index] : at, item),
-  );
+  return items.flatMap((item, index) => {
+    const place = Array.isArray(value) ? [...at, index] : at;
+    const expressions = itemOf(reader, owner, place, item);
+    for (const job of expressions.flatMap(jobsOf)) check(job, place);
+    return expressions;
+  });
 }
 
 function itemOf(reader: WorkflowReader, owner: string, at: Path, item: unknown): Expression[] {
-  if (typeof item === 'string') return tried(reader, owner, at, () => parseExpression(item));
+  if (typeof item === 'string') {
+    return tried(reader, owner, at, (note) => parseExpression(item, note));
+  }
   return [...reader.entries(at, item)].flatMap(([job, status]) => {
     const place = [...at, job];
     if (typeof status !== 'string') {
       reader.report(place, 'value', `${owner}: requires - ${job.slice(0, 64)} must be a status`);
       return [];
     }
-    return tried(reader, owner, place, () =>
-      job === 'expression'
-        ? parseExpression(status)
-        : { kind: 'is', job, statuses: status === '' ? waitedFor.COMPLETED : parseStatus(status) },
-    );
+    return tried(reader, owner, place, (note) => {
+      if (job === 'expression') return parseExpression(status, note);
+      const statuses = status === '' ? waitedFor.COMPLETED : parseStatus(status, note);
+      return { kind: 'is', job, statuses };
+    });
   });
 }
 
-/** What `read` gives; what it refuses is noted with the words of its owner. */
+/** What `read` gives; what it notes or refuses is noted with the words of its owner. */
 export function noted<T>(
   reader: WorkflowReader,
   owner: string,
   at: Path,
-  read: () => T,
+  read: (note: Note) => T,
 ): T | undefined {
+  const note: Note = (message) => reader.report(at, 'value', `${owner} - ${message}`);
   try {
-    return read();
+    return read(note);
   } catch (error) {
     if (!(error instanceof JobletError)) throw error;
-    reader.report(at, 'value', `${owner} - ${error.message}`);
+    note(error.message);
     return undefined;
   }
 }
@@ -72,7 +88,7 @@ function tried(
   reader: WorkflowReader,
   owner: string,
   at: Path,
-  read: () => Expression,
+  read: (note: Note) => Expression,
 ): Expression[] {
   const expression = noted(reader, `${owner}: requires`, at, read);
   return expression === undefined ? [] : [expression];
