@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { JobletError } from '../shared/errors.ts';
-import { type Flags, parseArgv } from './command.ts';
+import { type Flag, type Flags, parseArgv } from './command.ts';
 
 const flags = {
   wait: { kind: 'switch', help: '' },
@@ -54,6 +54,15 @@ test('a flag that means something without a value has none at the end and before
   assert.equal(parse(['--registry', '/packs']).values['registry'], '/packs');
 });
 
+test('an empty value is refused, whatever the flag, unless it means something without one', () => {
+  for (const [name, { kind, value, bare }] of Object.entries<Flag>(flags)) {
+    if (kind === 'switch' || bare !== undefined) continue;
+    const message = `--${name} is empty: give --${name}=${value}, or leave it out`;
+    assert.throws(() => parse([`--${name}=`]), { kind: 'invalid', message });
+    assert.throws(() => parse([`--${name}`, '']), { kind: 'invalid', message });
+  }
+});
+
 test('a switch takes no word, but may be set behind an equals sign', () => {
   const { values, words } = parse(['--wait', 'true', '--follow=false']);
   assert.deepEqual([values['wait'], values['follow'], words], [true, false, ['true']]);
@@ -66,7 +75,7 @@ test('numbers, times and sizes are checked, and the flag is named', () => {
     [values['max-cpu'], values['timeout'], values['work-size']],
     [50, 90_000, 2 ** 30],
   );
-  for (const text of ['', 'x', '-1', '1.5', '1e3', '0x10', '99999999999', ' 5']) {
+  for (const text of ['x', '-1', '1.5', '1e3', '0x10', '99999999999', ' 5']) {
     assert.throws(() => parse([`--max-cpu=${text}`]), /^JobletError: --max-cpu: /, text);
   }
   assert.throws(

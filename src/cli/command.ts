@@ -154,6 +154,11 @@ function takeFlag(
   if (text === undefined) {
     throw new JobletError('invalid', `${spelled} needs a value: ${spelled}=${flag.value}`);
   }
+  // Mostly a variable of a script that is not set: to go on as if nothing were asked for would be a guess.
+  if (text === '' && flag.bare === undefined) {
+    const way = `give ${spelled}=${flag.value}, or leave it out`;
+    throw new JobletError('invalid', `${spelled} is empty: ${way}`);
+  }
   if (flag.kind === 'list') (values[name] as string[]).push(text);
   else values[name] = readValue(flag.kind, spelled, text);
 }
