@@ -84,6 +84,11 @@ test('instances stand side by side, and down leaves nothing of a running job', {
   const run = await dev(home, ['rnx', 'job', 'run', 'sleep', '1000']);
   assert.equal(run.code, 0, run.stderr);
   assert.match((await dev(other, ['rnx', 'job', 'list'])).stdout, /No jobs found/);
+  const { checks } = JSON.parse((await dev(home, ['doctor', '--json'])).stdout);
+  const foundOf = (wanted: string) =>
+    checks.find(({ name }: { name: string }) => name === wanted).found;
+  assert.equal(foundOf('configuration'), path.join(home, 'joblet-config.yml'));
+  assert.match(foundOf('logs'), RegExp(`^${home}/logs: `));
   const down = await dev(home, ['down']);
   assert.equal(down.code, 0, down.stderr);
   assert.deepEqual(leftOf(home), []);

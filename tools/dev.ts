@@ -1,5 +1,6 @@
 // The developer's commands, one function each. ./dev has installed and built what they need.
 
+import { existsSync } from 'node:fs';
 import { homeAt } from './home.ts';
 
 const USAGE = `./dev is the one entry point of a developer.
@@ -37,8 +38,11 @@ const commands: Readonly<Record<string, Command>> = {
     process.stdout.write('joblet is down\n');
     return 0;
   },
-  doctor: async (args) =>
-    (await import('./steps.ts')).node('src/daemon/main.ts', 'doctor', ...args),
+  doctor: async (args, { configFile }) => {
+    // What `up` starts with. Where it never did, the doctor says that it looks at the defaults.
+    const config = existsSync(configFile) ? [`--config=${configFile}`] : [];
+    return (await import('./steps.ts')).node('src/daemon/main.ts', 'doctor', ...config, ...args);
+  },
   test: async (args) => (await import('./test.ts')).test(args),
   check: async () => (await import('./check.ts')).check(),
   fuzz: async (args) => (await import('./fuzz/fuzz.ts')).fuzz(args),
