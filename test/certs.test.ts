@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -197,6 +198,27 @@ test('a configuration that is broken while the daemon runs changes nothing', asy
   }
 });
 
+test('each change of the configuration is said once, however its file is written', async () => {
+  const reloads = new Reloads();
+  const { rpc } = await startApi(reloads.log);
+  const good = read('joblet-config.yml');
+  // The daemon has watched for longer, so it has looked when this is told.
+  const watcher = watch(directory);
+  const seen = on(watcher, 'change');
+  try {
+    writeFileSync(file('joblet-config.yml'), `${good}logging: { level: WARN }\n`);
+    await seen.next();
+    // Heard of as well, and nothing new.
+    chmodSync(file('joblet-config.yml'), 0o600);
+    await seen.next();
+    assert.equal(reloads.count, 1);
+  } finally {
+    watcher.close();
+    writeFileSync(file('joblet-config.yml'), good);
+    await rpc.stop();
+  }
+});
+
 test('certificate and key that change one after the other are taken over, and never called wrong', async () => {
   const other = mkdtempSync(path.join(tmpdir(), 'joblet-certs-'));
   const pem = (name: string) => path.join(other, 'certs', name);
@@ -229,11 +251,14 @@ test('certificate and key that change one after the other are taken over, and ne
 /** Lines about reloads, one after the other. */
 class Reloads {
   readonly log: Log;
+  count = 0;
   #next = Promise.withResolvers<string>();
 
   constructor() {
     const say = (message: string) => {
-      if (message.startsWith('the configuration')) this.#next.resolve(message);
+      if (!message.startsWith('the configuration')) return;
+      this.count += 1;
+      this.#next.resolve(message);
     };
     this.log = { debug() {}, info: say, warn() {}, error: say, change() {} };
   }

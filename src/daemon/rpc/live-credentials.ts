@@ -3,6 +3,7 @@
 
 import { existsSync, type FSWatcher } from 'node:fs';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../shared/errors.ts';
 import type { Audit } from '../audit/audit.ts';
 import { type Config, loadConfig } from '../config.ts';
@@ -10,6 +11,12 @@ import { type Credentials, describeChange, readRevoked, watchFiles } from '../cr
 import type { Log } from '../log.ts';
 
 type Listener = (credentials: Credentials) => void;
+
+/** What the files say together. */
+interface Said {
+  readonly config: Config;
+  readonly credentials: Credentials;
+}
 
 /**
  * Certificate and key may be files of their own, and no two files are replaced at once: what does not
@@ -23,7 +30,7 @@ export class LiveCredentials {
   readonly #log: Log;
   readonly #listeners: Listener[] = [];
   readonly #watchers: readonly FSWatcher[];
-  #current: Credentials;
+  #current: Said;
   #lastFailure = '';
   #settling: NodeJS.Timeout | undefined;
 
@@ -31,12 +38,12 @@ export class LiveCredentials {
     this.#file = config.file;
     this.#audit = audit;
     this.#log = log;
-    this.#current = credentialsOf(config);
+    this.#current = { config, credentials: credentialsOf(config) };
     this.#watchers = watch(config, () => this.#changed());
   }
 
   get current(): Credentials {
-    return this.#current;
+    return this.#current.credentials;
   }
 
   /** Tells of those that count from now on. */
@@ -47,7 +54,7 @@ export class LiveCredentials {
   /** Reads the configuration anew, and what is set about the daemon's log with it. */
   reload(): void {
     try {
-      this.#read();
+      this.#take(this.#read());
     } catch (error) {
       this.#failed(messageOf(error));
     }
@@ -56,22 +63,28 @@ export class LiveCredentials {
   /** One of the files has changed. */
   #changed(): void {
     try {
-      this.#read();
+      const said = this.#read();
+      // Whoever writes a file is heard of several times.
+      if (this.#lastFailure === '' && isDeepStrictEqual(said, this.#current)) this.#settled();
+      else this.#take(said);
     } catch {
       this.#settling ??= setTimeout(() => this.reload(), SETTLE_MS).unref();
     }
   }
 
-  #read(): void {
-    const fresh = loadConfig(this.#file, process.env);
-    const credentials = credentialsOf(fresh);
-    this.#log.change(fresh.logging);
+  #read(): Said {
+    const config = loadConfig(this.#file, process.env);
+    return { config, credentials: credentialsOf(config) };
+  }
+
+  #take(said: Said): void {
+    const { config, credentials } = said;
+    this.#log.change(config.logging);
     for (const listener of this.#listeners) listener(credentials);
     this.#log.info('the configuration was read again', { file: this.#file });
-    // Whoever writes a file is heard of several times.
-    const change = describeChange(this.#current, credentials);
+    const change = describeChange(this.current, credentials);
     if (change !== '') this.#record('ok', change);
-    this.#current = credentials;
+    this.#current = said;
     this.#lastFailure = '';
     this.#settled();
   }
