@@ -18,6 +18,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -156,12 +157,18 @@ export class CertificateFiles {
     const directory = this.#at('issued');
     if (!existsSync(directory)) throw this.#nothing();
     const revoked = readRevoked(this.#revokedFile());
-    return readdirSync(directory)
-      .filter((file) => file.endsWith('.pem'))
-      .map((file) => new X509Certificate(readFileSync(path.join(directory, file))))
-      .sort((a, b) => a.validFromDate.getTime() - b.validFromDate.getTime())
-      .map((certificate) => this.#describe(certificate, revoked))
-      .sort((a, b) => a.name.localeCompare(b.name));
+    return (
+      readdirSync(directory)
+        .filter((file) => file.endsWith('.pem'))
+        .map((name) => {
+          const file = path.join(directory, name);
+          return { certificate: new X509Certificate(readFileSync(file)), ...statSync(file) };
+        })
+        // Certificates know whole seconds, files less than that.
+        .sort((a, b) => startMs(a) - startMs(b) || a.mtimeMs - b.mtimeMs)
+        .map(({ certificate }) => this.#describe(certificate, revoked))
+        .sort((a, b) => a.name.localeCompare(b.name))
+    );
   }
 
   #describe(certificate: X509Certificate, revoked: ReadonlySet<string>): Issued {
@@ -358,6 +365,10 @@ function nodesFile(
   });
   file.commentBefore = ' For rnx: keep it as ~/.rnx/rnx-config.yml, readable by nobody else.';
   return file.toString({ lineWidth: 0 });
+}
+
+function startMs({ certificate }: { readonly certificate: X509Certificate }): number {
+  return certificate.validFromDate.getTime();
 }
 
 function hostOf(address: string): string {
