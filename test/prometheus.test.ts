@@ -49,6 +49,8 @@ test('Prometheus reads how jobs wait, start, end and write, and what the API was
 }, async () => {
   const api = daemon.as('admin');
   const before = await scrape();
+  // Prometheus sees an increase only from a number that was there before.
+  assert.equal(find(before, 'joblet_jobs_ended_total', { reason: 'OOM_KILLED' }), 0);
   await finish(api, shell('echo hello; exit 3'));
   await finish(api, shell('head -c 200000 /dev/zero'));
   await start(api, shell('exec sleep 1000'));

@@ -11,7 +11,7 @@ import { runJob, stopJob, waitJob } from '../src/client/methods.ts';
 import { JobService } from '../src/gen/joblet/jobs_pb.ts';
 import { wire } from './grpc-fixture.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
-import { shell } from './job-calls.ts';
+import { finish, shell } from './job-calls.ts';
 
 const skip = cannotRun();
 const EXAMPLE = path.join(import.meta.dirname, '../examples/monitoring/tracing.mjs');
@@ -153,6 +153,8 @@ test('a job that waits is of the trace of its own call, and says where its start
     ['job', 'launch'],
   );
   assert.equal(failed.get('launch')?.status.code, 2);
+  // Nothing of a command is in a span.
+  assert.doesNotMatch(JSON.stringify([...failed.values()]), /such\/program/);
   assert.match(failed.get('job')?.status.message ?? '', /could not be started/);
   assert.ok(!failed.has('exec'));
 });
@@ -163,4 +165,46 @@ test('what a daemon that stops has not sent yet is sent before it ends', { skip 
   await daemon.end();
   const of = (span: Span) => JSON.stringify(span.attributes).includes(jobUuid);
   assert.ok(collector.spans.some(of));
+});
+
+test('a collector that refuses spans is said once, and one that hangs holds up no job and no stop', {
+  skip,
+}, async () => {
+  let isHanging = false;
+  let refusals = 0;
+  const broken = createServer((request, response) => {
+    request.resume();
+    refusals += 1;
+    if (!isHanging) response.writeHead(400).end();
+    broken.emit('asked');
+  });
+  await once(broken.listen(0, '127.0.0.1'), 'listening');
+  const other = await startDaemon({}, undefined, {
+    NODE_OPTIONS: `--import=${EXAMPLE}`,
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(broken.address() as AddressInfo).port}`,
+    OTEL_BSP_SCHEDULE_DELAY: '20',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '600000',
+    OTEL_BSP_EXPORT_TIMEOUT: '600000',
+  });
+  try {
+    const said = other.logged(/spans are not sent/);
+    for (let asked = 0; asked < 3; asked += 1) {
+      const came = once(broken, 'asked');
+      await finish(other.as('developer'), shell('true'));
+      await came;
+    }
+    await said;
+    isHanging = true;
+    const hangs = once(broken, 'asked');
+    const { job } = await finish(other.as('developer'), shell('true'));
+    assert.equal(job.status, 'COMPLETED');
+    await hangs;
+    await other.end();
+    assert.ok(refusals > 3);
+    assert.equal(other.log().match(/\[WARN\] spans are not sent/g)?.length, 1);
+  } finally {
+    await other.stop();
+    broken.closeAllConnections();
+    broken.close();
+  }
 });

@@ -119,7 +119,7 @@ async function openExecution(config: Config, state: State, supplies: Supplies, l
   const workDirectory = workDirectoryOf(config);
   const kept = new KeptWork(workDirectory, config.filesystem.keptWorkBytes, clock, log);
   const jobCounts = new JobCounts();
-  const tracing = await findTracing();
+  const tracing = await findTracing(log);
   const traces = tracing && new JobTraces(tracing);
   const jobs = openJobs(config, {
     ...supplies,

@@ -5,6 +5,7 @@ import { loadConfig } from './config.ts';
 import { configCommand } from './config-command.ts';
 import { createLog, formatNotice } from './log.ts';
 import { startNode } from './node.ts';
+import { endTracing } from './telemetry/tracing.ts';
 
 const USAGE = `joblet serve runs the daemon in the foreground, until SIGTERM or SIGINT. Its jobs run on.
 
@@ -56,5 +57,7 @@ export async function serveCommand(argv: string[]): Promise<number> {
   const signal = await signaled.promise;
   log.info('stopping; running jobs go on', { signal });
   await node.stop();
+  // What is open to a collector that does not answer would keep this process.
+  if (!(await endTracing())) process.exit(0);
   return 0;
 }

@@ -78,7 +78,7 @@ test('a certificate runs out when fewer days are left than the limit', async () 
   assert.equal(near?.isBeyond, true);
   assert.match(
     near?.text ?? '',
-    /^certificate of the node runs out \(ca\) on 20\d\d-\d\d-\d\d, in 13 days; the limit is 336h$/,
+    /^certificate of the node runs out \(ca\) on 20\d\d-\d\d-\d\d, in 13 days; the limit is 14 days$/,
   );
 });
 

@@ -2,7 +2,6 @@
 
 import { X509Certificate } from 'node:crypto';
 import { messageOf } from '../../shared/errors.ts';
-import { formatDuration } from '../../shared/units.ts';
 import { type Measure, means, measures, type Rule } from '../alert-rules.ts';
 import { diskUseOf } from '../linux/disk.ts';
 import type { HostUsage } from '../linux/host-usage.ts';
@@ -190,7 +189,7 @@ function toReading(rule: Rule, { subject, jobId = '', value }: Value, nowMs: num
   const { above = Number.POSITIVE_INFINITY, below } = rule;
   if (below !== undefined) {
     const on = new Date(nowMs + value * DAY_MS).toISOString().slice(0, 10);
-    const text = `${of} on ${on}, in ${Math.floor(value)}${unit}; the limit is ${formatDuration(below)}`;
+    const text = `${of} on ${on}, in ${Math.floor(value)}${unit}; the limit is ${Number((below / DAY_MS).toFixed(1))}${unit}`;
     return { rule, subject, jobId, isBeyond: value * DAY_MS < below, text };
   }
   const text = `${of}: ${Number(value.toFixed(1))}${unit}, the limit is ${above}${unit}`;

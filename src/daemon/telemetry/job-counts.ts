@@ -25,6 +25,25 @@ const START_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
 const WAIT_BOUNDS = [0.01, 0.1, 1, 10, 60, 600, 3600, 21_600];
 const RUN_BOUNDS = [0.1, 1, 10, 60, 600, 3600, 21_600, 86_400];
 
+/** One end of each kind: whoever asks how many more there were has to find the first one's zero. */
+const ends = {
+  exited: [
+    { how: 'exited', code: 0 },
+    { how: 'exited', code: 1 },
+  ],
+  signaled: [{ how: 'signaled', signal: 9 }],
+  'out-of-memory': [{ how: 'out-of-memory', limitBytes: 0, kills: 1 }],
+  'timed-out': [{ how: 'timed-out', timeoutMs: 0 }],
+  stopped: [{ how: 'stopped' }],
+  canceled: [{ how: 'canceled', why: '' }],
+  lost: [
+    { how: 'lost', why: 'KEEPER_LOST' },
+    { how: 'lost', why: 'NODE_RESTART' },
+    { how: 'lost', why: 'STATE_RESTORED' },
+  ],
+  'not-started': [{ how: 'not-started', step: '', object: '', errno: '' }],
+} as const satisfies Record<Outcome['how'], readonly Outcome[]>;
+
 export class JobCounts {
   /** Since when jobs start whose command does not run yet. */
   readonly #starting = new Map<string, number>();
@@ -38,6 +57,10 @@ export class JobCounts {
   #cpuSeconds = 0;
   #logBytes = 0;
   #droppedBytes = 0;
+
+  constructor() {
+    for (const outcome of Object.values(ends).flat()) this.#countEnd(outcome, 0);
+  }
 
   /** A job has come to this state. */
   saw(job: CountedJob): void {
@@ -59,17 +82,21 @@ export class JobCounts {
   }
 
   #end(job: CountedJob, outcome: Outcome): void {
-    const { status, reason } = viewOutcome(outcome);
-    const key = `${status} ${reason}`;
-    const known = this.#ends.get(key);
-    if (known === undefined) this.#ends.set(key, { status, reason, count: 1 });
-    else known.count += 1;
+    this.#countEnd(outcome, 1);
     if (job.startedAtMs > 0) {
       this.#runSeconds.observe(Math.max(0, job.endedAtMs - job.startedAtMs) / 1000);
     }
     this.#cpuSeconds += (job.usage?.cpuUsec ?? 0) / 1e6;
     this.#logBytes += job.logBytes;
     this.#droppedBytes += job.logDroppedBytes;
+  }
+
+  #countEnd(outcome: Outcome, more: number): void {
+    const { status, reason } = viewOutcome(outcome);
+    const key = `${status} ${reason}`;
+    const known = this.#ends.get(key);
+    if (known === undefined) this.#ends.set(key, { status, reason, count: more });
+    else known.count += more;
   }
 
   families(): Family[] {

@@ -96,7 +96,10 @@ export class JobTraces {
       'process.exit.code': exitCode,
     });
     if (status === 'FAILED') {
-      const failed = { code: this.#tracing.SpanStatusCode.ERROR, message };
+      const failed = {
+        code: this.#tracing.SpanStatusCode.ERROR,
+        message: outcome.how === 'not-started' ? withoutObject(outcome) : message,
+      };
       part.setStatus(failed);
       job.setStatus(failed);
     }
@@ -104,6 +107,11 @@ export class JobTraces {
     part.end(endTime);
     job.end(endTime);
   }
+}
+
+/** A program that cannot be started is a part of the command, which nobody is told by a span. */
+function withoutObject({ step, errno }: Outcome & { readonly how: 'not-started' }): string {
+  return `could not be started: ${step}: ${errno}`;
 }
 
 /** Milliseconds since 1970, with fractions. */
