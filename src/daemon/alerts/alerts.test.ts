@@ -15,7 +15,7 @@ import { Db } from '../store/db.ts';
 import { Alerts } from './alerts.ts';
 import { Outbox } from './outbox.ts';
 import type { Reading } from './readings.ts';
-import { AlertStore } from './store.ts';
+import { AlertStore, HISTORY } from './store.ts';
 
 const quiet: Log = { debug() {}, info() {}, warn() {}, error() {}, change() {} };
 const SECOND = 1000;
@@ -97,6 +97,8 @@ class World {
   readonly #directory = mkdtempSync(path.join(tmpdir(), 'joblet-alerts-'));
   /** What is beyond its limit, by rule and subject. */
   beyond: readonly string[] = [];
+  /** The first error that was said of alerts. */
+  readonly error = Promise.withResolvers<object>();
   #looked = Promise.withResolvers<void>();
   #warned = Promise.withResolvers<void>();
 
@@ -130,7 +132,7 @@ class World {
       intervalMs: 10 * SECOND,
       nameOf: (id) => id.replace(/\d+$/, ''),
       clock,
-      log: quiet,
+      log: { ...quiet, error: (message, fields) => this.error.resolve({ message, ...fields }) },
     });
     await alerts.start();
     try {
@@ -140,6 +142,22 @@ class World {
       await audit.stop();
       db.close();
     }
+  }
+
+  /** An earlier daemon left so many alerts that are over and of which nobody has been told. */
+  async leave(count: number): Promise<void> {
+    const db = new Db(this.#directory);
+    const store = new AlertStore(db);
+    const over = { rule: 'failed', measure: 'job-failed', subject: '', jobId: '', reading: '' };
+    await db.write(() => {
+      for (let at = 0; at < count; at += 1) {
+        const id = `left-${at}`;
+        store.add({ ...over, id, firedAtMs: 1, resolvedAtMs: 0, resolution: '' });
+        store.resolve({ ...over, id, firedAtMs: 1, resolvedAtMs: 2, resolution: '' });
+        store.addNotice(id, 'fired', 'ops');
+      }
+    });
+    db.close();
   }
 
   /** Passes the time to the next look, which has been dealt with then. */
@@ -219,6 +237,27 @@ test('a target that does not answer is tried less and less often, and then given
   hook.status = 200;
   await world.live([now], () => world.look());
   assert.deepEqual(hook.told, []);
+});
+
+test('what piles up for a target that does not answer is bounded, and what is given up is said', async (t) => {
+  const hook = await Hook.open(t);
+  const world = new World(t, hook);
+  hook.status = 500;
+  await world.leave(HISTORY + 1);
+  await world.live([failed], async (alerts, audit) => {
+    await hook.called();
+    await audit.record({
+      atMs: 5,
+      action: 'job.ended',
+      jobId: '7',
+      result: 'FAILED',
+      detail: 'EXITED',
+    });
+    const why = 'more than 1000 alerts are over';
+    const message = 'notices of alerts were given up';
+    assert.deepEqual(await world.error.promise, { message, target: 'ops', count: 2, why });
+    assert.equal(alerts.list(true, HISTORY + 10).length, HISTORY);
+  });
 });
 
 test('a notice that could not be sent is sent by the next daemon', async (t) => {

@@ -13,7 +13,7 @@ import type { Db } from '../store/db.ts';
 import type { Outbox } from './outbox.ts';
 import { type Phase, step } from './phase.ts';
 import type { Reading, Readings } from './readings.ts';
-import type { Alert, AlertStore, Notice, Turn } from './store.ts';
+import { type Alert, type AlertStore, HISTORY, type Notice, type Turn } from './store.ts';
 
 export interface AlertsParts {
   readonly db: Db;
@@ -288,6 +288,7 @@ export class Alerts {
   async #write(changes: readonly Change[], position?: number): Promise<void> {
     if (changes.length === 0) return;
     const { db, store, audit, log, outbox } = this.#parts;
+    let untold: ReadonlyMap<string, number> = new Map();
     await db.write(() => {
       for (const { alert, turn, to } of changes) {
         const { rule, jobId, firedAtMs, resolvedAtMs } = alert;
@@ -299,8 +300,13 @@ export class Alerts {
         const detail = `${rule}: ${text}`;
         audit.append({ atMs, action: `alert.${turn}`, jobId, result: 'ok', detail });
       }
+      untold = store.forget();
       if (position !== undefined) store.setPosition(position);
     });
+    for (const [target, count] of untold) {
+      const why = `more than ${HISTORY} alerts are over`;
+      log.error('notices of alerts were given up', { target, count, why });
+    }
     for (const { alert, turn, to } of changes) {
       const { rule, reading, resolution } = alert;
       if (turn === 'fired') {

@@ -111,6 +111,8 @@ test('jobs are looked at one by one, those that a rule means', async () => {
       ['big', '2', false],
     ],
   );
+  const memory = 'memory of a job, in percent of its limit';
+  assert.equal(all[1]?.text, `${memory} (build, 1): 90 %, the limit is 95 %`);
 });
 
 test('what cannot be looked at is said once, and the other rules are looked at', async () => {

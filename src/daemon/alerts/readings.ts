@@ -42,6 +42,8 @@ export interface Reading {
 
 interface Value {
   readonly subject: string;
+  /** For people, where that is something else. */
+  readonly known?: string;
   readonly jobId?: string;
   readonly value: number;
 }
@@ -117,9 +119,10 @@ export class Readings {
       case 'job-memory':
         return jobs
           .filter(({ name }) => means(rule.jobs, name))
-          .map(({ id, cpuPercent, memoryPercent }) => {
+          .map(({ id, name, cpuPercent, memoryPercent }) => {
             const value = rule.when === 'job-cpu' ? cpuPercent : memoryPercent;
-            return { subject: id, jobId: id, value };
+            const known = name === '' ? id : `${name}, ${id}`;
+            return { subject: id, known, jobId: id, value };
           });
       case 'certificate':
         return this.#daysLeft(nowMs);
@@ -183,9 +186,13 @@ function usedMemory({ memory }: HostUsage): number {
   return total > 0 ? ((total - available) / total) * 100 : 0;
 }
 
-function toReading(rule: Rule, { subject, jobId = '', value }: Value, nowMs: number): Reading {
+function toReading(
+  rule: Rule,
+  { subject, known = subject, jobId = '', value }: Value,
+  nowMs: number,
+): Reading {
   const { meaning, unit } = measures[rule.when];
-  const of = subject === '' ? meaning : `${meaning} (${subject})`;
+  const of = subject === '' ? meaning : `${meaning} (${known})`;
   const { above = Number.POSITIVE_INFINITY, below } = rule;
   if (below !== undefined) {
     const on = new Date(nowMs + value * DAY_MS).toISOString().slice(0, 10);

@@ -33,8 +33,8 @@ export interface Notice {
   readonly problem: string;
 }
 
-/** Alerts that are over and still shown. */
-const HISTORY = 1000;
+/** Alerts that are over and still shown, and told where they were not yet. */
+export const HISTORY = 1000;
 
 export class AlertStore {
   readonly #add;
@@ -46,6 +46,7 @@ export class AlertStore {
   readonly #setNotice;
   readonly #notices;
   readonly #waiting;
+  readonly #untold;
   readonly #forgetNotices;
   readonly #forget;
   readonly #position;
@@ -77,6 +78,10 @@ export class AlertStore {
        LIMIT ?`,
     );
     const old = `SELECT id FROM alerts WHERE resolved_at_ms > 0 ORDER BY rowid DESC LIMIT -1 OFFSET ${HISTORY}`;
+    this.#untold = db.prepare(
+      `SELECT target, count(*) AS notices FROM alert_notices
+       WHERE status = 'WAITING' AND alert_id IN (${old}) GROUP BY target`,
+    );
     this.#forgetNotices = db.prepare(`DELETE FROM alert_notices WHERE alert_id IN (${old})`);
     this.#forget = db.prepare(`DELETE FROM alerts WHERE id IN (${old})`);
     this.#position = db.prepare('SELECT sequence FROM alert_position');
@@ -86,8 +91,14 @@ export class AlertStore {
 
   add({ id, rule, measure, subject, jobId, reading, firedAtMs }: Alert): void {
     this.#add.run(id, rule, measure, subject, jobId, reading, firedAtMs);
+  }
+
+  /** Forgets what is over for longest; answers how many notices of that were still to be sent, by target. */
+  forget(): Map<string, number> {
+    const untold = this.#untold.all();
     this.#forgetNotices.run();
     this.#forget.run();
+    return new Map(untold.map(({ target, notices }) => [String(target), Number(notices)]));
   }
 
   resolve({ id, resolvedAtMs, resolution }: Alert): void {
