@@ -12,7 +12,7 @@ interface Row {
 export const targets: Readonly<Record<string, Row>> = {
   archive: {
     sources: [
-      'src/daemon/archive/xml.ts',
+      'src/shared/xml.ts',
       'src/daemon/archive/s3-answers.ts',
       'src/daemon/archive/credentials.ts',
     ],

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { JobletError } from '../../shared/errors.ts';
+import { childrenOf, parseXml, textOf } from '../../shared/xml.ts';
 import { parseCredentials } from './credentials.ts';
 import { formatParts, parseObjects, parseRefusal } from './s3-answers.ts';
-import { childrenOf, parseXml, textOf } from './xml.ts';
 
 const escaped = (text: string) =>
   text.replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);

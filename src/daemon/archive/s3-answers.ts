@@ -1,8 +1,8 @@
 // What an S3 store says in its answers, checked before anything is believed.
 
 import { JobletError } from '../../shared/errors.ts';
+import { childOf, childrenOf, type Element, parseXml, textOf } from '../../shared/xml.ts';
 import type { Stored } from './objects.ts';
-import { childOf, childrenOf, type Element, parseXml, textOf } from './xml.ts';
 
 /** A page of a list: what is in it, and where the next one goes on; empty is nowhere. */
 export interface Page<T> {

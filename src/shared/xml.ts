@@ -1,7 +1,8 @@
-// The XML that S3 answers: elements with text or with elements, read in one pass. Attributes are passed
-// over; declarations of types, which can make a small text a huge one, are refused.
+// Plain XML, as S3 stores and nvidia-smi write it: elements with text or with elements, read in one
+// pass. Attributes are passed over; declarations of types, which can make a small text a huge one, are
+// refused.
 
-import { JobletError } from '../../shared/errors.ts';
+import { JobletError } from './errors.ts';
 
 export interface Element {
   readonly name: string;
@@ -10,7 +11,7 @@ export interface Element {
 }
 
 const MAX_DEPTH = 16;
-/** A page of a list has a thousand entries of some ten elements. */
+/** A page of a list of S3 has a thousand entries of some ten elements, sixteen GPUs as many. */
 const MAX_ELEMENTS = 50_000;
 
 /** Whatever it meets, it looks at each byte a bounded number of times. */
@@ -22,7 +23,7 @@ interface Open {
   text: string;
 }
 
-/** The outermost element. @throws JobletError unavailable: whoever answers so is no S3 store */
+/** The outermost element. @throws JobletError unavailable: whoever answers so is not who was asked */
 export function parseXml(text: string): Element {
   const root: Open = { name: '', children: [], text: '' };
   const open: Open[] = [root];
@@ -93,5 +94,5 @@ function plain(text: string): string {
 }
 
 function notXml(why: string): JobletError {
-  return new JobletError('unavailable', `the answer is no XML of an S3 store: ${why}`);
+  return new JobletError('unavailable', `the answer is no XML that was asked for: ${why}`);
 }
