@@ -138,6 +138,7 @@ enum op_kind {
   OP_FILE,
   OP_SYMLINK,
   OP_DEV,
+  OP_DEVICE,
   OP_PROC,
   OP_SYS,
   OP_RUN_FILE,
@@ -154,6 +155,7 @@ struct op {
   uint64_t bytes;
   uint64_t inodes;
   mode_t mode;
+  unsigned device[2]; // major and minor number
   int fd; // what was prepared for it before the new root was entered, or -1
 };
 

@@ -139,6 +139,13 @@ static const char *take_op(struct plan *plan, const struct option *option,
     plan->dev_target = operands[0].text;
     op->target = operands[0].text;
     break;
+  case OP_DEVICE:
+    if (!in_root) return "outside of the shared root";
+    if (operands[1].number > UINT16_MAX || operands[2].number > UINT16_MAX) return "not a device";
+    op->target = operands[0].text;
+    op->device[0] = (unsigned)operands[1].number;
+    op->device[1] = (unsigned)operands[2].number;
+    break;
   case OP_PROC:
   case OP_SYS:
     // Their masks are made of the job's /dev, and they show the job's own namespaces.
@@ -355,6 +362,7 @@ static const struct option options[] = {
     {.name = "file", .operands = "pmt", OP(OP_FILE)},
     {.name = "symlink", .operands = "tp", OP(OP_SYMLINK)},
     {.name = "dev", .operands = "p", OP(OP_DEV), .required = true},
+    {.name = "device", .operands = "fnn", OP(OP_DEVICE)},
     {.name = "proc", .operands = "p", OP(OP_PROC)},
     {.name = "sys", .operands = "p", OP(OP_SYS)},
     {.name = "run-file", .operands = "ft", OP(OP_RUN_FILE)},

@@ -142,6 +142,7 @@ static void prepare(struct op *op, const struct entry *entry) {
   case OP_FILE:
   case OP_SYMLINK:
   case OP_DEV:
+  case OP_DEVICE:
   case OP_PROC:
   case OP_SYS:
   case OP_RUN_FILE:
@@ -198,6 +199,8 @@ static void place(int base, struct plan *plan, struct op *op) {
     return;
   case OP_DEV:
     system_make_dev(base, plan, op);
+    return;
+  case OP_DEVICE: // made with /dev
     return;
   case OP_PROC:
     system_mount_proc(base, plan, op);

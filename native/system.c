@@ -37,8 +37,17 @@ static const struct {
 
 static const char *const dev_directories[] = {"pts", "shm"};
 
+static void make_node(const struct op *dev, const char *name, unsigned major, unsigned minor,
+                      uid_t owner) {
+  if (mknodat(dev->fd, name, S_IFCHR | 0666, makedev(major, minor)) != 0 ||
+      fchownat(dev->fd, name, owner, owner, 0) != 0) {
+    report_and_exit("dev", name);
+  }
+}
+
 // The nodes belong to the job's root so that they look as they do everywhere; the mount is
-// read-only, so it cannot change them.
+// read-only, so it cannot change them. Every other mount of a job honours none, and a job can make
+// none, so these are all the devices that it reaches.
 void system_make_dev(int base, const struct plan *plan, struct op *op) {
   uid_t owner = plan->ids_first;
   op->bytes = 64 << 10;
@@ -46,10 +55,12 @@ void system_make_dev(int base, const struct plan *plan, struct op *op) {
   op->mode = 0755;
   op->fd = mount_tmpfs("dev", plan, op, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
   for (unsigned i = 0; i < LENGTH(nodes); i++) {
-    dev_t number = makedev(nodes[i].major, nodes[i].minor);
-    if (mknodat(op->fd, nodes[i].name, S_IFCHR | 0666, number) != 0 ||
-        fchownat(op->fd, nodes[i].name, owner, owner, 0) != 0) {
-      report_and_exit("dev", nodes[i].name);
+    make_node(op, nodes[i].name, nodes[i].major, nodes[i].minor, owner);
+  }
+  for (unsigned i = 0; i < plan->root_op_count; i++) {
+    const struct op *wish = &plan->ops[i];
+    if (wish->kind == OP_DEVICE) {
+      make_node(op, wish->target, wish->device[0], wish->device[1], owner);
     }
   }
   for (unsigned i = 0; i < LENGTH(dev_links); i++) {
@@ -110,6 +121,7 @@ void system_finish_run(void) {
 // What is masked is covered by the job's own /dev/null or by a bare, read-only directory.
 struct masked {
   const char *name;
+  const char *sign; // what is looked for instead of the thing itself, or NULL
   bool may_come; // with a module, after the launcher has looked
   enum { ABSENT, A_FILE, A_DIRECTORY } kind;
 };
@@ -118,6 +130,7 @@ static struct masked proc_masked[] = {
     {.name = "acpi"},          {.name = "kcore"},       {.name = "keys"},
     {.name = "latency_stats"}, {.name = "sched_debug"}, {.name = "scsi", .may_come = true},
     {.name = "sysrq-trigger"}, {.name = "timer_list"},
+    {.name = "driver", .sign = "driver/nvidia"}, // which tells the identities of GPUs
 };
 
 // debug, tracing, bpf, pstore and the like are mounts of their own on the host: in a fresh sysfs
@@ -133,7 +146,8 @@ static struct masked sys_masked[] = {
 // Finds out what kind of thing is to be masked. 0, or -1 with errno.
 static int look(int directory, struct masked *masked) {
   struct stat found;
-  if (fstatat(directory, masked->name, &found, AT_SYMLINK_NOFOLLOW) != 0) {
+  const char *sign = masked->sign != NULL ? masked->sign : masked->name;
+  if (fstatat(directory, sign, &found, AT_SYMLINK_NOFOLLOW) != 0) {
     return errno == ENOENT ? 0 : -1;
   }
   masked->kind = S_ISDIR(found.st_mode) ? A_DIRECTORY : A_FILE;

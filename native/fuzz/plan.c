@@ -152,6 +152,11 @@ static void put_op(const struct op *op) {
   case OP_BOOT_ID:
     put(op->text);
     return;
+  case OP_DEVICE:
+    put(op->target);
+    put_formatted("%u", op->device[0]);
+    put_formatted("%u", op->device[1]);
+    return;
   case OP_DEV:
   case OP_PROC:
   case OP_SYS:
