@@ -298,6 +298,7 @@ async function startApi(log: Log, home = directory) {
     layoutKind: 'v2',
     runtimes: none,
     uses: none,
+    gpus: none,
     networks: none,
     disks: [],
     audit,

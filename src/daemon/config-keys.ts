@@ -559,6 +559,19 @@ export const sections = {
       'Certificate authority of the store (PEM), beside those that are known anyway',
     ),
   },
+  gpu: {
+    enabled: key(flag, false, 'Give GPUs to jobs that ask for them; else such jobs are refused'),
+    cuda_paths: key(
+      listOf(absolute),
+      ['/usr/local/cuda', '/opt/cuda'],
+      'Folders of CUDA that a job with a GPU and without a runtime sees, read-only; those that do not exist are left out',
+    ),
+    allocation_strategy: key(
+      choice('first-fit', 'pack', 'spread', 'best-fit'),
+      'first-fit',
+      'Which of several free GPUs a job is given: the first, those near each other (pack), those far from each other (spread), or the smallest that are big enough (best-fit)',
+    ),
+  },
   audit: {
     maxRecords: key(
       integer(1000, 100_000_000),
@@ -668,8 +681,9 @@ export const refusals: Readonly<Record<string, Refusal>> = {
   'network.traffic_control': {
     because: 'rnx network create --bandwidth and rnx job run --bandwidth limit it',
   },
-  'gpu.enabled': { ...later, only: false },
-  gpu: later,
+  'gpu.scrub_policy': {
+    because: 'the driver clears memory of a GPU before anybody else gets it',
+  },
   buffers: { because: 'readers are fed from the log files, and there is no buffer to set' },
   'ipc.enabled': { because: 'output is always kept', only: true },
   ipc: oneDaemon,

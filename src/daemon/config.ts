@@ -345,6 +345,11 @@ function toConfig(values: Values, file: string) {
     state: values.state,
     archive: values.archive,
     alerts: { ...values.alerts, intervalMs: values.alerts.interval },
+    gpu: {
+      enabled: values.gpu.enabled,
+      cudaPaths: values.gpu.cuda_paths,
+      strategy: values.gpu.allocation_strategy,
+    },
     audit: { maxRecords: values.audit.maxRecords, maxAgeMs: values.audit.maxAge },
     logs: {
       directory: values.logs.directory,

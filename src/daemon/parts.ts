@@ -3,6 +3,8 @@
 import path from 'node:path';
 import { openBuilds } from './builder/open.ts';
 import type { Config } from './config.ts';
+import type { Gpus } from './gpus/gpus.ts';
+import { openGpus } from './gpus/open.ts';
 import { Bells } from './jobs/bells.ts';
 import { systemClock } from './jobs/due.ts';
 import { JobFiles } from './jobs/files.ts';
@@ -40,7 +42,7 @@ import { Volumes } from './volumes/volumes.ts';
 import { openWorkflows } from './workflows/open.ts';
 
 export type Parts = Awaited<ReturnType<typeof openParts>>;
-type Supplies = ReturnType<typeof openSupplies>;
+type Supplies = ReturnType<typeof openSupplies> & { readonly gpus: Gpus };
 type Execution = Awaited<ReturnType<typeof openExecution>>;
 
 /** Id ranges that keep their cgroups: enough for the jobs that come and go at the same time. */
@@ -48,7 +50,8 @@ const CGROUPS_KEPT = 16;
 
 /** @throws JobletError unavailable: this host, as it is set up, cannot keep what jobs are promised */
 export async function openParts(config: Config, state: State, conditions: Conditions, log: Log) {
-  const supplies = openSupplies(config, state, conditions, log);
+  const gpus = await openGpus(config, log);
+  const supplies = { ...openSupplies(config, state, conditions, log), gpus };
   const execution = await openExecution(config, state, supplies, log);
   const work = openWork(config, state, supplies, execution, log);
   return { ...state, ...supplies, ...execution, ...work };

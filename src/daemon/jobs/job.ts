@@ -4,6 +4,7 @@
 import type { Egress } from '../../shared/egress.ts';
 import type { JobStatus, Outcome } from '../../shared/job-state.ts';
 import type { VolumeMount } from '../../shared/volume-mount.ts';
+import type { GpuWish } from '../gpus/gpu.ts';
 import type { CgroupLimits } from '../linux/cgroup.ts';
 import type { HeldRoot } from '../runtimes/runtimes.ts';
 
@@ -91,6 +92,8 @@ export interface JobSpec {
   /** A tiny init is process 1; false makes the command process 1. */
   readonly init: boolean;
   readonly allow: readonly Opening[];
+  /** Set for a job that wants some. */
+  readonly gpus?: GpuWish;
   readonly workflowUuid: string;
   /** Set for the builder's own jobs. */
   readonly build?: BuildSandbox;

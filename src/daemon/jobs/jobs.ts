@@ -11,6 +11,7 @@
 import { randomUUID } from 'node:crypto';
 import { JobletError, messageOf, unnamed } from '../../shared/errors.ts';
 import { isFinal } from '../../shared/job-state.ts';
+import type { GivenGpu } from '../gpus/gpu.ts';
 import { describeLimits } from '../linux/cgroup.ts';
 import type { End } from '../linux/end-record.ts';
 import { type Active, ActiveJobs, type Census } from './active.ts';
@@ -342,6 +343,13 @@ export class Jobs {
     // It may have run on another host, or before this one was set up anew.
     const layout = this.#parts.store.sandboxOf(job.id)?.cgroups ?? this.#parts.cgroups;
     return describeLimits(layout, job.spec.limits);
+  }
+
+  /** The GPUs that a job has, or had. */
+  gpusOf({ id, spec }: Pick<Job, 'id' | 'spec'>): readonly GivenGpu[] {
+    if (spec.gpus === undefined) return [];
+    const { gpus, store } = this.#parts;
+    return this.#active.has(id) ? gpus.pool.of(id) : (store.sandboxOf(id)?.gpus ?? []);
   }
 
   /** Where a PENDING job stands; undefined when it does not wait for its turn. */

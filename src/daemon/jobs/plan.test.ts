@@ -89,3 +89,25 @@ test('a work directory on disk is bound, one in memory is made and filled', () =
   });
   assert.ok(memory.join(' ').includes('tmpfs /work 8192 1024 0755 copy-in /u/1 /work'));
 });
+
+test('GPUs make a root of their own, and what they bring stands behind what a job has itself', () => {
+  const gpuPart = {
+    rootOperations: ['device', 'nvidia0', '195', '0'],
+    operations: ['bind-own', '/nvidia/proc', '/proc/driver'],
+    environment: { CUDA_VISIBLE_DEVICES: '0' },
+    programs: '/nvidia/bin',
+    libraries: '/nvidia/lib64',
+  };
+  const plan = makePlan(spec, { ...facts, gpuPart }).join(' ');
+  assert.match(plan, /root-key k\+[0-9a-f]{16} dir \/etc 0755 device nvidia0 195 0 root-end/);
+  assert.match(plan, / proc \/proc bind-own \/nvidia\/proc \/proc\/driver run-file /);
+  const own = environmentOf(
+    { environment: { LD_LIBRARY_PATH: '/mine', CUDA_VISIBLE_DEVICES: '' }, secretEnvironment: {} },
+    { environment: { PATH: '/runtime' } },
+    'h',
+    gpuPart,
+  );
+  const { PATH, LD_LIBRARY_PATH, CUDA_VISIBLE_DEVICES } = own;
+  assert.deepEqual([PATH, LD_LIBRARY_PATH], ['/runtime:/nvidia/bin', '/mine:/nvidia/lib64']);
+  assert.equal(CUDA_VISIBLE_DEVICES, '');
+});

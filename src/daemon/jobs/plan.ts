@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { isWithin, type VolumeMount } from '../../shared/volume-mount.ts';
+import type { GpuPart } from '../gpus/sandbox.ts';
 import type { KeeperAddress } from '../linux/keeper-address.ts';
 import type { LaunchPlan } from '../linux/launcher.ts';
 import { type Root, SEARCH_PATH } from '../linux/root.ts';
@@ -53,6 +54,8 @@ export interface PlanFacts {
   readonly cgroups: readonly string[];
   /** Undefined is loopback alone. */
   readonly network: JobNetwork | undefined;
+  /** What its GPUs bring along. */
+  readonly gpuPart?: GpuPart | undefined;
   readonly logDirectory: string;
   readonly logSegmentBytes: number;
   readonly logQuotaBytes: number;
@@ -76,7 +79,8 @@ const OPEN_FILES_HARD = '524288';
 
 export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
   const hostname = hostnameOf(facts.id);
-  const root = withMountPoints(facts.root, facts.volumes);
+  const { gpuPart } = facts;
+  const root = withMountPoints(withGpus(facts.root, gpuPart), facts.volumes);
   const plan: string[] = [
     'id',
     facts.id,
@@ -115,6 +119,7 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
     ...facts.volumes.flatMap(volumeOperations),
     'proc',
     '/proc',
+    ...(gpuPart?.operations ?? []),
     // From here on it is said which job it is; see native/rootfs.c.
     'run-file',
     'hostname',
@@ -151,7 +156,7 @@ export function makePlan(spec: StoredSpec, facts: PlanFacts): LaunchPlan {
   if (spec.build?.installs === true) {
     plan.push('allow', 'chroot', ...buildCapabilities.flatMap((name) => ['capability', name]));
   }
-  for (const [name, value] of Object.entries(environmentOf(spec, facts.root, hostname))) {
+  for (const [name, value] of Object.entries(environmentOf(spec, facts.root, hostname, gpuPart))) {
     plan.push('env', `${name}=${value}`);
   }
   for (const arg of [spec.command, ...spec.args]) plan.push('arg', arg);
@@ -175,22 +180,36 @@ export function writablePlaces(sizes: {
   ];
 }
 
-/** The whole environment of a job: defaults, then the runtime's, the user's, and the secrets. */
+/** The whole environment of a job: defaults, then the runtime's, its GPUs', the user's, and the secrets. */
 export function environmentOf(
   spec: Pick<StoredSpec, 'environment' | 'secretEnvironment'>,
   root: Pick<Root, 'environment'>,
   hostname: string,
+  gpuPart?: Pick<GpuPart, 'environment' | 'programs' | 'libraries'>,
 ): Record<string, string> {
-  return {
+  const environment: Record<string, string> = {
     PATH: SEARCH_PATH,
     HOME: '/work',
     USER: 'root',
     HOSTNAME: hostname,
     LANG: 'C.UTF-8',
     ...root.environment,
+    ...gpuPart?.environment,
     ...spec.environment,
     ...spec.secretEnvironment,
   };
+  if (gpuPart === undefined) return environment;
+  // Behind whatever the runtime or the user has there: it hides nothing of theirs.
+  const { PATH: programs = '', LD_LIBRARY_PATH: libraries = '' } = environment;
+  return {
+    ...environment,
+    PATH: joined(programs, gpuPart.programs),
+    LD_LIBRARY_PATH: joined(libraries, gpuPart.libraries),
+  };
+}
+
+function joined(...folders: readonly string[]): string {
+  return folders.filter((folder) => folder !== '').join(':');
 }
 
 /** Whether a job sees the network of the host. */
@@ -230,18 +249,29 @@ function volumeOperations({ mount, directory }: VolumeSource): string[] {
 /** Where the job itself can write, the launcher makes a missing directory when it mounts something there. */
 const OWN_PLACES = ['/work', '/tmp', '/dev/shm'];
 
+type SharedRoot = Pick<Root, 'key' | 'operations'>;
+
 /** A root with the directories that volumes are mounted on: it is read-only by then. */
-function withMountPoints(
-  root: Root,
-  volumes: readonly VolumeSource[],
-): Pick<Root, 'key' | 'operations'> {
+function withMountPoints(root: SharedRoot, volumes: readonly VolumeSource[]): SharedRoot {
   const paths = volumes
     .map(({ mount }) => mount.path)
     .filter((path) => !OWN_PLACES.some((own) => isWithin(path, own)));
   if (paths.length === 0) return root;
-  const directories = paths.toSorted().flatMap((path) => ['dir', path, '0755']);
-  const digest = createHash('sha256').update(directories.join('\0')).digest('hex').slice(0, 16);
-  return { key: `${root.key}+${digest}`, operations: [...root.operations, ...directories] };
+  return withMore(
+    root,
+    paths.toSorted().flatMap((path) => ['dir', path, '0755']),
+  );
+}
+
+/** A root with the devices and the files that belong to GPUs. */
+function withGpus(root: SharedRoot, part: GpuPart | undefined): SharedRoot {
+  return part === undefined ? root : withMore(root, part.rootOperations);
+}
+
+/** A root of its own, which goes with the one that it is made of. */
+function withMore({ key, operations }: SharedRoot, more: readonly string[]): SharedRoot {
+  const digest = createHash('sha256').update(more.join('\0')).digest('hex').slice(0, 16);
+  return { key: `${key}+${digest}`, operations: [...operations, ...more] };
 }
 
 function tmpfs(target: string, bytes: number, mode: string): string[] {

@@ -2,6 +2,7 @@
 // (Sandbox). A launch is all or nothing, so for a job that ran this is what was applied; the kernel is
 // asked whether it still is.
 
+import type { GivenGpu } from '../gpus/gpu.ts';
 import { type CgroupLayout, describeLimits } from '../linux/cgroup.ts';
 import type { JobMount, JobProcess, NamespaceKind } from '../linux/job-process.ts';
 import { IDS_PER_RANGE } from './id-ranges.ts';
@@ -31,6 +32,8 @@ export interface Sandbox {
     /** Of its directories. */
     readonly name: string;
   };
+  /** Those that it has, and has alone while it runs; absent where it asked for none. */
+  readonly gpus?: readonly GivenGpu[];
   /** The version of the daemon. */
   readonly startedBy: string;
 }

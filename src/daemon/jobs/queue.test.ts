@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { GpuPool } from '../gpus/pool.ts';
 import { type Capacity, PRIORITY_LIMIT, Queue } from './queue.ts';
 
 const HOUR_MS = 3_600_000;
@@ -180,6 +181,109 @@ test('whatever comes and goes, the limits hold, the order is kept, and every job
       assert.equal(queue.next(), undefined);
     }),
   );
+});
+
+test('jobs that want GPUs keep their order, and hold up those that want none only while they wait for something else', () => {
+  const memory = 4 * GB;
+  const coming = fc.record({
+    what: fc.constant('comes' as const),
+    priority: fc.integer({ min: -1, max: 1 }),
+    count: fc.constantFrom(0, 0, 1, 2, 4),
+    memoryBytes: fc.integer({ min: 1, max: 4 }).map((gb) => gb * GB),
+  });
+  const steps = fc.array(
+    fc.oneof(coming, fc.record({ what: fc.constant('ends' as const), which: fc.nat() })),
+    { maxLength: 80 },
+  );
+  fc.assert(
+    fc.property(steps, (all) => {
+      const pool = new GpuPool(fourGpus, 'first-fit');
+      const queue = new Queue({ ...unbounded, memoryBytes: memory }, pool);
+      const order: { id: string; rank: number; count: number; bytes: number }[] = [];
+      const running = new Map<string, { count: number; bytes: number }>();
+      const free = () =>
+        [...running.values()].reduce(
+          (left, { count, bytes }) => ({ gpus: left.gpus - count, bytes: left.bytes - bytes }),
+          { gpus: fourGpus.length, bytes: memory },
+        );
+      const expected = () => {
+        const { gpus } = free();
+        const wanting = order.filter(({ count }) => count > 0);
+        const isShort = (wanting[0]?.count ?? 0) > gpus;
+        const first = order.find(({ count }) => count === 0 || !isShort);
+        return first !== undefined && first.bytes <= free().bytes ? first : undefined;
+      };
+      const start = () => {
+        for (let next = expected(); ; next = expected()) {
+          assert.equal(queue.next(), next?.id);
+          if (next === undefined) return;
+          order.splice(order.indexOf(next), 1);
+          running.set(next.id, next);
+          assert.equal(pool.of(next.id).length, next.count);
+          const given = [...running.keys()].flatMap((id) => pool.of(id));
+          assert.equal(new Set(given.map(({ uuid }) => uuid)).size, given.length);
+        }
+      };
+      const end = (which: number) => {
+        const id = [...running.keys()][which % running.size];
+        if (id === undefined) return;
+        running.delete(id);
+        queue.leave(id);
+        assert.deepEqual(pool.of(id), []);
+      };
+      for (const [at, step] of all.entries()) {
+        if (step.what === 'ends') {
+          end(step.which);
+        } else {
+          const { count, memoryBytes, priority } = step;
+          const gpus = count === 0 ? undefined : { count, memoryBytes: 0 };
+          const entry = {
+            id: `job ${at}`,
+            rank: at - priority * HOUR_MS,
+            count,
+            bytes: memoryBytes,
+          };
+          queue.join({
+            id: entry.id,
+            priority,
+            queuedAtMs: at,
+            limits: asked({ memoryBytes, cpuPercent: 0 }),
+            gpus,
+          });
+          const place = order.findIndex(({ rank }) => rank > entry.rank);
+          order.splice(place < 0 ? order.length : place, 0, entry);
+        }
+        start();
+        assert.ok(order.length === 0 || running.size > 0);
+      }
+      while (running.size > 0) {
+        end(0);
+        start();
+      }
+      assert.equal(order.length, 0);
+    }),
+  );
+});
+
+const fourGpus = [0, 1, 2, 3].map((index) => ({
+  index,
+  uuid: `GPU-${index}`,
+  memoryBytes: GB,
+  group: 0,
+}));
+
+test('a job whose GPUs are not there any more gets its turn, and holds nobody up', () => {
+  const queue = new Queue(unbounded, new GpuPool(fourGpus, 'first-fit'));
+  const limits = asked();
+  queue.join({
+    id: 'nine',
+    priority: 0,
+    queuedAtMs: 0,
+    limits,
+    gpus: { count: 9, memoryBytes: 0 },
+  });
+  queue.join({ id: 'one', priority: 0, queuedAtMs: 1, limits, gpus: { count: 1, memoryBytes: 0 } });
+  assert.deepEqual(startAll(queue), ['nine', 'one']);
 });
 
 function keepsLimits(capacity: Capacity, running: readonly Known[]): void {

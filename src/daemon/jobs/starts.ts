@@ -2,6 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../shared/errors.ts';
+import { describeWish } from '../gpus/gpu.ts';
+import type { Gpus } from '../gpus/gpus.ts';
 import type { CgroupLayout } from '../linux/cgroup.ts';
 import type { Launched, LaunchPlan, LaunchPort } from '../linux/launcher.ts';
 import { NO_NETWORK } from '../networks/network.ts';
@@ -32,6 +34,7 @@ export interface StartsParts extends EndsParts, KeepersParts {
   readonly uploads: Uploads;
   readonly launcher: Pick<LaunchPort, 'launch' | 'prepare'>;
   readonly cgroups: CgroupLayout;
+  readonly gpus: Pick<Gpus, 'pool' | 'partOf'>;
   readonly disks: readonly string[];
 }
 
@@ -81,9 +84,10 @@ export class Starts {
   /** What the sandbox of a job that starts is made of. */
   sandboxOf(active: Active): Sandbox {
     const { job, idRange, staged } = active;
-    const { config, resources, cgroups } = this.#parts;
+    const { config, resources, cgroups, gpus } = this.#parts;
     const root = this.takeRoot(active);
     return {
+      ...(job.spec.gpus && { gpus: gpus.pool.of(job.id) }),
       firstId: idRange ?? 0,
       readOnly: root.readOnly,
       tree: root.tree,
@@ -134,8 +138,12 @@ export class Starts {
   /** What the launcher answers; undefined when it, or the keeper, was killed before it could. */
   async #launch(active: Active): Promise<Launched | undefined> {
     const { id, spec, timeout } = active.job;
-    const { resources, uploads, launcher } = this.#parts;
+    const { resources, uploads, launcher, gpus } = this.#parts;
     active.launches += 1;
+    const gpuPart = spec.gpus && gpus.partOf(id, spec.runtime === '');
+    if (spec.gpus !== undefined && gpuPart === undefined) {
+      return { ok: false, step: 'gpu', object: describeWish(spec.gpus), errno: 'ENODEV' };
+    }
     try {
       // Nothing is waited for but what the job has: the plan of a plain one leaves in this very turn.
       if (spec.uploads.length > 0) active.staged ??= await uploads.restage(id, spec.uploads);
@@ -148,7 +156,7 @@ export class Starts {
       const disks = [...this.#parts.disks, ...devicesOf(work, volumes)];
       const cgroups = resources.takeCgroups(id, active.idRange ?? 0, spec, disks);
       const root = this.takeRoot(active);
-      const held = { root, work, volumes, idRange: active.idRange ?? 0, cgroups, network };
+      const held = { root, work, volumes, idRange: active.idRange ?? 0, cgroups, network, gpuPart };
       return await launcher.launch(id, this.#planOf(id, spec, held, timeout));
     } catch (error) {
       if (error instanceof Unattached) {
@@ -177,7 +185,10 @@ export class Starts {
 }
 
 /** What a job has when it starts. */
-type Held = Pick<PlanFacts, 'root' | 'work' | 'volumes' | 'idRange' | 'cgroups' | 'network'>;
+type Held = Pick<
+  PlanFacts,
+  'root' | 'work' | 'volumes' | 'idRange' | 'cgroups' | 'network' | 'gpuPart'
+>;
 
 /** The block devices that are a job's own. */
 function devicesOf(work: WorkSource, volumes: readonly VolumeSource[]): string[] {

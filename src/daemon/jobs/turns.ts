@@ -29,7 +29,9 @@ export interface Place {
   readonly starts: boolean;
 }
 
-type Arrival = Pick<Job, 'id' | 'queuedAtMs'> & { spec: Pick<JobSpec, 'priority' | 'limits'> };
+type Arrival = Pick<Job, 'id' | 'queuedAtMs'> & {
+  spec: Pick<JobSpec, 'priority' | 'limits' | 'gpus'>;
+};
 
 export class Turns {
   readonly #parts: TurnsParts;
@@ -46,7 +48,7 @@ export class Turns {
     this.#active = active;
     this.#ends = ends;
     this.#starts = starts;
-    this.#queue = new Queue(parts.config.capacity);
+    this.#queue = new Queue(parts.config.capacity, parts.gpus.pool);
     this.#due = new Due(parts.clock, (id) => this.#startDue(id));
   }
 
@@ -86,7 +88,11 @@ export class Turns {
   comeBack({ id, status, spec, queuedAtMs }: Job): void {
     if (status === 'SCHEDULED') this.#due.add(id, spec.startAtMs);
     else if (status === 'PENDING') this.#queue.join(waitingOf({ id, spec, queuedAtMs }));
-    else this.#queue.resume(id, spec.limits);
+    else {
+      this.#queue.resume(id, spec.limits);
+      const { gpus, store } = this.#parts;
+      if (spec.gpus !== undefined) gpus.pool.retake(id, store.sandboxOf(id)?.gpus ?? []);
+    }
   }
 
   /** Takes the place of a job that waited or ran, and starts those that waited for it. */
@@ -181,5 +187,5 @@ export class Turns {
 }
 
 function waitingOf({ id, spec, queuedAtMs }: Arrival): Waiting {
-  return { id, queuedAtMs, priority: spec.priority, limits: spec.limits };
+  return { id, queuedAtMs, priority: spec.priority, limits: spec.limits, gpus: spec.gpus };
 }

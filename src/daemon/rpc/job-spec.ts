@@ -14,6 +14,7 @@ import {
   parseVolumeMount,
   type VolumeMount,
 } from '../../shared/volume-mount.ts';
+import { type GpuWish, MAX_GPUS } from '../gpus/gpu.ts';
 import { type JobSpec, type Limits, type Opening, openings, type Upload } from '../jobs/job.ts';
 import { PRIORITY_LIMIT } from '../jobs/queue.ts';
 import { HOST_NETWORK, MAX_BANDWIDTH, MIN_BANDWIDTH, NO_NETWORK } from '../networks/network.ts';
@@ -128,6 +129,7 @@ export function toJobSpec(
     stdin: request.stdin,
     init: !request.noInit,
     allow: readAllow(request.allow, report),
+    ...readGpus(request, report),
     workflowUuid: '',
   };
   checkKey(request.idempotencyKey, report);
@@ -546,6 +548,20 @@ function readAllow(words: readonly string[], report: Report): Opening[] {
   return openings.filter((opening) => words.includes(opening));
 }
 
+/** Whether there are so many on this node is for those who have them to say. */
+function readGpus(
+  { gpuCount, gpuMemoryMb }: JobRequest,
+  report: Report,
+): { readonly gpus?: GpuWish } {
+  if (isNegative(gpuCount, 'gpu_count', report)) return {};
+  if (isNegative(gpuMemoryMb, 'gpu_memory_mb', report)) return {};
+  if (gpuCount > MAX_GPUS) report('gpu_count', `is at most ${MAX_GPUS}`);
+  if (gpuCount > 0) return { gpus: { count: gpuCount, memoryBytes: gpuMemoryMb * MB } };
+  if (gpuMemoryMb > 0)
+    report('gpu_memory_mb', 'is memory of each GPU; say with gpu_count how many');
+  return {};
+}
+
 function checkProgramBytes(spec: JobSpec, report: Report): void {
   let bytes = Buffer.byteLength(spec.command);
   for (const arg of spec.args) bytes += Buffer.byteLength(arg) + 1;
@@ -561,12 +577,9 @@ function checkProgramBytes(spec: JobSpec, report: Report): void {
   );
 }
 
-/** What later versions bring, and what only the server says. */
+/** What belongs elsewhere, and what only the server says. */
 function refuseWhatIsNotThere(request: JobRequest, report: Report): void {
-  const later = 'arrives with a later version; leave it out';
   const refused: readonly (readonly [string, boolean, string])[] = [
-    ['gpu_count', request.gpuCount !== 0, later],
-    ['gpu_memory_mb', request.gpuMemoryMb !== 0, later],
     ['requirements', request.requirements.length > 0, 'belong to workflows; leave them out'],
     ['workflow_uuid', request.workflowUuid !== '', 'is set by the server; leave it out'],
     ['job_uuid', request.jobUuid !== '', 'is set by the server; leave it out'],

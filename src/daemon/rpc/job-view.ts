@@ -14,6 +14,7 @@ import type {
 } from '../../gen/joblet/legacy_pb.ts';
 import { type OutcomeView, viewOutcome } from '../../shared/job-state.ts';
 import { formatVolumeMount } from '../../shared/volume-mount.ts';
+import type { GivenGpu } from '../gpus/gpu.ts';
 import type { Job } from '../jobs/job.ts';
 import type { ListedJob } from '../jobs/job-lists.ts';
 import type { Turn } from '../jobs/queue.ts';
@@ -25,7 +26,12 @@ const MB = 1024 * 1024;
 const INT32_MAX = 2 ** 31 - 1;
 
 /** A job in lists. It is whole, as there are thousands in one and each gap costs time to be filled. */
-export function toJob(job: ListedJob, nodeId: string, turn?: Turn): Listed {
+export function toJob(
+  job: ListedJob,
+  nodeId: string,
+  turn?: Turn,
+  gpus: readonly GivenGpu[] = [],
+): Listed {
   return {
     $typeName: 'joblet.Job',
     uuid: job.id,
@@ -36,9 +42,8 @@ export function toJob(job: ListedJob, nodeId: string, turn?: Turn): Listed {
     priority: job.spec.priority,
     publish: [...(job.spec.publish ?? [])],
     ...waiting(turn),
-    gpuIndices: [],
-    gpuCount: 0,
-    gpuMemoryMb: 0,
+    gpuIndices: indicesOf(gpus),
+    ...gpuWish(job),
   };
 }
 
@@ -61,6 +66,7 @@ export function toStatus(
     uploads: [...spec.uploads],
     uploadCount: spec.uploadCount,
     workflowUuid: spec.workflowUuid,
+    ...gpuWish(job),
     ...ending(job),
     createdTime: rfc3339(job.createdAtMs),
     timeoutMs: BigInt(timeoutMsOf(job)),
@@ -134,8 +140,10 @@ export function toLegacyJob(job: ListedJob, nodeId: string) {
 export function toLegacyStatus(
   job: Job,
   nodeId: string,
+  gpus: readonly GivenGpu[],
 ): Init<typeof GetJobStatusResponseLegacySchema> {
   const { maxIoBps: _, ...rest } = shared(job, nodeId);
+  const { gpuCount, gpuMemoryMb } = gpuWish(job);
   return {
     uuid: job.id,
     ...rest,
@@ -146,6 +154,9 @@ export function toLegacyStatus(
     workDir: job.spec.workDir,
     uploads: job.spec.uploads.map((path) => ({ path })),
     workflowUuid: job.spec.workflowUuid,
+    gpuCount,
+    gpuIndices: indicesOf(gpus),
+    gpuMemoryMb: BigInt(gpuMemoryMb),
   };
 }
 
@@ -169,6 +180,15 @@ function shared(job: ListedJob, nodeId: string) {
     secretEnvironment: masked(spec.secretEnvironment),
     nodeId,
   };
+}
+
+/** The numbers of the GPUs that a job has. */
+export function indicesOf(gpus: readonly GivenGpu[]): number[] {
+  return gpus.map(({ index }) => index);
+}
+
+function gpuWish({ spec: { gpus } }: ListedJob): { gpuCount: number; gpuMemoryMb: number } {
+  return { gpuCount: gpus?.count ?? 0, gpuMemoryMb: Math.round((gpus?.memoryBytes ?? 0) / MB) };
 }
 
 /** What it may take; a job that has not started yet may take what it asked for. */

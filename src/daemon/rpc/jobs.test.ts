@@ -75,7 +75,13 @@ const call: Call = {
 
 function handlers(jobs: Partial<JobParts['jobs']>, more: Partial<JobParts> = {}) {
   const parts = {
-    jobs: { get: () => job, limitsInForce: () => [], turnOf: () => undefined, ...jobs },
+    jobs: {
+      get: () => job,
+      limitsInForce: () => [],
+      turnOf: () => undefined,
+      gpusOf: () => [],
+      ...jobs,
+    },
     nodeId: 'n1',
     ...more,
   };
@@ -98,7 +104,7 @@ test('S4-11, S4-58: a running job shows its limits, its times and its node', () 
   assert.match(view.networkNote ?? '', /out by NAT; reaches no other job/);
   // The field is 32 bits wide; a bigger limit is shown as the biggest number there is.
   assert.equal(view.maxIoBps, 2 ** 31 - 1);
-  assert.equal(toLegacyStatus(job, 'n1').maxIoBps, 2n ** 40n);
+  assert.equal(toLegacyStatus(job, 'n1', []).maxIoBps, 2n ** 40n);
 });
 
 test('an end is shown with reason, signal, numbers and a sentence', () => {
@@ -120,7 +126,7 @@ test('secrets are masked in every shape of a job', () => {
     toStatus(job, '', []),
     toRunResponse(job, ''),
     toLegacyJob(job, ''),
-    toLegacyStatus(job, ''),
+    toLegacyStatus(job, '', []),
   ];
   for (const view of views) {
     const text = JSON.stringify(view, (_, value) => (typeof value === 'bigint' ? '' : value));

@@ -15,6 +15,7 @@ import { invalid, JobletError, type Problem } from '../../shared/errors.ts';
 import { type JobStatus, jobStatuses } from '../../shared/job-state.ts';
 import type { StreamName } from '../../shared/log-record.ts';
 import { formatDuration } from '../../shared/units.ts';
+import type { Gpus } from '../gpus/gpus.ts';
 import type { Job, JobSpec } from '../jobs/job.ts';
 import type { JobQuery } from '../jobs/job-lists.ts';
 import type { Jobs } from '../jobs/jobs.ts';
@@ -31,7 +32,7 @@ import type { Call, Handlers } from './handlers.ts';
 import { encodeJobs, takePage } from './job-pages.ts';
 import { inRuntime, type JobRuntimeParts } from './job-runtime.ts';
 import { type Host, type JobPolicy, type JobRequest, toJobSpec } from './job-spec.ts';
-import { toJob, toRunResponse, toStatus, toStopResponse } from './job-view.ts';
+import { indicesOf, toJob, toRunResponse, toStatus, toStopResponse } from './job-view.ts';
 import { type Chunk, eachEntry, encodeChunks, joinEntries } from './log-chunks.ts';
 import { followMetrics, type MetricsParts, readMetrics, summarize } from './metrics.ts';
 import { toPosture } from './posture-view.ts';
@@ -54,6 +55,7 @@ export interface JobParts {
     | 'input'
     | 'limitsInForce'
     | 'turnOf'
+    | 'gpusOf'
   >;
   readonly logs: Pick<Logs, 'read'>;
   readonly uploads: Pick<Uploads, 'receive'>;
@@ -63,6 +65,7 @@ export interface JobParts {
   readonly sampleIntervalMs: number;
   readonly runtimes: JobRuntimeParts['runtimes'];
   readonly volumes: JobRuntimeParts['volumes'];
+  readonly gpus: Pick<Gpus, 'check'>;
   /** The jobs of its workflow that a job waited for, by their names. */
   readonly dependenciesOf: (job: Job) => readonly string[];
   readonly networks: Pick<
@@ -92,6 +95,7 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
     const answer = toStatus(job, nodeId, jobs.limitsInForce(job), jobs.turnOf(job), posture);
     return {
       ...answer,
+      gpuIndices: indicesOf(jobs.gpusOf(job)),
       dependencies: [...parts.dependenciesOf(job)],
       addresses: [...networks.addressesOf(job.id)],
       egress: toEgress(networks.findEgress(job.id) ?? job.spec.egress ?? OPEN),
@@ -114,7 +118,7 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
 
     listJobs: () =>
       encodeJobs(jobs, LIST_LIMIT, (piece) => {
-        const views = piece.map((job) => toJob(job, nodeId, jobs.turnOf(job)));
+        const views = piece.map((job) => toJob(job, nodeId, jobs.turnOf(job), jobs.gpusOf(job)));
         return toBinary(JobsSchema, create(JobsSchema, { jobs: views }));
       }),
 
@@ -122,7 +126,7 @@ export function jobHandlers(parts: JobParts): Handlers<typeof JobService> {
       const page = takePage(jobs, toJobQuery(request));
       const last = page.more ? page.jobs.at(-1) : undefined;
       return {
-        jobs: page.jobs.map((job) => toJob(job, nodeId, jobs.turnOf(job))),
+        jobs: page.jobs.map((job) => toJob(job, nodeId, jobs.turnOf(job), jobs.gpusOf(job))),
         nextPageToken: last === undefined ? '' : formatPageToken(last),
       };
     },
@@ -204,11 +208,11 @@ const publishPorts: Rule = { role: 'operator', operation: 'publish_ports' };
 const useHostNetwork: Rule = { role: 'admin', operation: 'use_host_network' };
 
 /** What a request is read by. */
-export type SpecParts = Pick<JobParts, 'runtimes' | 'volumes' | 'host' | 'policy'>;
+export type SpecParts = Pick<JobParts, 'runtimes' | 'volumes' | 'gpus' | 'host' | 'policy'>;
 
 /** What a request asks for, with all that is wrong with it named at once. */
 export function toSpec(
-  { runtimes, volumes, host, policy }: SpecParts,
+  { runtimes, volumes, gpus, host, policy }: SpecParts,
   request: JobRequest,
   { identity }: Pick<Call, 'identity'>,
 ): JobSpec {
@@ -216,6 +220,7 @@ export function toSpec(
   if (request.publish.length > 0) demand(identity, publishPorts);
   const spec = toJobSpec(request, host, policy, Date.now());
   if (spec.network === HOST_NETWORK) demand(identity, useHostNetwork);
+  gpus.check(spec.gpus);
   return inRuntime(spec, { runtimes, volumes });
 }
 

@@ -21,7 +21,10 @@ export function legacyHandlers(parts: JobParts): Handlers<typeof JobletService> 
       return { ...toLegacyJob(job, nodeId), startTime };
     },
 
-    getJobStatus: async ({ id }) => toLegacyStatus(jobs.get(id), nodeId),
+    getJobStatus: async ({ id }) => {
+      const job = jobs.get(id);
+      return toLegacyStatus(job, nodeId, jobs.gpusOf(job));
+    },
 
     stopJob: async ({ id }, { identity }) => {
       const {

@@ -48,7 +48,8 @@ import { treeHandlers } from './trees.ts';
 import { volumeHandlers } from './volumes.ts';
 import { type WorkflowParts, workflowHandlers } from './workflows.ts';
 
-export interface RpcParts extends Pick<JobParts, 'logs' | 'postures' | 'samples' | 'layoutKind'> {
+export interface RpcParts
+  extends Pick<JobParts, 'logs' | 'postures' | 'samples' | 'layoutKind' | 'gpus'> {
   readonly uploads: Uploads;
   readonly alerts: AlertParts['alerts'];
   readonly catalogue: Catalogue;

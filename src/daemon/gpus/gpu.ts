@@ -1,0 +1,36 @@
+// A GPU of this node, and the wish for some.
+
+import type { Config } from '../config.ts';
+
+/** A GPU that jobs can have. */
+export interface Gpu {
+  /** Its number on the node: nvidia-smi counts the same way. It may be another one after a restart. */
+  readonly index: number;
+  /** What it is told by, wherever it is. */
+  readonly uuid: string;
+  readonly memoryBytes: number;
+  /** Cards of one group reach each other faster. */
+  readonly group: number;
+}
+
+/** What a job asks for. */
+export interface GpuWish {
+  readonly count: number;
+  /** Of each; 0 is any. */
+  readonly memoryBytes: number;
+}
+
+/** What a job was given. */
+export type GivenGpu = Pick<Gpu, 'index' | 'uuid'>;
+
+/** Which of several GPUs that are free a job is given. */
+export type Strategy = Config['gpu']['strategy'];
+
+/** The most that anybody can ask for. */
+export const MAX_GPUS = 256;
+
+/** As people read it. */
+export function describeWish({ count, memoryBytes }: GpuWish): string {
+  const each = memoryBytes === 0 ? '' : ` of at least ${Math.round(memoryBytes / 1024 ** 2)} MB`;
+  return `${count} ${count === 1 ? 'GPU' : 'GPUs'}${each}`;
+}

@@ -1,0 +1,95 @@
+// Finds out at the start which GPUs jobs can have. Where GPUs are off, nothing is looked at.
+
+import { messageOf } from '../../shared/errors.ts';
+import type { Config } from '../config.ts';
+import {
+  type Card,
+  findDriverFiles,
+  findFolders,
+  findSmi,
+  isShownBy,
+  readCards,
+  readDriver,
+} from '../linux/nvidia.ts';
+import { askCapabilities, askCards, type CardState } from '../linux/nvidia-smi.ts';
+import type { Log } from '../log.ts';
+import type { Gpu } from './gpu.ts';
+import { type Found, Gpus } from './gpus.ts';
+import { GpuPool } from './pool.ts';
+import type { Equipment } from './sandbox.ts';
+
+/** A driver that nobody uses has its cards to wake up first, some seconds each. */
+const FIRST_ASK_MS = 60_000;
+
+export async function openGpus(config: Config, log: Log): Promise<Gpus> {
+  const found = await find(config);
+  if (found.isEnabled && found.problem !== '') {
+    log.warn('jobs can have no GPU', { why: found.problem });
+  }
+  return new Gpus(found, log);
+}
+
+async function find(config: Config): Promise<Found> {
+  const { enabled: isEnabled, strategy } = config.gpu;
+  const none: Found = {
+    isEnabled,
+    pool: new GpuPool([], strategy),
+    equipment: undefined,
+    problem: 'gpu.enabled is false',
+    smi: undefined,
+    capabilities: new Map(),
+  };
+  if (!isEnabled) return none;
+  const lacks = (problem: string): Found => ({ ...none, problem });
+  const smi = findSmi();
+  if (smi === undefined) return lacks('nvidia-smi is not there; install NVIDIA’s driver');
+  const known: Found = { ...none, smi };
+  let states: readonly CardState[];
+  try {
+    // This wakes the driver up, too: only then its cards are to be seen below /proc.
+    states = await askCards(smi, FIRST_ASK_MS);
+  } catch (error) {
+    return { ...known, problem: messageOf(error) };
+  }
+  const driver = readDriver();
+  if (driver === undefined) return lacks('the driver nvidia is not loaded');
+  const { uvmMajor } = driver;
+  if (uvmMajor === undefined) {
+    return { ...known, problem: 'the module nvidia-uvm is not loaded; run modprobe nvidia-uvm' };
+  }
+  const files = findDriverFiles(driver.version);
+  if (files === undefined) {
+    const problem = `there is no libcuda.so.1 of version ${driver.version}, that of the driver which is loaded`;
+    return { ...known, problem };
+  }
+  const cards = readCards();
+  const gpus = usable(cards, states);
+  const equipment: Equipment = {
+    driver: { ...driver, uvmMajor },
+    files,
+    cards,
+    cuda: cudaOf(config),
+  };
+  return {
+    ...known,
+    pool: new GpuPool(gpus, strategy),
+    equipment,
+    problem: gpus.length === 0 ? 'there is no GPU that is given whole' : '',
+    capabilities: await askCapabilities(smi, FIRST_ASK_MS),
+  };
+}
+
+/** Those that are given to jobs as a whole. */
+function usable(cards: readonly Card[], states: readonly CardState[]): Gpu[] {
+  return states.flatMap(({ uuid, memoryTotal: memoryBytes, isSplit }, index) => {
+    const card = cards.find((each) => each.uuid === uuid);
+    return card === undefined || isSplit ? [] : [{ index, uuid, memoryBytes, group: card.node }];
+  });
+}
+
+function cudaOf({ gpu, filesystem }: Config): Equipment['cuda'] {
+  return findFolders(gpu.cudaPaths).map((folder) => ({
+    ...folder,
+    isShown: isShownBy(folder, filesystem.allowedMounts),
+  }));
+}

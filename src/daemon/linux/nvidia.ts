@@ -1,0 +1,188 @@
+// NVIDIA's driver as this host has it: which cards it drives, the numbers of its devices, and the
+// files that a program needs to use them. Read, never asked: what the cards do is in nvidia-smi.ts.
+
+import { readdirSync, realpathSync, statSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { readSmallFile } from './job-usage.ts';
+
+/** Where drivers say what they have; a place that every kernel has. */
+export const FACTS_PLACE = '/proc/driver';
+
+const PROC = `${FACTS_PLACE}/nvidia`;
+
+/** A card, as the driver in the kernel has it. */
+export interface Card {
+  readonly uuid: string;
+  /** Its place on the PCI bus, `0000:00:06.0`. */
+  readonly bus: string;
+  readonly minor: number;
+  /** Of its memory node; cards of one node reach each other and their processors faster. */
+  readonly node: number;
+  /** What the driver says of it: the text of its file. */
+  readonly information: string;
+}
+
+/** What of the driver is the same for all cards. */
+export interface Driver {
+  readonly version: string;
+  /** The text of its file of settings. */
+  readonly params: string;
+  readonly versionText: string;
+  /** Major number of the cards and of the device that controls them. */
+  readonly major: number;
+  /** Of the memory that cards and processors share; undefined while that module is not loaded. */
+  readonly uvmMajor: number | undefined;
+}
+
+/** The driver of this host; undefined where none is loaded. */
+export function readDriver(): Driver | undefined {
+  const versionText = readSmallFile(path.join(PROC, 'version'));
+  const version = /^NVRM version:.*?\s(\d+(?:\.\d+)+)\s/m.exec(versionText)?.[1];
+  const devices = readSmallFile('/proc/devices');
+  // Up to version 5xx all were one device with a name of its own.
+  const major = majorOf(devices, 'nvidia') ?? majorOf(devices, 'nvidia-frontend');
+  if (version === undefined || major === undefined) return undefined;
+  const params = readSmallFile(path.join(PROC, 'params'));
+  return { version, versionText, params, major, uvmMajor: majorOf(devices, 'nvidia-uvm') };
+}
+
+/** The number of a character device. */
+function majorOf(devices: string, name: string): number | undefined {
+  const [characters = ''] = devices.split('Block devices:');
+  const found = new RegExp(`^\\s*(\\d+) ${name}$`, 'm').exec(characters)?.[1];
+  return found === undefined ? undefined : Number(found);
+}
+
+/** The cards that the driver drives, in the order in which nvidia-smi counts them. */
+export function readCards(): Card[] {
+  return listed(path.join(PROC, 'gpus'))
+    .toSorted()
+    .flatMap((bus) => {
+      const information = readSmallFile(path.join(PROC, 'gpus', bus, 'information'));
+      const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(information)?.[1];
+      const uuid = field('GPU UUID');
+      const minor = Number(field('Device Minor'));
+      if (uuid === undefined || !Number.isInteger(minor) || field('GPU Excluded') === 'Yes')
+        return [];
+      const node = Number(readSmallFile(`/sys/bus/pci/devices/${bus}/numa_node`).trim() || -1);
+      return [{ uuid, bus, minor, node, information }];
+    });
+}
+
+/** A file of the host, and its name for whoever is given it. */
+export interface Named {
+  readonly name: string;
+  readonly source: string;
+}
+
+/** What programs need of the driver. */
+export interface DriverFiles {
+  readonly libraries: readonly Named[];
+  /** Other names of these: a link, and the library that it means. */
+  readonly links: readonly { readonly name: string; readonly of: string }[];
+  readonly programs: readonly Named[];
+}
+
+/** Where distributions and NVIDIA's own installer put libraries of the driver. */
+const LIBRARY_FOLDERS = [
+  `/usr/lib/${os.machine()}-linux-gnu`,
+  '/usr/lib64',
+  '/usr/lib',
+  '/usr/local/nvidia/lib64',
+  '/usr/local/nvidia/lib',
+  '/usr/local/lib64',
+  '/usr/local/lib',
+  '/run/opengl-driver/lib',
+] as const;
+
+export const PROGRAM_FOLDERS = [
+  '/usr/bin',
+  '/usr/local/bin',
+  '/usr/local/nvidia/bin',
+  '/opt/bin',
+  '/run/current-system/sw/bin',
+] as const;
+
+/** The library that every program for these cards loads. */
+const CUDA = 'libcuda.so.1';
+
+/**
+ * The files that belong to this version of the driver: those of another one would not get on with it.
+ * Undefined where there are none.
+ */
+export function findDriverFiles(version: string): DriverFiles | undefined {
+  for (const folder of LIBRARY_FOLDERS) {
+    const cuda = realpathIfThere(path.join(folder, CUDA));
+    if (cuda === undefined || !cuda.endsWith(`.so.${version}`)) continue;
+    const home = path.dirname(cuda);
+    const libraries: Named[] = [];
+    const links: { name: string; of: string }[] = [];
+    for (const name of listed(home).toSorted()) {
+      const source = realpathIfThere(path.join(home, name));
+      if (source === undefined || !isOfDriver(source, home, version)) continue;
+      const of = path.basename(source);
+      if (of === name) libraries.push({ name, source });
+      else links.push({ name, of });
+    }
+    const smi = findSmi();
+    return { libraries, links, programs: smi ? [{ name: 'nvidia-smi', source: smi }] : [] };
+  }
+  return undefined;
+}
+
+function isOfDriver(file: string, home: string, version: string): boolean {
+  return path.dirname(file) === home && file.endsWith(`.so.${version}`) && isFile(file);
+}
+
+/** The program that says how the cards do. */
+export function findSmi(): string | undefined {
+  for (const folder of PROGRAM_FOLDERS) {
+    const file = realpathIfThere(path.join(folder, 'nvidia-smi'));
+    if (file !== undefined && isFile(file)) return file;
+  }
+  return undefined;
+}
+
+/** A folder of the host: the path that it has for programs, and where it lies. */
+export interface Folder {
+  readonly name: string;
+  readonly source: string;
+}
+
+/** Those of some folders that are there. */
+export function findFolders(names: readonly string[]): Folder[] {
+  return names.flatMap((name) => {
+    const source = realpathIfThere(name);
+    return source !== undefined && statSync(source).isDirectory() ? [{ name, source }] : [];
+  });
+}
+
+/** Whether a folder is seen by whoever is shown some places of the host, each without what is mounted below it. */
+export function isShownBy({ source }: Folder, places: readonly string[]): boolean {
+  return places.some((place) => {
+    const real = realpathIfThere(place);
+    if (real === undefined || !`${source}/`.startsWith(`${real}/`)) return false;
+    return statSync(real).dev === statSync(source).dev;
+  });
+}
+
+function listed(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+function realpathIfThere(file: string): string | undefined {
+  try {
+    return realpathSync(file);
+  } catch {
+    return undefined;
+  }
+}
+
+function isFile(file: string): boolean {
+  return statSync(file, { throwIfNoEntry: false })?.isFile() === true;
+}

@@ -1,0 +1,190 @@
+// GPUs of jobs, on a host whose GPUs are made up (own-gpus.ts): who gets which, what of them is in a
+// sandbox, and what becomes of them when somebody is killed.
+
+import './own-gpus.ts';
+
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import type { Connection } from '../src/client/connection.ts';
+import type { JobRequest } from '../src/client/messages.ts';
+import { queryJobs, runJob, stopJob, waitJob } from '../src/client/methods.ts';
+import { cannotRun, type Daemon, startDaemon } from './harness.ts';
+import { finish, python, shell, start, statusOf } from './job-calls.ts';
+import { gpus } from './own-gpus.ts';
+
+const skip = cannotRun();
+
+let daemon: Daemon;
+let api: Connection;
+
+before(async () => {
+  if (skip !== false) return;
+  daemon = await startDaemon({ gpu: { enabled: true } });
+});
+
+beforeEach(() => {
+  api = daemon?.as('admin');
+});
+
+after(async () => {
+  await daemon?.stop();
+});
+
+/** A job that has its GPUs until it is ended. */
+function idle(gpuCount: number, more: JobRequest = {}): JobRequest {
+  return { command: '/usr/bin/sleep', args: ['600'], gpuCount, ...more };
+}
+
+const kill = (uuid: string) => api.unary(stopJob, { uuid, force: true });
+
+/** The lines that a shell script prints in a job. */
+async function lines(script: string, more: JobRequest = {}): Promise<string[]> {
+  const { job, stdout, stderr } = await finish(api, shell(script, more));
+  assert.equal(job.status, 'COMPLETED', stderr);
+  return stdout.split('\n').slice(0, -1);
+}
+
+test('S2-32, S3-11: a job has the devices of its GPUs and of no others, and one without has none', {
+  skip,
+}, async () => {
+  const first = await start(api, idle(1));
+  const devices = await lines('cd /dev && ls -d nvidia*', { gpuCount: 2 });
+  const shared = ['nvidia-uvm', 'nvidia-uvm-tools', 'nvidiactl'];
+  assert.deepEqual(devices.toSorted(), [...shared, 'nvidia5', 'nvidia7'].toSorted());
+  // They are what the driver of the host has under these numbers: one reads zeros, one is always full.
+  const read = 'head -c 2 /dev/nvidia5 | od -An -tx1; echo x > /dev/nvidia7 || true';
+  assert.deepEqual(await lines(`(${read}) 2>&1`, { gpuCount: 2 }), [
+    ' 00 00',
+    '/bin/sh: 1: echo: echo: I/O error',
+  ]);
+  await kill(first);
+  const nothing =
+    'ls /dev | grep nvidia; env | grep -i -E "nvidia|cuda"; ls /proc/driver; ls -d /nvidia';
+  assert.deepEqual(await lines(`(${nothing}) 2>/dev/null || true`), []);
+});
+
+test('no way leads a job to a GPU that it was not given', { skip }, async () => {
+  const attempt = `
+import os
+wanted = (${gpus[1]?.minor}, ${gpus[2]?.minor})
+def refused(what, do):
+    try:
+        do()
+        print('LEAK:', what)
+    except OSError as error:
+        pass
+for minor in wanted:
+    device = os.makedev(1, minor)
+    for place in ('/work', '/tmp', '/dev/shm', '/dev', '/nvidia', '/run'):
+        refused(f'mknod in {place}', lambda: os.mknod(f'{place}/n{minor}', 0o20666, device))
+    for path in (f'/dev/nvidia{minor}', f'/proc/self/root/dev/nvidia{minor}', f'/proc/1/root/dev/nvidia{minor}',
+                 f'/proc/self/cwd/../dev/nvidia{minor}', f'/dev/char/1:{minor}', f'/dev/fd/../nvidia{minor}'):
+        refused(path, lambda: os.open(path, os.O_RDWR))
+refused('rename', lambda: os.rename('/dev/nvidia3', '/dev/nvidia5'))
+refused('chmod', lambda: os.chmod('/dev/nvidia3', 0o777))
+refused('unlink', lambda: os.unlink('/dev/nvidia3'))
+print('tried', sorted(name for name in os.listdir('/dev') if name.startswith('nvidia')))
+`;
+  const { job, stdout, stderr } = await finish(api, { ...python(attempt), gpuCount: 1 });
+  assert.equal(job.status, 'COMPLETED', stderr);
+  assert.equal(stdout, "tried ['nvidia-uvm', 'nvidia-uvm-tools', 'nvidia3', 'nvidiactl']\n");
+});
+
+test('a job with a GPU finds the driver and its own cards alone, and what it has itself stays in front', {
+  skip,
+}, async () => {
+  const script = `
+cat /nvidia/lib64/libcuda.so.1 /nvidia/lib64/libnvidia-ml.so.1; ls /nvidia/lib64 | wc -l
+command -v nvidia-smi; echo $PATH; echo $LD_LIBRARY_PATH; echo $NVIDIA_VISIBLE_DEVICES $CUDA_VISIBLE_DEVICES
+grep ModifyDeviceFiles /proc/driver/nvidia/params; ls /proc/driver/nvidia/gpus
+touch /nvidia/lib64/x 2>/dev/null || echo read-only`;
+  const environment = { LD_LIBRARY_PATH: '/work/own' };
+  const first = await start(api, idle(1));
+  assert.deepEqual(await lines(script, { gpuCount: 2, environment }), [
+    'libcuda',
+    'libnvidia-ml',
+    '6',
+    '/nvidia/bin/nvidia-smi',
+    '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/nvidia/bin',
+    '/work/own:/nvidia/lib64',
+    `${gpus[1]?.uuid},${gpus[2]?.uuid} 0,1`,
+    'ModifyDeviceFiles: 0',
+    '0000:00:07.0',
+    '0000:00:08.0',
+    'read-only',
+  ]);
+  await kill(first);
+});
+
+test('S2-41, S4-21: two jobs never have one GPU, and one that finds them taken gets them when they are free', {
+  skip,
+}, async () => {
+  const three = await start(api, idle(3));
+  const one = await start(api, idle(1));
+  const next = await api.unary(runJob, idle(2));
+  assert.equal(next.status, 'PENDING');
+  assert.equal(next.waitsFor, 'it is next; the next one needs 2 GPUs, and 0 of 4 are free');
+  // A small one does not pass it, or it might wait for ever; one that wants none does.
+  const small = await api.unary(runJob, idle(1));
+  assert.match(small.waitsFor, /^1 job is ahead; the next one needs 2 GPUs/);
+  await kill(one);
+  const { status } = await statusOf(api, small.jobUuid);
+  assert.equal(status, 'PENDING');
+  assert.deepEqual(await lines('echo plain'), ['plain']);
+  await kill(three);
+  const [first, second] = await Promise.all([
+    statusOf(api, next.jobUuid),
+    statusOf(api, small.jobUuid),
+  ]);
+  assert.deepEqual([...first.gpuIndices, ...second.gpuIndices], [0, 1, 2]);
+  assert.deepEqual([first.gpuCount, second.gpuCount], [2, 1]);
+  const { jobs } = await api.unary(queryJobs, { statuses: ['INITIALIZING', 'RUNNING'] });
+  assert.deepEqual(jobs.find(({ uuid }) => uuid === next.jobUuid)?.gpuIndices, [0, 1]);
+  await Promise.all([kill(next.jobUuid), kill(small.jobUuid)]);
+  // What it had is remembered.
+  assert.deepEqual((await statusOf(api, next.jobUuid)).gpuIndices, [0, 1]);
+});
+
+test('GPU memory is asked for of each GPU, and a GPU with less is not given', {
+  skip,
+}, async () => {
+  const { gpuIndices, gpuMemoryMb } = await statusOf(
+    api,
+    await start(api, idle(2, { gpuMemoryMb: 50_000 })),
+  );
+  assert.deepEqual([gpuIndices, gpuMemoryMb], [[0, 1], 50_000]);
+  const small = await statusOf(api, await start(api, idle(1, { gpuMemoryMb: 40_000 })));
+  assert.deepEqual(small.gpuIndices, [2]);
+  const refused = api.unary(runJob, idle(3, { gpuMemoryMb: 50_000 }));
+  await assert.rejects(
+    refused,
+    /RESOURCE_EXHAUSTED|asks for 3 GPUs of at least 50000 MB, and this node has 4, 2 of them so big/,
+  );
+  const { jobs } = await api.unary(queryJobs, { statuses: ['RUNNING'] });
+  await Promise.all(jobs.map(({ uuid }) => kill(uuid)));
+});
+
+test('a GPU stays with its job when the daemon is killed, and is free after the end of that job', {
+  skip,
+}, async () => {
+  const four = await start(api, idle(4));
+  const waiting = await api.unary(runJob, shell('ls -d /dev/nvidia[0-9]', { gpuCount: 1 }));
+  await daemon.kill();
+  await daemon.restart();
+  api = daemon.as('admin');
+  assert.deepEqual((await statusOf(api, four)).gpuIndices, [0, 1, 2, 3]);
+  assert.equal((await statusOf(api, waiting.jobUuid)).status, 'PENDING');
+  await kill(four);
+  const { status, gpuIndices } = await api.unary(waitJob, { uuid: waiting.jobUuid });
+  assert.deepEqual([status, gpuIndices], ['COMPLETED', [0]]);
+});
+
+test('jobs get no GPU where GPUs are off, and hear how they are turned on', { skip }, async () => {
+  const off = await startDaemon();
+  try {
+    const asked = off.as('admin').unary(runJob, idle(1));
+    await assert.rejects(asked, /get no GPUs; its operator turns them on \(gpu\.enabled: true\)/);
+  } finally {
+    await off.stop();
+  }
+});
