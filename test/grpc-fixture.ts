@@ -5,6 +5,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Client, type ClientOptions, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { issue, type KeyPair, makeAuthority } from '../src/daemon/certs.ts';
 import type { Credentials } from '../src/daemon/credentials.ts';
+import type { Clock } from '../src/daemon/jobs/due.ts';
 import { type GrpcLimits, GrpcServer } from '../src/daemon/rpc/grpc-server.ts';
 import type { CallRecord } from '../src/daemon/rpc/handlers.ts';
 
@@ -31,6 +32,8 @@ export const testLimits: GrpcLimits = {
     maxBodyBytes: 12 * 1024 * 1024,
     maxAnswerBytes: 4 * 1024 * 1024,
   },
+  stallMs: 300_000,
+  crowdedStallMs: 10_000,
   maxReceiveBytes: 8 * 1024 * 1024,
   maxSendBytes: 8 * 1024 * 1024,
   maxHeaderBytes: 64 * 1024,
@@ -63,6 +66,7 @@ export function credentialsOf(
 export async function startServer(
   add: (server: GrpcServer) => void,
   limits: Partial<GrpcLimits> = {},
+  clock?: Clock,
 ): Promise<Served> {
   const records: CallRecord[] = [];
   const refused: string[] = [];
@@ -72,6 +76,7 @@ export async function startServer(
     {
       journal: (record) => records.push(record),
       onRefused: ({ path, error }) => refused.push(`${path} ${error.message}`),
+      ...(clock && { clock }),
     },
   );
   add(server);

@@ -1,11 +1,12 @@
 // The gRPC adapter on a real connection: errors, streams, limits, stopping.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
-import type { Client, ServiceError } from '@grpc/grpc-js';
+import { type Client, type ServiceError, status } from '@grpc/grpc-js';
+import type { Clock } from '../src/daemon/jobs/due.ts';
 import { JobService } from '../src/gen/joblet/jobs_pb.ts';
 import { MonitoringService } from '../src/gen/joblet/monitoring_pb.ts';
 import { JobletError } from '../src/shared/errors.ts';
@@ -17,6 +18,7 @@ import {
   outcomeOf,
   type Served,
   startServer,
+  testLimits,
   wire,
 } from './grpc-fixture.ts';
 
@@ -144,6 +146,90 @@ test('S4-17: a reader that stops reading stops the stream, not the memory', asyn
   stream.cancel();
   assert.match(await sight('stalled').promise, /canceled/);
   slow.close();
+});
+
+/** Time that passes when it is told to, and says when somebody waits for it. */
+class PassedClock extends EventEmitter<{ armed: [] }> implements Clock {
+  #nowMs = 0;
+  readonly #timers = new Set<{ readonly atMs: number; readonly callback: () => void }>();
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  at(atMs: number, callback: () => void): () => void {
+    const timer = { atMs, callback };
+    this.#timers.add(timer);
+    this.emit('armed');
+    return () => this.#timers.delete(timer);
+  }
+
+  pass(ms: number): void {
+    this.#nowMs += ms;
+    for (const timer of this.#timers) {
+      if (timer.atMs > this.#nowMs) continue;
+      this.#timers.delete(timer);
+      timer.callback();
+    }
+  }
+}
+
+test('S4-17: a reader that takes nothing for five minutes is cut off and said to be, one that reads slowly is not', async (t) => {
+  const clock = new PassedClock();
+  let made = 0;
+  let left = 0;
+  const patient = await startServer(
+    (server) =>
+      server.add(JobService, {
+        getJobLogs: async function* () {
+          const payload = new Uint8Array(64 * 1024);
+          try {
+            for (;;) {
+              made += 1;
+              yield { payload };
+            }
+          } finally {
+            left += 1;
+          }
+        },
+      }),
+    {},
+    clock,
+  );
+  const { stallMs } = testLimits;
+  const reader = connect(patient.port, await clientPair(['viewer']));
+  t.after(async () => {
+    reader.close();
+    await patient.server.stop();
+  });
+  const { path, write, read } = wire(JobService, 'getJobLogs');
+  let armed = once(clock, 'armed');
+  const slow = reader.makeServerStreamRequest(path, write, read, {});
+  const failed = once(slow, 'error') as Promise<[ServiceError]>;
+  await armed;
+  for (let looks = 0; looks < 10; looks += 1) {
+    clock.pass(stallMs - 1);
+    armed = once(clock, 'armed');
+    slow.on('data', () => {});
+    slow.resume();
+    await armed;
+    slow.pause();
+  }
+  assert.equal(patient.records.length, 0);
+
+  // What was under way when it stopped reading may still have been taken.
+  for (let looks = 0; looks < 10 && left === 0; looks += 1) {
+    clock.pass(stallMs);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const madeForIt = made;
+  slow.resume();
+  assert.equal((await failed)[0].code, status.RESOURCE_EXHAUSTED);
+  assert.equal(left, 1);
+  assert.equal(made, madeForIt);
+  const [{ status: told } = assert.fail()] = patient.records;
+  assert.equal(told?.kind, 'exhausted');
+  assert.equal(told?.details, 'the reader took nothing for 300 seconds');
 });
 
 test('a client that goes away aborts its call', async () => {

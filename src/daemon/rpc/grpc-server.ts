@@ -5,13 +5,14 @@ import { Server } from '@grpc/grpc-js';
 import { Health as HealthService } from '../../gen/grpc/health/v1/health_pb.ts';
 import { JobletError } from '../../shared/errors.ts';
 import type { Credentials } from '../credentials.ts';
+import { type Clock, systemClock } from '../jobs/due.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
 import { type ConnectionLimits, Connections, type OnRefused } from './connections.ts';
-import { type Handlers, type Journal, serve } from './handlers.ts';
+import { type Around, type Handlers, type StallLimits, serve } from './handlers.ts';
 import { Health } from './health.ts';
 import { addReflection } from './reflection.ts';
 
-export interface GrpcLimits extends ConnectionLimits {
+export interface GrpcLimits extends ConnectionLimits, StallLimits {
   readonly maxSendBytes: number;
   /** Bytes of the headers of one call. */
   readonly maxHeaderBytes: number;
@@ -33,8 +34,7 @@ const SESSION_MEMORY_MB = 64;
 export class GrpcServer {
   readonly #server: Server;
   readonly #connections: Connections;
-  readonly #journal: Journal;
-  readonly #tracing: Tracing | undefined;
+  readonly #around: Around;
   readonly #health = new Health();
   readonly #services: DescService[] = [];
   readonly #stopMs: number;
@@ -42,10 +42,10 @@ export class GrpcServer {
   constructor(
     credentials: Credentials,
     limits: GrpcLimits,
-    reports: {
-      readonly journal: Journal;
+    reports: Pick<Around, 'journal'> & {
       readonly onRefused: OnRefused;
       readonly tracing?: Tracing | undefined;
+      readonly clock?: Clock;
     },
   ) {
     this.#server = new Server({
@@ -66,14 +66,14 @@ export class GrpcServer {
       maxHeaderListSize: limits.maxHeaderBytes,
     };
     this.#connections = new Connections(this.#server, credentials, limits, reports.onRefused);
-    this.#journal = reports.journal;
-    this.#tracing = reports.tracing;
+    const { journal, tracing, clock = systemClock } = reports;
+    this.#around = { journal, stalls: limits, clock, tracing };
     this.#stopMs = limits.stopMs;
   }
 
   /** Adds a service; methods without a handler answer that they come later. */
   add<S extends DescService>(service: S, handlers: Handlers<S>): void {
-    serve(this.#server, service, handlers, this.#journal, this.#tracing);
+    serve(this.#server, service, handlers, this.#around);
     this.#services.push(service);
   }
 

@@ -19,6 +19,7 @@ import type {
   ServerWritableStream,
 } from '@grpc/grpc-js';
 import { JobletError } from '../../shared/errors.ts';
+import type { Clock } from '../jobs/due.ts';
 import type { Identity } from '../jobs/job.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
 import { type AdmittedCall, admittedCall } from './admitted-call.ts';
@@ -89,10 +90,20 @@ const STREAM_WINDOW_BYTES = 128 * 1024;
 /** One message of a stream of requests: there may be many of them under way at once. */
 const STREAM_MESSAGE_BYTES = 4 * 1024 * 1024;
 
-/** A reader that takes nothing for so long is cut off; it can go on where it was. */
-const STALL_MS = 5 * 60_000;
-/** And so long when its client has too much on the way in all its streams. */
-const CROWDED_STALL_MS = 10_000;
+/** When a reader that takes nothing is cut off; it can go on where it was. */
+export interface StallLimits {
+  readonly stallMs: number;
+  /** The same when its client has too much on the way in all its streams. */
+  readonly crowdedStallMs: number;
+}
+
+/** What is the same for all calls of a server. */
+export interface Around {
+  readonly journal: Journal;
+  readonly stalls: StallLimits;
+  readonly clock: Clock;
+  readonly tracing: Tracing | undefined;
+}
 
 // Requests carry nothing on to anybody, so fields that we do not know need not be kept.
 const readOptions = { readUnknownFields: false } as const;
@@ -102,16 +113,16 @@ export function serve<S extends DescService>(
   server: Server,
   service: S,
   handlers: Handlers<S>,
-  journal: Journal,
-  tracing: Tracing | undefined,
+  around: Around,
 ): void {
+  const { tracing } = around;
   const known = handlers as Readonly<Record<string, AnyHandler | undefined>>;
   for (const method of service.methods) {
     const path = `/${service.typeName}/${method.name}`;
     const plain = known[method.localName] ?? later(method);
     const isStream = method.methodKind === 'server_streaming';
     const handler = tracing === undefined ? plain : traced(tracing, path, isStream, plain);
-    const route = { path, method, handler, journal };
+    const route = { path, method, handler, around };
     const [type, handle] = adapt(route);
     server.register(
       path,
@@ -134,7 +145,7 @@ interface Route {
   readonly path: string;
   readonly method: DescMethod;
   readonly handler: AnyHandler;
-  readonly journal: Journal;
+  readonly around: Around;
 }
 
 /** A request, or what is wrong with it, and how long it was. */
@@ -195,7 +206,7 @@ function serverStream(route: Route): handleServerStreamingCall<Read, Buffer | Fr
   return async (grpcCall) => {
     const call = new LiveCall(grpcCall);
     try {
-      const writer = new StreamWriter(grpcCall, call);
+      const writer = new StreamWriter(grpcCall, call, route.around);
       for await (const answer of route.handler(whole(grpcCall.request), call)) {
         await writer.write(answer instanceof Framed ? answer : bytesOf(route.method, answer));
         if (call.isOver) throw canceled;
@@ -222,17 +233,22 @@ class StreamWriter {
   readonly #stream: ServerWritableStream<Read, Buffer | Framed>;
   readonly #call: Pick<LiveCall, 'reset'>;
   readonly #answers: BodyBudget;
+  readonly #around: Pick<Around, 'stalls' | 'clock'>;
   #underWayBytes = 0;
   #wake: (() => void) | undefined;
+  /** Something was taken, but not enough. */
+  #wait: (() => void) | undefined;
 
   /** Its `answers` count what is on the way in all streams of the client. */
   constructor(
     stream: ServerWritableStream<Read, Buffer | Framed>,
     call: Pick<LiveCall, 'answers' | 'reset'>,
+    around: Pick<Around, 'stalls' | 'clock'>,
   ) {
     this.#stream = stream;
     this.#call = call;
     this.#answers = call.answers;
+    this.#around = around;
     stream.once('cancelled', () => {
       this.#arrived(this.#underWayBytes);
       this.#wake?.();
@@ -249,22 +265,29 @@ class StreamWriter {
       if (message instanceof Framed && !error && !this.#stream.cancelled) message.left();
       this.#arrived(length);
       if (this.#hasRoom()) this.#wake?.();
+      else this.#wait?.();
     });
     if (this.#hasRoom()) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const ms = this.#answers.isSpent ? CROWDED_STALL_MS : STALL_MS;
-    const stalled = setTimeout(() => {
-      reject(new StalledReader(ms));
-      // Also where the handler, which is left behind this, waits for something of its own.
-      this.#call.reset();
-    }, ms);
-    stalled.unref();
+    const { stalls, clock } = this.#around;
+    let disarm = () => {};
+    this.#wait = () => {
+      disarm();
+      const ms = this.#answers.isSpent ? stalls.crowdedStallMs : stalls.stallMs;
+      disarm = clock.at(clock.now() + ms, () => {
+        reject(new StalledReader(ms));
+        // Also where the handler, which is left behind this, waits for something of its own.
+        this.#call.reset();
+      });
+    };
+    this.#wait();
     this.#wake = resolve;
     try {
       await promise;
     } finally {
-      clearTimeout(stalled);
+      disarm();
       this.#wake = undefined;
+      this.#wait = undefined;
     }
   }
 
@@ -359,14 +382,14 @@ class LiveCall implements Call {
   }
 
   /** Says that the call went well. */
-  succeed({ path, journal }: Route): void {
-    journal({ path, call: this, status: undefined, durationMs: this.#durationMs() });
+  succeed({ path, around }: Route): void {
+    around.journal({ path, call: this, status: undefined, durationMs: this.#durationMs() });
   }
 
   /** Says that the call failed; answers what to tell the client. */
-  fail({ path, journal }: Route, error: unknown): RpcStatus {
+  fail({ path, around }: Route, error: unknown): RpcStatus {
     const status = statusOf(this.#causeOf(error));
-    journal({ path, call: this, status, durationMs: this.#durationMs() });
+    around.journal({ path, call: this, status, durationMs: this.#durationMs() });
     return status;
   }
 

@@ -95,6 +95,11 @@ const BIG_REQUESTS_OF_CLIENT = 2;
 /** Output and other streams on their way to one client, whose readers may be many and slow. */
 const CLIENT_ANSWER_BYTES = 64 * 1024 * 1024;
 
+/** A reader that takes nothing for so long is cut off. */
+const STALL_MS = 5 * 60_000;
+/** And so long when its client has too much on the way in all its streams. */
+const CROWDED_STALL_MS = 10_000;
+
 /** Makes the API of a node. */
 export function createRpc(parts: RpcParts): Rpc {
   const { journal, audit, config, log, tracing } = parts;
@@ -176,6 +181,8 @@ function limitsOf({ grpc, joblet }: Config): GrpcLimits {
       maxBodyBytes: BIG_REQUESTS_OF_CLIENT * grpc.maxRecvBytes,
       maxAnswerBytes: CLIENT_ANSWER_BYTES,
     },
+    stallMs: STALL_MS,
+    crowdedStallMs: CROWDED_STALL_MS,
     maxSendBytes: grpc.maxSendBytes,
     maxHeaderBytes: grpc.maxHeaderBytes,
     maxConcurrentStreams: grpc.maxConcurrentStreams,
