@@ -80,7 +80,7 @@ async function untilEnd(
   waiting.catch(() => {});
   if (output === 'show') {
     const { out, err, json } = session;
-    const printer = new LogPrinter(out, err, { raw, timestamps: false, json, stderr: err });
+    const printer = new LogPrinter(out, err, { raw, json, stderr: err });
     const request = { uuid, streams: ['stdout', 'stderr'] };
     for await (const chunk of connection.serverStream(getJobLogs, request, { signal })) {
       await printer.print(chunk);

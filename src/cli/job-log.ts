@@ -4,7 +4,8 @@ import type { LogRequest } from '../client/messages.ts';
 import { getJobLogs } from '../client/methods.ts';
 import { JobletError } from '../shared/errors.ts';
 import { command, type Values } from './command.ts';
-import { LabelledLog, LogPrinter } from './log-printer.ts';
+import { LabelledLog, Page } from './labelled-log.ts';
+import { LogPrinter } from './log-printer.ts';
 import { parsePast } from './schedule.ts';
 import type { Session } from './session.ts';
 
@@ -18,6 +19,7 @@ const flags = {
   tail: { kind: 'integer', value: 'N', help: 'begin with the last N lines' },
   since: { kind: 'text', value: 'TIME', help: 'from then on: 10m ago, or 2026-12-24T18:00:00Z' },
   until: { kind: 'text', value: 'TIME', help: 'up to then' },
+  position: { kind: 'bytes', value: 'N', help: 'behind N bytes of the output' },
   filter: { kind: 'text', value: 'REGEXP', help: 'only lines in which it is found' },
   context: { kind: 'integer', short: 'C', value: 'N', help: 'N lines around each of these' },
   stream: { kind: 'list', value: 'NAME', choices: streams, help: 'only stdout, or only stderr' },
@@ -48,7 +50,7 @@ export const jobLog = command({
 });
 
 async function run(values: LogValues, jobs: readonly string[], session: Session): Promise<number> {
-  const request = toRequest(values, Date.now());
+  const request = toRequest(values, jobs.length, Date.now());
   const { out, err, json } = session;
   const [only = '', ...others] = jobs;
   if (out.terminal && !json && values.follow) {
@@ -58,29 +60,45 @@ async function run(values: LogValues, jobs: readonly string[], session: Session)
   const connection = await session.connect();
   const stopped = new AbortController();
   process.once('SIGINT', () => stopped.abort());
+  let position = request.position;
   const show = async (uuid: string, printer: Printer) => {
     const { signal } = stopped;
     const chunks = connection.serverStream(getJobLogs, { ...request, uuid }, { signal });
-    for await (const chunk of chunks) await printer.print(chunk);
-    await printer.end();
+    try {
+      for await (const chunk of chunks) {
+        await printer.print(chunk);
+        position = chunk.position + BigInt(chunk.payload.length);
+      }
+    } finally {
+      await printer.end();
+    }
   };
+  const page = new Page(out);
+  const lines = (uuid: string, label: string, color: number) =>
+    new LabelledLog(page, err, { ...values, json, uuid, label, color });
   try {
-    if (others.length === 0) await show(only, new LogPrinter(out, err, { ...values, json }));
-    else {
+    if (others.length > 0) {
       const width = Math.max(...jobs.map((uuid) => shortId(uuid).length));
       await Promise.all(
-        jobs.map((uuid, at) => {
-          const style = { ...values, json, uuid, label: shortId(uuid).padEnd(width), color: at };
-          return show(uuid, new LabelledLog(out, err, style));
-        }),
+        jobs.map((uuid, at) => show(uuid, lines(uuid, shortId(uuid).padEnd(width), at))),
       );
-    }
+    } else if (values.timestamps && !json) await show(only, lines(only, '', 0));
+    else await show(only, new LogPrinter(out, err, { ...values, json }));
     return 0;
   } catch (error) {
-    if (!stopped.signal.aborted) throw error;
+    if (!stopped.signal.aborted) {
+      if (others.length === 0 && position > 0n) {
+        await err.write(`--position ${position} goes on behind what was shown\n`);
+      }
+      throw error;
+    }
     await err.write('\nStopping log stream...\n');
     return INTERRUPTED_EXIT_CODE;
   }
+}
+
+interface FromPosition {
+  readonly position: bigint;
 }
 
 type Printer = Pick<LogPrinter, 'print' | 'end'>;
@@ -90,7 +108,7 @@ function shortId(uuid: string): string {
   return uuid.length === 36 ? uuid.slice(0, 8) : uuid;
 }
 
-function toRequest(values: LogValues, nowMs: number): LogRequest {
+function toRequest(values: LogValues, jobCount: number, nowMs: number): LogRequest & FromPosition {
   const refuse = (message: string) => new JobletError('invalid', message);
   for (const name of values.stream) {
     if (!streams.includes(name)) {
@@ -100,6 +118,9 @@ function toRequest(values: LogValues, nowMs: number): LogRequest {
   if (values.tail === 0) {
     throw refuse('--tail: at least one line; without --tail all of them are shown');
   }
+  if (values.position !== undefined && jobCount > 1) {
+    throw refuse('--position: is a place in the output of one job');
+  }
   if (values.context !== undefined && values.filter === undefined) {
     throw refuse('--context: goes with --filter, as lines around those that it finds');
   }
@@ -107,6 +128,7 @@ function toRequest(values: LogValues, nowMs: number): LogRequest {
     text === undefined ? 0n : BigInt(Date.parse(parsePast(flag, text, nowMs))) * 1_000_000n;
   return {
     noFollow: !values.follow,
+    position: BigInt(values.position ?? 0),
     streams: values.stream.length > 0 ? values.stream : streams,
     tailLines: values.tail ?? 0,
     sinceNs: time('--since', values.since),

@@ -2,6 +2,7 @@
 // into a pipe go the bytes.
 
 import assert from 'node:assert/strict';
+import { LabelledLog, Page } from '../../../src/cli/labelled-log.ts';
 import { LogPrinter } from '../../../src/cli/log-printer.ts';
 import { fakeOutput } from '../../../src/cli/output-fake.ts';
 import { commandLine, localTime, visible } from '../../../src/cli/print.ts';
@@ -36,7 +37,10 @@ async function printed(
   json: boolean,
 ) {
   const [out, err] = [fakeOutput({ terminal }), fakeOutput({ terminal })];
-  const printer = new LogPrinter(out, err, { raw: false, timestamps, json });
+  const style = { raw: false, json };
+  const printer = timestamps
+    ? new LabelledLog(new Page(out), err, { ...style, timestamps, uuid: 'u', label: '', color: 0 })
+    : new LogPrinter(out, err, style);
   for (const piece of pieces) await printer.print(chunk(piece, 'stdout'));
   await printer.print(chunk(pieces[0] ?? Buffer.alloc(0), 'gap'));
   await printer.end();
