@@ -8,14 +8,7 @@ import { carriesOutput, type StreamName } from '../../shared/log-record.ts';
 import { type End, parseEnd } from '../linux/end-record.ts';
 import { parsePairs } from '../linux/frames.ts';
 import { Pace } from '../logs/pace.ts';
-import {
-  gapOf,
-  type LogRecord,
-  makeRoom,
-  type OpenFile,
-  type Room,
-  type Run,
-} from '../logs/records.ts';
+import { gapOf, type LogRecord, type OpenFile, Room, type Run } from '../logs/records.ts';
 import {
   openElsewhere,
   openSegment,
@@ -312,7 +305,7 @@ export class Logs {
     query: Pick<LogQuery, 'follow' | 'signal' | 'isPassing'>,
   ): AsyncGenerator<Run | Passed> {
     const { follow, signal, isPassing } = query;
-    const room = isPassing === true ? makeRoom() : undefined;
+    const room = isPassing === true ? new Room() : undefined;
     const place = this.#placeOf(id, room);
     let position = start;
     /** How far output is known to reach. */
@@ -350,12 +343,13 @@ export class Logs {
         }
         if (final || !follow) return;
         // Who waits holds nothing meanwhile.
-        if (room !== undefined) room.bytes = nothing;
+        room?.leave();
         // The job may have ended while we were reading, and then nobody rings any more.
         if (!this.#jobs.isOver(id)) told = await this.#bells.wait(id, position, signal);
       }
     } finally {
       follower?.leave();
+      room?.leave();
       await segment?.close();
     }
   }

@@ -7,8 +7,11 @@ import { availableParallelism } from 'node:os';
 /** Of a log that grows by so much there are as many followers far behind as there are followers. */
 const FLOOD_BYTES_PER_SECOND = 32 * 1024 * 1024;
 
-/** What all followers of floods may read meanwhile, for each processor: some percent of what it could send. */
-const SHARE_BYTES_PER_SECOND = 2 * 1024 * 1024;
+/**
+ * What all followers of floods may read meanwhile, for each processor. Beside a flood each message costs it
+ * a ms or two, for the caches are full of that.
+ */
+const SHARE_BYTES_PER_SECOND = 512 * 1024;
 
 /** From one look at the end of a log to the next. */
 const LOOK_MS = 50;

@@ -2,6 +2,7 @@
 
 import { HEADER_BYTES, parseHeader, type RecordHeader } from '../../shared/log-record.ts';
 import { parseCount, parsePairs } from '../linux/frames.ts';
+import { Stock } from './stock.ts';
 
 export interface LogRecord {
   readonly header: RecordHeader;
@@ -59,14 +60,24 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
-/** What runs lie in, one after the other: each is gone when the next one is asked for. */
-export interface Room {
-  bytes: Buffer;
-}
+const rooms = new Stock(RUN_BYTES, 32);
 
-/** One that becomes as big as what is read. */
-export function makeRoom(): Room {
-  return { bytes: nothing };
+/** What runs lie in, one after the other: each is gone when the next one is asked for. */
+export class Room {
+  #kept: Buffer<ArrayBuffer> | undefined;
+
+  /** A record that is longer than a run is a room of its own. */
+  ofBytes(bytes: number): Buffer<ArrayBuffer> {
+    if (bytes > rooms.bytes) return Buffer.allocUnsafeSlow(bytes);
+    this.#kept ??= rooms.take();
+    return this.#kept;
+  }
+
+  /** For others to use, until it is needed again: nobody looks any more at what lies there. */
+  leave(): void {
+    if (this.#kept !== undefined) rooms.give(this.#kept);
+    this.#kept = undefined;
+  }
 }
 
 /** Reads a growing file of records forward. */
@@ -93,8 +104,8 @@ export class RunReader {
   }
 
   /**
-   * The next records; undefined at the end of what is there now, or sound. What has just been written is
-   * near: no disk is waited for.
+   * The next records; undefined at the end of what is there now, or sound, and then nothing of it lies in the
+   * room. What has just been written is near: no disk is waited for.
    */
   async next(isNear = false): Promise<Run | undefined> {
     for (;;) {
@@ -108,7 +119,10 @@ export class RunReader {
       }
       const missing = this.#isEnd ? 0 : this.#missing(isNear ? NEAR_BYTES : this.#usual);
       this.#isEnd = false;
-      if (missing === 0 || !(await this.#read(missing, isNear))) return undefined;
+      if (missing === 0 || !(await this.#read(missing, isNear))) {
+        if (this.#room !== undefined && this.#rest.length > 0) this.#rest = Buffer.from(this.#rest);
+        return undefined;
+      }
     }
   }
 
@@ -122,7 +136,7 @@ export class RunReader {
 
   async #read(bytes: number, isNear: boolean): Promise<boolean> {
     const have = this.#rest.length;
-    const chunk = this.#roomOf(have + bytes);
+    const chunk = this.#room?.ofBytes(have + bytes) ?? Buffer.allocUnsafe(have + bytes);
     this.#rest.copy(chunk);
     const from = this.#offset + have;
     const bytesRead =
@@ -132,15 +146,5 @@ export class RunReader {
     this.#isEnd = bytesRead > 0 && bytesRead < bytes;
     if (bytesRead === bytes) this.#usual = Math.min(2 * this.#usual, RUN_BYTES);
     return bytesRead > 0;
-  }
-
-  #roomOf(bytes: number): Buffer {
-    const room = this.#room;
-    if (room === undefined) return Buffer.allocUnsafe(bytes);
-    if (room.bytes.length < bytes) {
-      const more = Math.min(2 * room.bytes.length, RUN_BYTES);
-      room.bytes = Buffer.allocUnsafeSlow(Math.max(bytes, more));
-    }
-    return room.bytes;
   }
 }

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { crc32, zstdCompress } from 'node:zlib';
 import { carriesOutput } from '../../shared/log-record.ts';
-import { makeRoom, RUN_BYTES, type Run, RunReader } from './records.ts';
+import { Room, RUN_BYTES, type Run, RunReader } from './records.ts';
 import { type Frame, formatIndex } from './sealed-index.ts';
 import { rawName, sealedName, unfinishedName } from './segments.ts';
 import { contentsOf, endOf } from './summary.ts';
@@ -62,7 +62,7 @@ async function pack(
   signal: AbortSignal,
   compress: Compress,
 ): Promise<boolean> {
-  const reader = new RunReader(from, makeRoom());
+  const reader = new RunReader(from, new Room());
   const frames: Frame[] = [];
   let offset = 0;
   let reached = base;

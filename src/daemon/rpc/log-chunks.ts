@@ -4,6 +4,7 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { DataChunkSchema } from '../../gen/joblet/common_pb.ts';
 import type { LogEntry } from '../jobs/logs.ts';
+import { Stock } from '../logs/stock.ts';
 import { FRAME_BYTES, Framed, putFrame } from './framed.ts';
 
 /** What is said of output, and the output; where that lies in a room of ours, there is some before it. */
@@ -25,17 +26,7 @@ const nothing = new Uint8Array();
 /** Less of it is copied once more: a room that waits for its reader is to hold what it takes. */
 const ROOM_LEAST_BYTES = CHUNK_BYTES / 2;
 
-/** So many rooms that are free are kept for later. */
-const ROOMS_KEPT = 32;
-const rooms: Buffer<ArrayBuffer>[] = [];
-
-function takeRoom(): Buffer<ArrayBuffer> {
-  return rooms.pop() ?? Buffer.allocUnsafeSlow(HEAD_BYTES + CHUNK_BYTES);
-}
-
-function giveRoom(room: Buffer<ArrayBuffer>): void {
-  if (rooms.length < ROOMS_KEPT) rooms.push(room);
-}
+const rooms = new Stock(HEAD_BYTES + CHUNK_BYTES, 32);
 
 /** Messages as they travel; their rooms serve again when they have left. */
 export async function* encodeChunks(chunks: AsyncIterable<Chunk>): AsyncGenerator<Framed> {
@@ -56,11 +47,11 @@ export async function* encodeChunks(chunks: AsyncIterable<Chunk>): AsyncGenerato
     bytes.set(tag, begin + other.length);
     if (place === undefined) {
       bytes.set(payload, begin + headBytes);
-      if (room !== undefined) giveRoom(room);
+      if (room !== undefined) rooms.give(room);
     }
     const end = begin + headBytes + payload.length;
     yield new Framed(bytes.subarray(begin - FRAME_BYTES, end), () => {
-      if (place !== undefined) giveRoom(place);
+      if (place !== undefined) rooms.give(place);
     });
   }
 }
@@ -69,7 +60,7 @@ export async function* encodeChunks(chunks: AsyncIterable<Chunk>): AsyncGenerato
 export async function* passing(chunks: AsyncIterable<Chunk>): AsyncGenerator<Chunk> {
   for await (const chunk of chunks) {
     yield chunk;
-    if (chunk.room !== undefined) giveRoom(chunk.room);
+    if (chunk.room !== undefined) rooms.give(chunk.room);
   }
 }
 
@@ -149,7 +140,7 @@ class Parcel {
   constructor(first: LogEntry, at: number) {
     this.#first = first;
     this.#position = first.position + at;
-    this.#room = takeRoom();
+    this.#room = rooms.take();
   }
 
   /** Whether an entry goes into one message with what is there. */
