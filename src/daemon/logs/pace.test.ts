@@ -7,7 +7,7 @@ import { Pace } from './pace.ts';
 const MB = 1024 * 1024;
 const RUN_BYTES = MB / 4;
 /** What all of them may read in a second, with two processors. */
-const SHARE_BYTES = 4 * MB;
+const SHARE_BYTES = MB;
 
 /** A pace with a clock of its own, and logs that grow by so much in a second. */
 function world() {
