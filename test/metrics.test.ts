@@ -2,9 +2,11 @@
 
 import './own-host.ts';
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { generated } from '../src/client/generated.ts';
-import { createNetwork, stopJob } from '../src/client/methods.ts';
+import { createNetwork, sendJobInput, stopJob } from '../src/client/methods.ts';
 import { JobService } from '../src/gen/joblet/jobs_pb.ts';
 import type { JobMetricsSample } from '../src/gen/joblet/metrics_pb.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
@@ -147,6 +149,44 @@ time.sleep(600)
   const last = (await samplesOf(uuid)).at(-1);
   assert.equal(last?.process?.current, 0n);
   assertNear(Number(last?.memory?.peak) / MB, heldMb, 0.05, 'MB at most');
+});
+
+test('a job that rests is told as it is, and whatever it does then shows in the next sample', {
+  skip,
+}, async () => {
+  const program = `
+import os, sys, threading, time
+print('ready', flush=True)
+sys.stdin.readline()
+held = [os.open('/dev/null', os.O_RDONLY) for _ in range(7)]
+for _ in range(3): threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+kept = b'x' * (20 << 20)
+sys.stdin.readline()
+`;
+  const uuid = await start(admin(), python(program, { stdin: true, maxMemory: 100 }));
+  await printed(admin(), uuid, 'ready');
+  /** What a sample says when the job has not run since the one before it. */
+  const atRest = async (isWanted: (sample: JobMetricsSample) => boolean) => {
+    let before: JobMetricsSample | undefined;
+    return sampleWith(uuid, (sample) => {
+      const rested = before?.cpu?.usageUsec === sample.cpu?.usageUsec;
+      const { io, process, network } = before ?? sample;
+      if (rested) assert.deepEqual([sample.process, sample.network], [process, network]);
+      if (rested) assert.deepEqual(sample.io?.totalReadBytes, io?.totalReadBytes);
+      before = sample;
+      return rested && isWanted(sample);
+    });
+  };
+  const { cgroupPath, memory, process: idle } = await atRest(() => true);
+  await admin().clientStream(sendJobInput, [{ uuid, data: Buffer.from('go\n') }]);
+  const active = await atRest(({ process }) => process?.threads === (idle?.threads ?? 0n) + 3n);
+  assert.equal(active.process?.openFds, (idle?.openFds ?? 0n) + 7n);
+  assert.ok((active.memory?.anon ?? 0n) >= (memory?.anon ?? 0n) + BigInt(20 * MB));
+  // A signal is all that a process gets here, and it takes a moment of its time.
+  const [, command] = readFileSync(path.join(cgroupPath, 'cgroup.procs'), 'utf8').split('\n');
+  process.kill(Number(command), 'SIGSTOP');
+  await atRest((sample) => sample.process?.stopped === 1n);
+  await stop(uuid);
 });
 
 test('what a job reads from and writes to a disk is counted', { skip }, async () => {

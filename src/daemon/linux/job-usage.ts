@@ -2,7 +2,7 @@
 // from outside; nothing runs in the job for it.
 
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
-import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { CgroupLayout } from './cgroup.ts';
 
 /** Percent of the time in which some or all tasks waited, over 10, 60 and 300 seconds. */
@@ -123,32 +123,87 @@ export function readSmallFile(file: string): string {
   }
 }
 
-/** `key number` lines. */
+/** `key number` lines. Few of them are asked for: each is looked for when it is. */
 function keyed(text: string): (key: string) => number {
-  const numbers = new Map<string, number>();
-  for (const line of text.split('\n')) {
-    const space = line.indexOf(' ');
-    if (space > 0) numbers.set(line.slice(0, space), Number(line.slice(space + 1)));
-  }
-  return (key) => numbers.get(key) ?? 0;
+  const lines = `\n${text}`;
+  return (key) => {
+    const at = lines.indexOf(`\n${key} `);
+    if (at < 0) return 0;
+    const begin = at + key.length + 2;
+    const end = lines.indexOf('\n', begin);
+    return Number(lines.slice(begin, end < 0 ? undefined : end));
+  };
 }
 
-/** Reads a job of which `name` is the directory. Undefined when it has no process any more. */
+/**
+ * Reads a job of which `name` is the directory. Undefined when it has no process any more. With what was
+ * counted `before`, a job that has not run since takes a quarter of the files, some ten microseconds each.
+ */
 export function readJobUsage(
   layout: CgroupLayout,
   name: string,
   nowMs: number,
+  before?: JobUsage,
 ): JobUsage | undefined {
-  const unified = path.join(layout.kind === 'v2' ? layout.base : layout.unified, name);
-  const pids = readSmallFile(path.join(unified, 'cgroup.procs')).split('\n').slice(0, -1);
+  const still = before && readStill(layout, name, before);
+  return still === undefined ? readAll(layout, name, nowMs) : { ...still, atMs: nowMs };
+}
+
+/**
+ * A job that has not had a processor since `before` has done nothing; what the kernel does by itself, such as
+ * writing what it keeps, or taking memory back, shows in its memory, and what comes from outside at its
+ * interfaces. Undefined when anything of that has changed, or may: then all has to be read.
+ */
+function readStill(layout: CgroupLayout, name: string, before: JobUsage): JobUsage | undefined {
+  const { cpu, memory, io, network, processes } = before;
+  const unified = unifiedOf(layout, name);
+  const usageUsec = keyed(readSmallFile(`${unified}/cpu.stat`))('usage_usec');
+  const isIdle = usageUsec === cpu.usageUsec && processes.running === 0;
+  if (!isIdle || memory.fileDirty > 0 || memory.fileWriteback > 0) return undefined;
+  if (readMemory(layout, name) !== memory.current) return undefined;
+  if (Object.keys(network).some((each) => each !== 'lo')) {
+    const [first = ''] = pidsIn(unified);
+    if (!isDeepStrictEqual(readInterfaces(first), network)) return undefined;
+  }
+  return {
+    ...before,
+    cpu: { ...cpu, ...pressureOf(unified, 'cpu') },
+    memory: { ...memory, ...pressureOf(unified, 'memory') },
+    io: { ...io, ...pressureOf(unified, 'io') },
+  };
+}
+
+function readAll(layout: CgroupLayout, name: string, nowMs: number): JobUsage | undefined {
+  const pids = pidsIn(unifiedOf(layout, name));
   const [first] = pids;
   if (first === undefined) return undefined;
   return {
     atMs: nowMs,
     ...readCounters(layout, name),
-    network: parseInterfaces(readSmallFile(`/proc/${first}/net/dev`)),
+    network: readInterfaces(first),
     processes: { ...readTasks(layout, name), ...readProcesses(pids) },
   };
+}
+
+function unifiedOf(layout: CgroupLayout, name: string): string {
+  return `${layout.kind === 'v2' ? layout.base : layout.unified}/${name}`;
+}
+
+function pidsIn(unified: string): string[] {
+  return readSmallFile(`${unified}/cgroup.procs`).split('\n').slice(0, -1);
+}
+
+function readInterfaces(pid: string): JobUsage['network'] {
+  return parseInterfaces(readSmallFile(`/proc/${pid}/net/dev`));
+}
+
+/** Bytes that the kernel counts for a job now. */
+function readMemory(layout: CgroupLayout, name: string): number {
+  const file =
+    layout.kind === 'v2'
+      ? `${layout.base}/${name}/memory.current`
+      : `${layout.base.memory}/${name}/memory.usage_in_bytes`;
+  return Number(readSmallFile(file));
 }
 
 /** The little of a job's use that is shown of many at once. */
@@ -160,14 +215,10 @@ export interface BriefUsage {
 
 /** Reads only that, as the kernel counts it. */
 export function readBriefUsage(layout: CgroupLayout, name: string): BriefUsage {
-  const isV2 = layout.kind === 'v2';
-  const of = (directory: string, file: string) => readSmallFile(path.join(directory, name, file));
   return {
-    cpuUsec: keyed(of(isV2 ? layout.base : layout.unified, 'cpu.stat'))('usage_usec'),
-    memoryBytes: Number(
-      isV2 ? of(layout.base, 'memory.current') : of(layout.base.memory, 'memory.usage_in_bytes'),
-    ),
-    tasks: Number(of(isV2 ? layout.base : layout.base.pids, 'pids.current')),
+    cpuUsec: keyed(readSmallFile(`${unifiedOf(layout, name)}/cpu.stat`))('usage_usec'),
+    memoryBytes: readMemory(layout, name),
+    tasks: Number(readSmallFile(`${pidsAt(layout, name)}/pids.current`)),
   };
 }
 
@@ -176,46 +227,46 @@ export function readBriefUsage(layout: CgroupLayout, name: string): BriefUsage {
  * microseconds, and traffic with disks. Little enough to be read at each start.
  */
 export function readUsedUp(layout: CgroupLayout & { readonly kind: 'v1' }, name: string): UsedUp {
-  const times = keyed(readSmallFile(path.join(layout.unified, name, 'cpu.stat')));
+  const times = keyed(readSmallFile(`${layout.unified}/${name}/cpu.stat`));
   return {
     usageUsec: times('usage_usec'),
     userUsec: times('user_usec'),
     systemUsec: times('system_usec'),
-    devices: readBlkio(path.join(layout.base.blkio, name)),
+    devices: readBlkio(`${layout.base.blkio}/${name}`),
   };
 }
 
 function readBlkio(at: string): Record<string, DeviceUsage> {
   return parseBlkio(
-    readSmallFile(path.join(at, 'blkio.throttle.io_service_bytes')),
-    readSmallFile(path.join(at, 'blkio.throttle.io_serviced')),
+    readSmallFile(`${at}/blkio.throttle.io_service_bytes`),
+    readSmallFile(`${at}/blkio.throttle.io_serviced`),
   );
 }
 
 function readCounters(layout: CgroupLayout, name: string): Pick<JobUsage, 'cpu' | 'memory' | 'io'> {
   if (layout.kind === 'v2') {
-    const at = path.join(layout.base, name);
-    const cpu = keyed(readSmallFile(path.join(at, 'cpu.stat')));
+    const at = `${layout.base}/${name}`;
+    const cpu = keyed(readSmallFile(`${at}/cpu.stat`));
     return {
       cpu: { ...cpuUsage(cpu, cpu, 'throttled_usec', 1), ...pressureOf(at, 'cpu') },
       memory: { ...memoryV2(at), ...pressureOf(at, 'memory') },
       io: {
-        devices: parseIoStat(readSmallFile(path.join(at, 'io.stat'))),
+        devices: parseIoStat(readSmallFile(`${at}/io.stat`)),
         ...pressureOf(at, 'io'),
       },
     };
   }
-  const unified = path.join(layout.unified, name);
-  const times = keyed(readSmallFile(path.join(unified, 'cpu.stat')));
-  const periods = keyed(readSmallFile(path.join(layout.base.cpu, name, 'cpu.stat')));
+  const unified = `${layout.unified}/${name}`;
+  const times = keyed(readSmallFile(`${unified}/cpu.stat`));
+  const periods = keyed(readSmallFile(`${layout.base.cpu}/${name}/cpu.stat`));
   return {
     cpu: { ...cpuUsage(times, periods, 'throttled_time', 1000), ...pressureOf(unified, 'cpu') },
     memory: {
-      ...memoryV1(path.join(layout.base.memory, name)),
+      ...memoryV1(`${layout.base.memory}/${name}`),
       ...pressureOf(unified, 'memory'),
     },
     io: {
-      devices: readBlkio(path.join(layout.base.blkio, name)),
+      devices: readBlkio(`${layout.base.blkio}/${name}`),
       ...pressureOf(unified, 'io'),
     },
   };
@@ -279,10 +330,10 @@ function cpuUsage(times: Numbers, periods: Numbers, throttledKey: string, unit: 
 }
 
 function memoryV2(at: string): MemoryUsage {
-  const stat = keyed(readSmallFile(path.join(at, 'memory.stat')));
-  const events = keyed(readSmallFile(path.join(at, 'memory.events')));
+  const stat = keyed(readSmallFile(`${at}/memory.stat`));
+  const events = keyed(readSmallFile(`${at}/memory.events`));
   return {
-    current: Number(readSmallFile(path.join(at, 'memory.current'))),
+    current: Number(readSmallFile(`${at}/memory.current`)),
     anon: stat('anon'),
     file: stat('file'),
     kernelStack: stat('kernel_stack'),
@@ -301,9 +352,9 @@ function memoryV2(at: string): MemoryUsage {
 
 /** v1 tells kernel memory and sockets only in sum, and not what of it is stacks. */
 function memoryV1(at: string): MemoryUsage {
-  const stat = keyed(readSmallFile(path.join(at, 'memory.stat')));
-  const kills = keyed(readSmallFile(path.join(at, 'memory.oom_control')))('oom_kill');
-  const number = (file: string) => Number(readSmallFile(path.join(at, file)));
+  const stat = keyed(readSmallFile(`${at}/memory.stat`));
+  const kills = keyed(readSmallFile(`${at}/memory.oom_control`))('oom_kill');
+  const number = (file: string) => Number(readSmallFile(`${at}/${file}`));
   return {
     current: number('memory.usage_in_bytes'),
     anon: stat('rss'),
@@ -324,18 +375,22 @@ function memoryV1(at: string): MemoryUsage {
 
 /** Nothing where the kernel keeps no account of it. */
 function pressureOf(at: string, of: string): { readonly pressure?: Pressure } {
-  const pressure = parsePressure(readSmallFile(path.join(at, `${of}.pressure`)));
+  const pressure = parsePressure(readSmallFile(`${at}/${of}.pressure`));
   return pressure === undefined ? {} : { pressure };
 }
 
 /** Reads a `*.pressure` file. */
 export function parsePressure(text: string): Pressure | undefined {
-  const of = (word: string): [number, number, number] | undefined => {
-    const found = new RegExp(`^${word} avg10=(\\S+) avg60=(\\S+) avg300=(\\S+)`, 'm').exec(text);
-    return found === null ? undefined : [Number(found[1]), Number(found[2]), Number(found[3])];
-  };
-  const some = of('some');
-  return some === undefined ? undefined : { some, full: of('full') ?? [0, 0, 0] };
+  const some = sharesIn(text, SOME);
+  return some === undefined ? undefined : { some, full: sharesIn(text, FULL) ?? [0, 0, 0] };
+}
+
+const SOME = /^some avg10=(\S+) avg60=(\S+) avg300=(\S+)/m;
+const FULL = /^full avg10=(\S+) avg60=(\S+) avg300=(\S+)/m;
+
+function sharesIn(text: string, words: RegExp): [number, number, number] | undefined {
+  const found = words.exec(text);
+  return found === null ? undefined : [Number(found[1]), Number(found[2]), Number(found[3])];
 }
 
 /** Reads v2's `io.stat`. */
@@ -407,11 +462,15 @@ export function parseInterfaces(text: string): Record<string, InterfaceUsage> {
   return interfaces;
 }
 
+function pidsAt(layout: CgroupLayout, name: string): string {
+  return `${layout.kind === 'v2' ? layout.base : layout.base.pids}/${name}`;
+}
+
 function readTasks(layout: CgroupLayout, name: string): Pick<ProcessUsage, 'tasks' | 'limitHits'> {
-  const at = path.join(layout.kind === 'v2' ? layout.base : layout.base.pids, name);
+  const at = pidsAt(layout, name);
   return {
-    tasks: Number(readSmallFile(path.join(at, 'pids.current'))),
-    limitHits: keyed(readSmallFile(path.join(at, 'pids.events')))('max'),
+    tasks: Number(readSmallFile(`${at}/pids.current`)),
+    limitHits: keyed(readSmallFile(`${at}/pids.events`))('max'),
   };
 }
 

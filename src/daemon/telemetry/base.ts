@@ -91,6 +91,7 @@ function difference<K extends string>(
   before: Numbers<K>,
   keys: readonly K[],
 ): Record<K, number> {
-  const left = keys.map((key) => [key, Math.max(0, now[key] - before[key])]);
-  return Object.fromEntries(left) as Record<K, number>;
+  const left = {} as Record<K, number>;
+  for (const key of keys) left[key] = Math.max(0, now[key] - before[key]);
+  return left;
 }

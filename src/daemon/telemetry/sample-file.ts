@@ -1,7 +1,7 @@
 // Where the samples of a job are kept: beside its log, a line of JSON each, so that they go with it.
 // What a crash tore off at the end is overlooked.
 
-import { appendFileSync, renameSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { type JobUsage, noTraffic, quietInterface } from '../linux/job-usage.ts';
@@ -29,11 +29,17 @@ export type Line =
 
 /** Adds lines to the samples in a directory. */
 export function appendLines(directory: string, lines: readonly Line[]): void {
-  const file = path.join(directory, NEW);
-  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-  if (size >= FILE_BYTES) renameSync(file, path.join(directory, OLD));
+  const file = `${directory}/${NEW}`;
   const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
-  appendFileSync(file, text, { mode: 0o600 });
+  const fd = openSync(file, 'a', 0o600);
+  let isFull: boolean;
+  try {
+    writeFileSync(fd, text);
+    isFull = fstatSync(fd).size >= FILE_BYTES;
+  } finally {
+    closeSync(fd);
+  }
+  if (isFull) renameSync(file, `${directory}/${OLD}`);
 }
 
 /** The text of a file that is not in the directory any more; undefined when there is none. */

@@ -49,6 +49,8 @@ export interface SampleQuery {
 interface Sampled extends Metered {
   /** Known from its first sample on. */
   base: Base | undefined;
+  /** As it was counted, and what of that is its own. */
+  counted: JobUsage | undefined;
   last: JobUsage | undefined;
   hasMissed: boolean;
   readonly readers: Set<Reader>;
@@ -86,7 +88,8 @@ export class Samples {
   begin(job: Metered): void {
     const readers = this.#early.get(job.id) ?? new Set();
     this.#early.delete(job.id);
-    this.#jobs.set(job.id, { ...job, base: undefined, last: undefined, hasMissed: false, readers });
+    const nothing = { base: undefined, counted: undefined, last: undefined };
+    this.#jobs.set(job.id, { ...job, ...nothing, hasMissed: false, readers });
     this.#due.set(job.id, this.#parts.clock.now() + this.#parts.intervalMs);
     this.#arm();
   }
@@ -220,8 +223,9 @@ export class Samples {
     const now = clock.now();
     // Two in the same moment would be one and a rate of nothing.
     if (job.last?.atMs === now || !this.#jobs.has(job.id)) return;
-    const counted = readJobUsage(layout, job.cgroup, now);
+    const counted = readJobUsage(layout, job.cgroup, now, job.counted);
     if (counted === undefined) return;
+    job.counted = counted;
     const base = found ?? firstBase(job, counted);
     job.base = base;
     job.last = without(counted, base);
