@@ -5,14 +5,17 @@ import './own-gpus.ts';
 
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
+import { getJobMetrics, getJobMetricsSummary } from '../src/cli/metrics-wire.ts';
 import type { Connection } from '../src/client/connection.ts';
 import type { JobRequest } from '../src/client/messages.ts';
-import { queryJobs, runJob, stopJob, waitJob } from '../src/client/methods.ts';
+import { getJobStatus, queryJobs, runJob, stopJob, waitJob } from '../src/client/methods.ts';
+import type { JobMetricsSample } from '../src/gen/joblet/metrics_pb.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { finish, python, shell, start, statusOf } from './job-calls.ts';
-import { gpus } from './own-gpus.ts';
+import { answerSmi, gpus, smiRuns } from './own-gpus.ts';
 
 const skip = cannotRun();
+const MB = 1024n ** 2n;
 
 let daemon: Daemon;
 let api: Connection;
@@ -36,6 +39,12 @@ function idle(gpuCount: number, more: JobRequest = {}): JobRequest {
 }
 
 const kill = (uuid: string) => api.unary(stopJob, { uuid, force: true });
+
+/** The last sample that there is of a job, which is looked at for it. */
+async function lastSample(jobUuid: string, from = api): Promise<JobMetricsSample> {
+  for await (const sample of from.serverStream(getJobMetrics, { jobUuid, limit: 1 })) return sample;
+  return assert.fail('no sample');
+}
 
 /** The lines that a shell script prints in a job. */
 async function lines(script: string, more: JobRequest = {}): Promise<string[]> {
@@ -186,5 +195,82 @@ test('jobs get no GPU where GPUs are off, and hear how they are turned on', { sk
     await assert.rejects(asked, /get no GPUs; its operator turns them on \(gpu\.enabled: true\)/);
   } finally {
     await off.stop();
+  }
+});
+
+test('samples of a job with GPUs carry how each of them does, from one look for all jobs', {
+  skip,
+}, async () => {
+  const [one, two] = [await start(api, idle(1)), await start(api, idle(2))];
+  const { pid } =
+    (await api.unary(getJobStatus, { uuid: two, posture: true })).posture?.kernel ?? {};
+  assert.ok(pid !== undefined);
+  const before = smiRuns();
+  // Of the processes that use its GPU, those of somebody else are none of its.
+  answerSmi({
+    processes: [
+      { gpu: 1, pid, mb: 518 },
+      { gpu: 1, pid: 1, mb: 7 },
+    ],
+  });
+  const [first, second] = await Promise.all([lastSample(one), lastSample(two)]);
+  assert.equal(smiRuns() - before, 1);
+  answerSmi();
+  assert.deepEqual([first.gpuAllocation, second.gpuAllocation], [[0], [1, 2]]);
+  assert.deepEqual(
+    [first, second].map(({ gpu }) => gpu.map(({ uuid }) => uuid)),
+    [[gpus[0]?.uuid], [gpus[1]?.uuid, gpus[2]?.uuid]],
+  );
+  const [{ $typeName: _, ...gpu } = assert.fail('no GPU in a sample')] = second.gpu;
+  assert.deepEqual(gpu, {
+    index: 1,
+    uuid: gpus[1]?.uuid,
+    name: 'NVIDIA H100 80GB HBM3',
+    computeCapability: '9.0',
+    driverVersion: '580.159.04',
+    utilization: 0,
+    memoryUsed: 0n,
+    memoryTotal: 81_559n * MB,
+    memoryFree: 81_079n * MB,
+    memoryPercent: 0,
+    encoderUtil: 0,
+    decoderUtil: 0,
+    smClock: 345n,
+    memoryClock: 2619n,
+    pcieThroughputRx: 554 * 1024,
+    pcieThroughputTx: 1026 * 1024,
+    temperature: 37,
+    temperatureMemory: 40,
+    powerDraw: 85.65,
+    powerLimit: 700,
+    fanSpeed: 0,
+    eccErrorsSingle: 0n,
+    eccErrorsDouble: 0n,
+    xidErrors: 0n,
+    retiredPages: 0n,
+    throttleReasons: 1n,
+    processesCount: 1n,
+    processesMemory: 518n * MB,
+    computeMode: 'Default',
+  });
+  const { gpuMemory } = await api.unary(getJobMetricsSummary, { uuid: two });
+  assert.equal(gpuMemory?.max, 0);
+  await Promise.all([kill(one), kill(two)]);
+});
+
+test('an nvidia-smi that fails costs a sample what it says of GPUs and no more, and is named', {
+  skip,
+}, async () => {
+  const other = await startDaemon({ gpu: { enabled: true } });
+  try {
+    const uuid = (await other.as('admin').unary(runJob, idle(1))).jobUuid;
+    answerSmi({ text: 'Unable to determine the device handle for GPU0000:00:06.0: Unknown Error' });
+    const named = other.logged(/how the GPUs do is not known.*no XML/);
+    const { gpu, gpuAllocation, process } = await lastSample(uuid, other.as('admin'));
+    assert.deepEqual([gpu, gpuAllocation, process?.current], [[], [0], 2n]);
+    await named;
+  } finally {
+    answerSmi();
+    await other.stop();
   }
 });

@@ -37,6 +37,8 @@ export const gpus: readonly FakeGpu[] = [3, 5, 7, 9].map((minor, at) => ({
 
 /** What the next jobs find; a process is one of the daemon's host. */
 export interface Answer {
+  /** Instead of what it would say. */
+  readonly text?: string;
   readonly processes?: readonly {
     readonly gpu: number;
     readonly pid: number;
@@ -49,7 +51,6 @@ here=/usr/local/nvidia
 case $1 in
 -q)
   printf . >> $here/runs
-  [ -s $here/hangs ] && exec sleep 600
   exec cat $here/answer.xml ;;
 --query-gpu=uuid,compute_cap)
   sed -n 's:.*<uuid>\\(.*\\)</uuid>:\\1, 9.0:p' $here/answer.xml ;;
@@ -60,7 +61,7 @@ esac
 let home = '';
 
 /** Has nvidia-smi say this from now on. */
-export function answerSmi({ processes = [] }: Answer = {}): void {
+export function answerSmi({ processes = [], text }: Answer = {}): void {
   const recorded = readFileSync(RECORDED, 'utf8');
   const [before = '', rest = ''] = recorded.split(/(?=\t<gpu id)/, 2);
   const [gpu = ''] = rest.split('</gpu>', 1);
@@ -72,7 +73,7 @@ export function answerSmi({ processes = [] }: Answer = {}): void {
       .replace('<total>81559 MiB', `<total>${memoryMb} MiB`)
       .replace('<processes>', `<processes>\n${own.map(processText).join('')}`);
   });
-  write('answer.xml', `${before}${all.join('')}</nvidia_smi_log>\n`);
+  write('answer.xml', text ?? `${before}${all.join('')}</nvidia_smi_log>\n`);
 }
 
 function processText({ pid, mb }: { readonly pid: number; readonly mb: number }): string {
@@ -87,9 +88,9 @@ function processText({ pid, mb }: { readonly pid: number; readonly mb: number })
 `;
 }
 
-/** Has nvidia-smi never answer, or answer again. */
-export function hangSmi(hangs: boolean): void {
-  write('hangs', hangs ? 'yes' : '');
+/** How often nvidia-smi was asked how the GPUs do. */
+export function smiRuns(): number {
+  return readFileSync(path.join(home, 'nvidia/runs'), 'utf8').length;
 }
 
 function write(name: string, text: string): void {
@@ -114,7 +115,6 @@ function makeHost(): void {
   makeProc();
   makePrograms();
   answerSmi();
-  hangSmi(false);
   write('runs', '');
 }
 

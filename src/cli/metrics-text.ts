@@ -1,6 +1,7 @@
 // One sample of a job's metrics, for people.
 
 import type {
+  JobGPUMetrics,
   JobMetricsAggregate,
   JobMetricsSample,
   JobMetricsSummaryResponse,
@@ -29,13 +30,16 @@ export function metricsText(sample: JobMetricsSample): string {
 const summaryHead = ['', 'MIN', 'MEAN', 'P50', 'P95', 'P99', 'MAX'];
 
 /** The text of a summary: a table. */
-export function summaryText({ cpu, memory, io, network }: JobMetricsSummaryResponse): string {
+export function summaryText(summary: JobMetricsSummaryResponse): string {
+  const { cpu, memory, io, network, gpu, gpuMemory } = summary;
   const rows = [
     summaryHead,
     row('CPU', cpu, (value) => `${value.toFixed(1)}%`),
     row('Memory', memory, (value) => roughSize(Math.round(value))),
     row('Disk I/O', io, (value) => `${roughSize(Math.round(value))}/s`),
     row('Network', network, (value) => `${roughSize(Math.round(value))}/s`),
+    ...(gpu ? [row('GPU', gpu, (value) => `${value.toFixed(1)}%`)] : []),
+    ...(gpuMemory ? [row('GPU Memory', gpuMemory, (value) => roughSize(Math.round(value)))] : []),
   ];
   const widths = summaryHead.map((_, at) =>
     Math.max(...rows.map((cells) => cells[at]?.length ?? 0)),
@@ -116,7 +120,9 @@ function blocks(sample: JobMetricsSample): readonly Block[] {
           ['Utilization', percent(gpu.utilization)],
           ['Memory', `${bytes(gpu.memoryUsed)} of ${bytes(gpu.memoryTotal)}`],
           ['Temperature', `${gpu.temperature} C`],
-          ['Power', `${gpu.powerDraw} W`],
+          ['Power', `${gpu.powerDraw} of ${gpu.powerLimit} W`],
+          ['Processes', `${gpu.processesCount}, with ${bytes(gpu.processesMemory)}`],
+          ['Errors', gpuErrors(gpu)],
         ],
       ],
     ),
@@ -129,6 +135,15 @@ function blocks(sample: JobMetricsSample): readonly Block[] {
       ],
     ],
   ];
+}
+
+/** Only where there are some. */
+function gpuErrors({ eccErrorsDouble, xidErrors }: JobGPUMetrics): string | undefined {
+  const found = [
+    xidErrors > 0n ? `${xidErrors} of the driver (Xid)` : '',
+    eccErrorsDouble > 0n ? `${eccErrorsDouble} of its memory that were not corrected` : '',
+  ].filter((text) => text !== '');
+  return found.length === 0 ? undefined : found.join(', ');
 }
 
 function percent(value: number | undefined): string | undefined {

@@ -62,7 +62,8 @@ function requireLinux(): void {
 
 /** Starts what makes sandboxes, and makes the host ready for them. */
 async function startSandboxes(parts: Parts, stops: Stops): Promise<void> {
-  const { memory, samples, launcher, cgroups, volumes, networks } = parts;
+  const { memory, samples, launcher, cgroups, volumes, networks, gpus } = parts;
+  stops.push(() => gpus.close());
   stops.push(() => memory.stop());
   stops.push(() => samples.stop());
   await launcher.start();

@@ -89,7 +89,7 @@ function openSupplies(config: Config, { db, audit }: State, conditions: Conditio
  */
 async function openExecution(config: Config, state: State, supplies: Supplies, log: Log) {
   const clock = systemClock;
-  const { layout, catalogue, uses } = supplies;
+  const { layout, catalogue, uses, gpus } = supplies;
   const bells = new Bells(supplies.addressOf);
   const memory = new Memory(clock, ownHeap(), log);
   const launcher = openLauncher(config, supplies, log, () => ({ memory, jobs, networks }));
@@ -100,6 +100,7 @@ async function openExecution(config: Config, state: State, supplies: Supplies, l
     layout,
     directoryOf,
     textElsewhere: async (id, name) => archive?.textOf(id, name),
+    gpusOf: async (id, pidsOf) => gpus.usageOf(gpus.pool.of(id), jobs.get(id).startedAtMs, pidsOf),
     intervalMs: config.jobMetrics.intervalMs,
     clock,
     log,

@@ -1,7 +1,8 @@
 // The GPUs of this node: who may have one, what comes with it into a sandbox, and how they do.
 
 import { JobletError, messageOf } from '../../shared/errors.ts';
-import { askCards, type CardState } from '../linux/nvidia-smi.ts';
+import { askCards, type CardState, type GpuUsage } from '../linux/nvidia-smi.ts';
+import type { XidLog } from '../linux/xid-log.ts';
 import type { Log } from '../log.ts';
 import { describeWish, type GivenGpu, type GpuWish } from './gpu.ts';
 import type { GpuPool } from './pool.ts';
@@ -19,6 +20,8 @@ export interface Found {
   readonly smi: string | undefined;
   /** What each can do, as `9.0`, by its id. */
   readonly capabilities: ReadonlyMap<string, string>;
+  /** Undefined where there is no card that could have errors. */
+  readonly xids: Pick<XidLog, 'countSince' | 'close'> | undefined;
 }
 
 /** Longer nobody waits for nvidia-smi: a card that hangs must not hold up who looks at it. */
@@ -98,18 +101,56 @@ export class Gpus {
     );
   }
 
-  /** How the GPUs of a job do; undefined where that cannot be found out now, which is said. */
-  async usageOf(given: readonly GivenGpu[]): Promise<readonly GpuReading[] | undefined> {
-    const states = await this.states();
+  /**
+   * How the GPUs of a job do that was started at a time; undefined where that cannot be found out now,
+   * which is said. `pidsOf` answers the job's processes, and is asked once it is known who uses the GPUs.
+   */
+  async usageOf(
+    given: readonly GivenGpu[],
+    startedAtMs: number,
+    pidsOf: () => readonly string[],
+  ): Promise<readonly GpuUsage[] | undefined> {
+    const states = await this.#states();
     if (states === undefined) return undefined;
+    const pids = new Set(pidsOf().map(Number));
     return given.flatMap(({ index, uuid }) => {
       const state = states.find((each) => each.uuid === uuid);
-      return state === undefined ? [] : [this.#reading(index, state)];
+      return state === undefined ? [] : [this.#usage(index, state, startedAtMs, pids)];
     });
   }
 
-  /** How all GPUs do, those that no job can have as well. */
-  async states(): Promise<readonly CardState[] | undefined> {
+  /** All GPUs with how they do, by their numbers. @throws JobletError where that cannot be found out */
+  async list(): Promise<readonly ListedGpu[]> {
+    const { smi, problem, pool } = this.#found;
+    if (smi === undefined) {
+      throw new JobletError('wrong-state', `this node has no GPU to show: ${problem}`);
+    }
+    return (await this.#ask(smi)).map((state, index) => {
+      const pids = new Set(state.processes.map(({ pid }) => pid));
+      return {
+        usage: this.#usage(index, state, 0, pids),
+        jobId: pool.holderOf(state.uuid) ?? '',
+        problem: this.#problemOf(state),
+      };
+    });
+  }
+
+  close(): void {
+    this.#found.xids?.close();
+  }
+
+  /** Why jobs cannot have a GPU; else empty. */
+  #problemOf({ uuid, isSplit }: CardState): string {
+    const { pool, problem } = this.#found;
+    if (pool.gpus.some((gpu) => gpu.uuid === uuid)) return '';
+    if (problem !== '') return problem;
+    return isSplit
+      ? 'it is split (MIG), and GPUs are given whole; nvidia-smi -mig 0 makes it one again'
+      : 'it was not there when the daemon was started; restart it';
+  }
+
+  /** How all cards do. */
+  async #states(): Promise<readonly CardState[] | undefined> {
     const { smi } = this.#found;
     if (smi === undefined) return undefined;
     try {
@@ -126,17 +167,23 @@ export class Gpus {
     }
   }
 
-  /** All GPUs with how they do, by their numbers. @throws JobletError where that cannot be found out */
-  async list(): Promise<readonly GpuReading[]> {
-    const { smi, problem } = this.#found;
-    if (smi === undefined)
-      throw new JobletError('wrong-state', `this node has no GPU to show: ${problem}`);
-    return (await this.#ask(smi)).map((state, index) => this.#reading(index, state));
-  }
-
-  #reading(index: number, state: CardState): GpuReading {
-    const computeCapability = this.#found.capabilities.get(state.uuid) ?? '';
-    return { ...state, index, computeCapability };
+  #usage(
+    index: number,
+    { isSplit: _, processes, ...state }: CardState,
+    sinceMs: number,
+    pids: ReadonlySet<number>,
+  ): GpuUsage {
+    const { capabilities, equipment, xids } = this.#found;
+    const bus = equipment?.cards.find(({ uuid }) => uuid === state.uuid)?.bus ?? '';
+    const own = processes.filter(({ pid }) => pids.has(pid));
+    return {
+      index,
+      ...state,
+      computeCapability: capabilities.get(state.uuid) ?? '',
+      xidErrors: xids?.countSince(bus, sinceMs) ?? 0,
+      processesCount: own.length,
+      processesMemory: own.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
+    };
   }
 
   #ask(smi: string): Promise<readonly CardState[]> {
@@ -153,9 +200,12 @@ export class Gpus {
   }
 }
 
-/** A GPU at one moment. */
-export interface GpuReading extends CardState {
-  readonly index: number;
-  /** What its generation can do, as `9.0`. */
-  readonly computeCapability: string;
+/** A GPU of the node, with who has it. */
+export interface ListedGpu {
+  /** Errors and processes are all that are known. */
+  readonly usage: GpuUsage;
+  /** The job that has it; empty is none. */
+  readonly jobId: string;
+  /** Why no job can have it; else empty. */
+  readonly problem: string;
 }

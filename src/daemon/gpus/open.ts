@@ -12,6 +12,7 @@ import {
   readDriver,
 } from '../linux/nvidia.ts';
 import { askCapabilities, askCards, type CardState } from '../linux/nvidia-smi.ts';
+import { XidLog } from '../linux/xid-log.ts';
 import type { Log } from '../log.ts';
 import type { Gpu } from './gpu.ts';
 import { type Found, Gpus } from './gpus.ts';
@@ -38,6 +39,7 @@ async function find(config: Config): Promise<Found> {
     problem: 'gpu.enabled is false',
     smi: undefined,
     capabilities: new Map(),
+    xids: undefined,
   };
   if (!isEnabled) return none;
   const lacks = (problem: string): Found => ({ ...none, problem });
@@ -76,6 +78,7 @@ async function find(config: Config): Promise<Found> {
     equipment,
     problem: gpus.length === 0 ? 'there is no GPU that is given whole' : '',
     capabilities: await askCapabilities(smi, FIRST_ASK_MS),
+    xids: new XidLog(),
   };
 }
 

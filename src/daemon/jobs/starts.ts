@@ -132,7 +132,8 @@ export class Starts {
   meter(active: Active): void {
     const { resources, samples } = this.#parts;
     const isStartedHere = active.launches > 0;
-    samples.begin(resources.meteredBy(active.job.id, active.idRange, isStartedHere));
+    const metered = resources.meteredBy(active.job.id, active.idRange, isStartedHere);
+    samples.begin(active.job.spec.gpus === undefined ? metered : { ...metered, hasGpus: true });
   }
 
   /** What the launcher answers; undefined when it, or the keeper, was killed before it could. */

@@ -4,6 +4,7 @@
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { CgroupLayout } from './cgroup.ts';
+import type { GpuUsage } from './nvidia-smi.ts';
 
 /** Percent of the time in which some or all tasks waited, over 10, 60 and 300 seconds. */
 export interface Pressure {
@@ -93,6 +94,8 @@ export interface JobUsage {
   /** By name. */
   readonly network: Readonly<Record<string, InterfaceUsage>>;
   readonly processes: ProcessUsage;
+  /** Of a job that has some, by their numbers; absent where they could not be looked at. */
+  readonly gpus?: readonly GpuUsage[];
 }
 
 /** Processes that are looked at one by one; what more there are is counted only. */
@@ -135,6 +138,11 @@ function keyed(text: string): (key: string) => number {
   };
 }
 
+/** The processes of a job of which `name` is the directory, as the host numbers them. */
+export function readPids(layout: CgroupLayout, name: string): string[] {
+  return pidsIn(unifiedOf(layout, name));
+}
+
 /**
  * Reads a job of which `name` is the directory. Undefined when it has no process any more. With what was
  * counted `before`, a job that has not run since takes a quarter of the files, some ten microseconds each.
@@ -174,7 +182,7 @@ function readStill(layout: CgroupLayout, name: string, before: JobUsage): JobUsa
 }
 
 function readAll(layout: CgroupLayout, name: string, nowMs: number): JobUsage | undefined {
-  const pids = pidsIn(unifiedOf(layout, name));
+  const pids = readPids(layout, name);
   const [first] = pids;
   if (first === undefined) return undefined;
   return {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { JobletError } from '../../shared/errors.ts';
-import { parseCapabilities, parseCards } from './nvidia-smi.ts';
+import { askCapabilities, askCards, parseCapabilities, parseCards } from './nvidia-smi.ts';
 
 const RECORDED = readFileSync(
   path.join(import.meta.dirname, '../../../test/recorded/nvidia-smi.xml'),
@@ -94,7 +95,10 @@ test('whatever nvidia-smi says is read as numbers that are numbers, or refused',
             assert.ok(typeof value !== 'number' || (Number.isFinite(value) && value >= 0));
             assert.ok(typeof value !== 'string' || value.length <= 200);
           }
-          assert.ok(processes.every(({ pid }) => Number.isSafeInteger(pid)));
+          const counts = processes.flatMap(({ pid, memoryBytes }) => [pid, memoryBytes]);
+          for (const count of [...counts, card.memoryUsed, card.eccSingle, card.smClock]) {
+            assert.ok(Number.isSafeInteger(count));
+          }
         }
       } catch (error) {
         assert.ok(error instanceof JobletError && error.kind === 'unavailable', String(error));
@@ -115,4 +119,22 @@ test('what a generation can do is read where it is said', () => {
     [...parseCapabilities('Field "compute_cap" is not a valid field to query.')],
     [],
   );
+});
+
+test('a program that hangs is ended in its time, one that fails is quoted, and none is waited for', async (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'joblet-smi-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const program = (name: string, script: string) => {
+    const file = path.join(directory, name);
+    writeFileSync(file, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    return file;
+  };
+  await assert.rejects(
+    askCards(program('hangs', 'exec sleep 600'), 50),
+    /hangs: took longer than 50 ms$/,
+  );
+  const fails = program('fails', 'echo "NVML: Driver/library version mismatch" >&2; exit 18');
+  await assert.rejects(askCards(fails, 5000), /fails: NVML: Driver\/library version mismatch$/);
+  assert.deepEqual([...(await askCapabilities(fails, 5000))], []);
+  await assert.rejects(askCards('/nonexistent/nvidia-smi', 5000), /ENOENT/);
 });

@@ -91,6 +91,19 @@ export interface CardState {
   readonly processes: readonly CardProcess[];
 }
 
+/** A card as a job that has it alone uses it. */
+export interface GpuUsage extends Omit<CardState, 'isSplit' | 'processes'> {
+  /** Its number on the node. */
+  readonly index: number;
+  /** What its generation can do, as `9.0`. */
+  readonly computeCapability: string;
+  /** Since the job's start. */
+  readonly xidErrors: number;
+  /** Those of the job. */
+  readonly processesCount: number;
+  readonly processesMemory: number;
+}
+
 const KB = 1024;
 const MB = 1024 ** 2;
 const MAX_TEXT_CHARS = 200;
@@ -115,7 +128,8 @@ export function parseCards(text: string): CardState[] {
 function cardOf(gpu: Element, driverVersion: string): CardState {
   const text = (...names: readonly string[]) => textAt(gpu, names);
   const number = (...names: readonly string[]) => numberOf(text(...names));
-  const memory = (name: string) => number('fb_memory_usage', name) * MB;
+  const whole = (...names: readonly string[]) => countOf(text(...names));
+  const memory = (name: string) => whole('fb_memory_usage', name) * MB;
   const power = (...names: readonly string[]) =>
     firstNumber(
       ...['gpu_power_readings', 'power_readings'].flatMap((group) =>
@@ -133,8 +147,8 @@ function cardOf(gpu: Element, driverVersion: string): CardState {
     memoryFree: memory('free'),
     encoderUtil: number('utilization', 'encoder_util'),
     decoderUtil: number('utilization', 'decoder_util'),
-    smClock: number('clocks', 'sm_clock'),
-    memoryClock: number('clocks', 'mem_clock'),
+    smClock: whole('clocks', 'sm_clock'),
+    memoryClock: whole('clocks', 'mem_clock'),
     pcieRx: number('pci', 'rx_util') * KB,
     pcieTx: number('pci', 'tx_util') * KB,
     temperature: number('temperature', 'gpu_temp'),
@@ -156,7 +170,7 @@ function eccOf(gpu: Element): Pick<CardState, 'eccSingle' | 'eccDouble'> {
   const sum = (pattern: RegExp) =>
     counts
       .filter(({ name }) => pattern.test(name))
-      .reduce((all, count) => all + numberOf(textOf(count, 'total') || count.text), 0);
+      .reduce((all, count) => all + countOf(textOf(count, 'total') || count.text), 0);
   return {
     eccSingle: sum(/^(single_bit|[sd]ram_correctable)$/),
     eccDouble: sum(/^(double_bit|[sd]ram_uncorrectable(_\w+)?)$/),
@@ -170,7 +184,7 @@ function retiredOf(gpu: Element): number {
     ['retired_pages', 'double_bit_retirement', 'retired_count'],
     ['remapped_rows', 'remapped_row_corr'],
     ['remapped_rows', 'remapped_row_unc'],
-  ].reduce((sum, names) => sum + numberOf(textAt(gpu, names)), 0);
+  ].reduce((sum, names) => sum + countOf(textAt(gpu, names)), 0);
 }
 
 const REASONS = [
@@ -198,8 +212,8 @@ function reasonsOf(gpu: Element): number {
 function processesOf(gpu: Element): CardProcess[] {
   const list = childrenOf(childOf(gpu, 'processes') ?? gpu, 'process_info');
   return list.slice(0, MAX_PROCESSES).map((process) => ({
-    pid: numberOf(textOf(process, 'pid')),
-    memoryBytes: numberOf(textOf(process, 'used_memory')) * MB,
+    pid: countOf(textOf(process, 'pid')),
+    memoryBytes: countOf(textOf(process, 'used_memory')) * MB,
   }));
 }
 
@@ -213,7 +227,11 @@ function textAt(element: Element, names: readonly string[]): string {
 
 /** `12.5 W`, `37 C`, `80 %`; 0 for what is no number, as `N/A`. */
 function numberOf(text: string): number {
-  return Number(/^\d{1,12}(?:\.\d{1,6})?(?![\d.])/.exec(text.trim())?.[0] ?? 0);
+  return Number(/^\d{1,9}(?:\.\d{1,6})?(?![\d.])/.exec(text.trim())?.[0] ?? 0);
+}
+
+function countOf(text: string): number {
+  return Math.round(numberOf(text));
 }
 
 /** The first of several that is a number. */

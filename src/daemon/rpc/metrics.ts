@@ -23,7 +23,9 @@ import { NO_NETWORK } from '../networks/network.ts';
 import type { Networks } from '../networks/networks.ts';
 import type { Samples } from '../telemetry/samples.ts';
 import { firstUsage, lastUsage, type Step } from '../telemetry/series.ts';
+import { sumOfGpus, toGpuMetrics } from './gpu-view.ts';
 import type { Call } from './handlers.ts';
+import { indicesOf } from './job-view.ts';
 
 type Sample = MessageInitShape<typeof JobMetricsSampleSchema>;
 type Event = MessageInitShape<typeof JobMetricsEventSchema>;
@@ -31,7 +33,7 @@ type Summary = MessageInitShape<typeof JobMetricsSummaryResponseSchema>;
 type Aggregate = MessageInitShape<typeof JobMetricsAggregateSchema>;
 
 export interface MetricsParts {
-  readonly jobs: Pick<Jobs, 'get' | 'wait'>;
+  readonly jobs: Pick<Jobs, 'get' | 'wait' | 'gpusOf'>;
   readonly postures: Pick<Postures, 'cgroupPathOf'>;
   readonly samples: Pick<Samples, 'read' | 'sentBy'>;
   readonly networks: Pick<Networks, 'returned'>;
@@ -101,11 +103,13 @@ export async function summarize(
   const job = parts.jobs.get(uuid);
   const endMs = job.endedAtMs || Date.now();
   const fromMs = periodSeconds === 0 ? 0 : endMs - periodSeconds * 1000;
-  const columns: Record<'cpu' | 'memory' | 'io' | 'network', number[]> = {
+  const columns: Record<'cpu' | 'memory' | 'io' | 'network' | 'gpu' | 'gpuMemory', number[]> = {
     cpu: [],
     memory: [],
     io: [],
     network: [],
+    gpu: [],
+    gpuMemory: [],
   };
   for await (const { usage, previous } of steps(parts, job, false, signal)) {
     if (previous === undefined || usage.atMs < fromMs) continue;
@@ -115,6 +119,11 @@ export async function summarize(
     if (usage.atMs !== job.endedAtMs) columns.memory.push(usage.memory.current);
     columns.io.push(rates.readBps + rates.writeBps);
     columns.network.push(rates.rxBps + rates.txBps);
+    if (usage.gpus !== undefined) {
+      const { percent, memoryBytes } = sumOfGpus(usage.gpus);
+      columns.gpu.push(percent);
+      columns.gpuMemory.push(memoryBytes);
+    }
     if (columns.cpu.length > SUMMARY_LIMIT) for (const each of Object.values(columns)) each.shift();
   }
   if (columns.cpu.length === 0) {
@@ -126,6 +135,10 @@ export async function summarize(
     memory: aggregate(columns.memory),
     io: aggregate(columns.io),
     network: aggregate(columns.network),
+    ...(columns.gpu.length > 0 && {
+      gpu: aggregate(columns.gpu),
+      gpuMemory: aggregate(columns.gpuMemory),
+    }),
   };
 }
 
@@ -249,6 +262,7 @@ function sampleOf(parts: MetricsParts, job: Job): (step: Step) => Sample {
   const cgroupPath = parts.postures.cgroupPathOf(job.id);
   const sampleIntervalSeconds = Math.round(parts.sampleIntervalMs / 1000);
   const peak = BigInt(job.usage?.memoryPeakBytes ?? 0);
+  const gpuAllocation = indicesOf(parts.jobs.gpusOf(job));
   return ({ usage, previous }) => {
     const { cpu, memory, io, network, processes } = usage;
     const rates = ratesOf(usage, previous, parts.layoutKind);
@@ -334,6 +348,8 @@ function sampleOf(parts: MetricsParts, job: Job): (step: Step) => Sample {
         openFds: BigInt(processes.openFds),
         maxFds: BigInt(processes.maxFds),
       },
+      gpu: (usage.gpus ?? []).map(toGpuMetrics),
+      gpuAllocation,
       cgroupPath,
       limits: {
         cpu: limits.cpuPercent,
@@ -347,6 +363,7 @@ function sampleOf(parts: MetricsParts, job: Job): (step: Step) => Sample {
 function eventOf({ layoutKind }: MetricsParts, job: Job, { usage, previous }: Step): Event {
   const disks = sumOfDisks(usage.io, layoutKind);
   const net = sumOfInterfaces(usage);
+  const gpus = sumOfGpus(usage.gpus);
   return {
     timestamp: BigInt(usage.atMs) * 1_000_000n,
     jobUuid: job.id,
@@ -357,6 +374,8 @@ function eventOf({ layoutKind }: MetricsParts, job: Job, { usage, previous }: St
     diskWriteBytes: BigInt(disks.writeBytes),
     netRecvBytes: BigInt(net.rxBytes),
     netSentBytes: BigInt(net.txBytes),
+    gpuPercent: gpus.percent,
+    gpuMemoryBytes: BigInt(gpus.memoryBytes),
   };
 }
 

@@ -16,6 +16,7 @@ import type { Jobs } from '../jobs/jobs.ts';
 import { LineSplitter } from '../jobs/line-splitter.ts';
 import { type LogEntry, type Logs, wholeLog } from '../jobs/logs.ts';
 import { sumOfDisks, sumOfInterfaces } from '../linux/job-usage.ts';
+import { sumOfGpus } from './gpu-view.ts';
 import type { Call, Handlers } from './handlers.ts';
 import { type MetricsParts, ratesOf, steps } from './metrics.ts';
 
@@ -133,6 +134,7 @@ function queryMetrics(
         sequence: place,
         data: {
           cpuUsage: cpuPercent / 100,
+          gpuUsage: sumOfGpus(usage.gpus).percent,
           memoryUsage: BigInt(usage.memory.current),
           diskIo: {
             readBytes: BigInt(disks.readBytes),

@@ -6,6 +6,7 @@ import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { type JobUsage, noTraffic, quietInterface } from '../linux/job-usage.ts';
 import type { Traffic } from '../linux/launcher.ts';
+import type { GpuUsage } from '../linux/nvidia-smi.ts';
 import { type Base, nothingBefore } from './base.ts';
 import { firstUsage } from './series.ts';
 
@@ -111,13 +112,60 @@ function areLike<T extends object>(values: Readonly<Record<string, T>>, like: T)
 }
 
 /** What differs from sample to sample. */
-function isSound({ cpu, memory, io, network }: JobUsage): boolean {
+function isSound({ cpu, memory, io, network, gpus = [] }: JobUsage): boolean {
   const pressures = [cpu.pressure, memory.pressure, io.pressure];
   return (
     areLike(io.devices, noTraffic) &&
     areLike(network, quietInterface) &&
+    Array.isArray(gpus) &&
+    gpus.every(isGpu) &&
     pressures.every((each) => each === undefined || areShares(each.some, each.full))
   );
+}
+
+/** What is written of a GPU, by the kind of each value. */
+const gpuKinds = {
+  index: 'whole',
+  uuid: 'text',
+  name: 'text',
+  computeCapability: 'text',
+  driverVersion: 'text',
+  utilization: 'number',
+  memoryUsed: 'whole',
+  memoryTotal: 'whole',
+  memoryFree: 'whole',
+  encoderUtil: 'number',
+  decoderUtil: 'number',
+  smClock: 'whole',
+  memoryClock: 'whole',
+  pcieRx: 'number',
+  pcieTx: 'number',
+  temperature: 'number',
+  temperatureMemory: 'number',
+  powerDraw: 'number',
+  powerLimit: 'number',
+  fanSpeed: 'number',
+  eccSingle: 'whole',
+  eccDouble: 'whole',
+  xidErrors: 'whole',
+  retiredPages: 'whole',
+  throttleReasons: 'whole',
+  processesCount: 'whole',
+  processesMemory: 'whole',
+  computeMode: 'text',
+} as const satisfies Record<keyof GpuUsage, 'whole' | 'number' | 'text'>;
+
+function isGpu(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(gpuKinds).every(([key, kind]) => {
+    const found: unknown = (value as Readonly<Record<string, unknown>>)[key];
+    if (kind === 'text') return typeof found === 'string';
+    return kind === 'whole' ? isCount(found) : Number.isFinite(found);
+  });
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
 /** Percent over three spans of time. */

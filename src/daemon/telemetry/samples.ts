@@ -8,9 +8,11 @@ import {
   type JobUsage,
   readBriefUsage,
   readJobUsage,
+  readPids,
   type UsedUp,
 } from '../linux/job-usage.ts';
 import type { Traffic } from '../linux/launcher.ts';
+import type { GpuUsage } from '../linux/nvidia-smi.ts';
 import type { Log } from '../log.ts';
 import { type Base, baseAt, nothingBefore, without } from './base.ts';
 import { appendLines, type Line, readLines } from './sample-file.ts';
@@ -22,6 +24,7 @@ export interface Metered {
   readonly cgroup: string;
   /** What their counters stood at before it: `nothing` where it is their first job. */
   readonly before: UsedUp | 'nothing' | 'unknown';
+  readonly hasGpus?: boolean;
 }
 
 export interface SamplesParts {
@@ -30,6 +33,11 @@ export interface SamplesParts {
   readonly directoryOf: (id: string) => string;
   /** The text of a file that lay there and is gone; undefined when nobody has it. */
   readonly textElsewhere: (id: string, name: string) => Promise<string | undefined>;
+  /** How the GPUs of a job do, which takes a while; undefined where that is not known. */
+  readonly gpusOf: (
+    id: string,
+    pidsOf: () => readonly string[],
+  ) => Promise<readonly GpuUsage[] | undefined>;
   readonly intervalMs: number;
   readonly clock: {
     now(): number;
@@ -53,6 +61,8 @@ interface Sampled extends Metered {
   counted: JobUsage | undefined;
   last: JobUsage | undefined;
   hasMissed: boolean;
+  /** Its GPUs are being looked at. */
+  isAsking: boolean;
   readonly readers: Set<Reader>;
 }
 
@@ -89,7 +99,7 @@ export class Samples {
     const readers = this.#early.get(job.id) ?? new Set();
     this.#early.delete(job.id);
     const nothing = { base: undefined, counted: undefined, last: undefined };
-    this.#jobs.set(job.id, { ...job, ...nothing, hasMissed: false, readers });
+    this.#jobs.set(job.id, { ...job, ...nothing, hasMissed: false, isAsking: false, readers });
     this.#due.set(job.id, this.#parts.clock.now() + this.#parts.intervalMs);
     this.#arm();
   }
@@ -210,7 +220,9 @@ export class Samples {
       this.#due.delete(id);
       if (job === undefined) continue;
       this.#due.set(id, now + this.#parts.intervalMs);
-      await this.#look(job).catch((error: unknown) => this.#missed(job, error));
+      const looked = this.#look(job).catch((error: unknown) => this.#missed(job, error));
+      // Nobody else waits for GPUs, which may take long to answer.
+      if (job.hasGpus !== true) await looked;
       if (++looks % LOOKS_AT_ONCE === 0) await afterOthers();
     }
     this.#isArmed = false;
@@ -220,6 +232,8 @@ export class Samples {
   async #look(job: Sampled): Promise<void> {
     const { layout, directoryOf, clock } = this.#parts;
     const found = job.base ?? (await this.#storedBase(job));
+    if (job.isAsking) return;
+    const gpus = job.hasGpus === true ? await this.#askGpus(job) : undefined;
     const now = clock.now();
     // Two in the same moment would be one and a rate of nothing.
     if (job.last?.atMs === now || !this.#jobs.has(job.id)) return;
@@ -228,7 +242,8 @@ export class Samples {
     job.counted = counted;
     const base = found ?? firstBase(job, counted);
     job.base = base;
-    job.last = without(counted, base);
+    const used = without(counted, base);
+    job.last = gpus === undefined ? used : { ...used, gpus };
     try {
       const first = found === undefined ? [{ base }] : [];
       appendLines(directoryOf(job.id), [...first, { sample: job.last }]);
@@ -236,6 +251,16 @@ export class Samples {
       this.#missed(job, error);
     }
     for (const reader of job.readers) tell(reader, job.last);
+  }
+
+  async #askGpus(job: Sampled): Promise<readonly GpuUsage[] | undefined> {
+    const { layout, gpusOf } = this.#parts;
+    job.isAsking = true;
+    try {
+      return await gpusOf(job.id, () => readPids(layout, job.cgroup));
+    } finally {
+      job.isAsking = false;
+    }
   }
 
   /** A job's sample is missing; said once for each job, as a full disk would say it every time. */
