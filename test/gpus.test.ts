@@ -114,7 +114,7 @@ touch /nvidia/lib64/x 2>/dev/null || echo read-only`;
     'libnvidia-ml',
     '6',
     '/nvidia/bin/nvidia-smi',
-    '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/nvidia/bin',
+    '/nvidia/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     '/work/own:/nvidia/lib64',
     `${gpus[1]?.uuid},${gpus[2]?.uuid} 0,1`,
     'ModifyDeviceFiles: 0',

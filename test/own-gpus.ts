@@ -5,7 +5,7 @@
 
 import { execFileSync } from 'node:child_process';
 import {
-  chmodSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -153,11 +153,11 @@ function makePrograms(): void {
   }
   // Of another version, left behind by an update.
   writeFileSync(path.join(nvidia, 'lib64/libnvidia-ml.so.535.54.03'), '');
-  const smi = path.join(nvidia, 'bin/nvidia-smi');
-  writeFileSync(smi, SMI);
-  chmodSync(smi, 0o755);
+  // Jobs are given the program itself, and not the script that stands before it on some hosts.
+  copyFileSync('/usr/bin/true', path.join(nvidia, 'bin/nvidia-smi'));
   const local = path.join(home, 'local');
-  mkdirSync(path.join(local, 'nvidia'), { recursive: true });
+  for (const folder of ['nvidia', 'bin']) mkdirSync(path.join(local, folder), { recursive: true });
+  writeFileSync(path.join(local, 'bin/nvidia-smi'), SMI, { mode: 0o755 });
   const layers = `lowerdir=${local}:/usr/local`;
   execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', layers, '/usr/local']);
   execFileSync('mount', ['--bind', nvidia, '/usr/local/nvidia']);

@@ -25,7 +25,7 @@ export interface GpuPart {
   /** For what is the job's alone; behind its /proc. */
   readonly operations: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** Folders that its programs are looked for in, and its libraries, behind all others. */
+  /** A folder of the driver's programs, and one of its libraries. */
   readonly programs: string;
   readonly libraries: string;
 }

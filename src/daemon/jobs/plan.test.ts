@@ -90,7 +90,7 @@ test('a work directory on disk is bound, one in memory is made and filled', () =
   assert.ok(memory.join(' ').includes('tmpfs /work 8192 1024 0755 copy-in /u/1 /work'));
 });
 
-test('GPUs make a root of their own, and what they bring stands behind what a job has itself', () => {
+test('GPUs make a root of their own, and their libraries stand behind those that a job has itself', () => {
   const gpuPart = {
     rootOperations: ['device', 'nvidia0', '195', '0'],
     operations: ['bind-own', '/nvidia/proc', '/proc/driver'],
@@ -108,6 +108,6 @@ test('GPUs make a root of their own, and what they bring stands behind what a jo
     gpuPart,
   );
   const { PATH, LD_LIBRARY_PATH, CUDA_VISIBLE_DEVICES } = own;
-  assert.deepEqual([PATH, LD_LIBRARY_PATH], ['/runtime:/nvidia/bin', '/mine:/nvidia/lib64']);
+  assert.deepEqual([PATH, LD_LIBRARY_PATH], ['/nvidia/bin:/runtime', '/mine:/nvidia/lib64']);
   assert.equal(CUDA_VISIBLE_DEVICES, '');
 });

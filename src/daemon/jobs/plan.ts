@@ -199,11 +199,12 @@ export function environmentOf(
     ...spec.secretEnvironment,
   };
   if (gpuPart === undefined) return environment;
-  // Behind whatever the runtime or the user has there: it hides nothing of theirs.
+  // Programs of another version of the driver would be of no use. Libraries come behind whatever the
+  // runtime or the user has there: it hides nothing of theirs.
   const { PATH: programs = '', LD_LIBRARY_PATH: libraries = '' } = environment;
   return {
     ...environment,
-    PATH: joined(programs, gpuPart.programs),
+    PATH: joined(gpuPart.programs, programs),
     LD_LIBRARY_PATH: joined(libraries, gpuPart.libraries),
   };
 }

@@ -1,7 +1,7 @@
 // NVIDIA's driver as this host has it: which cards it drives, the numbers of its devices, and the
 // files that a program needs to use them. Read, never asked: what the cards do is in nvidia-smi.ts.
 
-import { readdirSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { readSmallFile } from './job-usage.ts';
@@ -96,7 +96,7 @@ const LIBRARY_FOLDERS = [
   '/run/opengl-driver/lib',
 ] as const;
 
-export const PROGRAM_FOLDERS = [
+const PROGRAM_FOLDERS = [
   '/usr/bin',
   '/usr/local/bin',
   '/usr/local/nvidia/bin',
@@ -125,8 +125,8 @@ export function findDriverFiles(version: string): DriverFiles | undefined {
       if (of === name) libraries.push({ name, source });
       else links.push({ name, of });
     }
-    const smi = findSmi();
-    return { libraries, links, programs: smi ? [{ name: 'nvidia-smi', source: smi }] : [] };
+    const source = programs('nvidia-smi').find(isElf);
+    return { libraries, links, programs: source ? [{ name: 'nvidia-smi', source }] : [] };
   }
   return undefined;
 }
@@ -137,11 +137,28 @@ function isOfDriver(file: string, home: string, version: string): boolean {
 
 /** The program that says how the cards do. */
 export function findSmi(): string | undefined {
-  for (const folder of PROGRAM_FOLDERS) {
-    const file = realpathIfThere(path.join(folder, 'nvidia-smi'));
-    if (file !== undefined && isFile(file)) return file;
+  return programs('nvidia-smi')[0];
+}
+
+function programs(name: string): string[] {
+  return PROGRAM_FOLDERS.flatMap((folder) => {
+    const file = realpathIfThere(path.join(folder, name));
+    return file !== undefined && isFile(file) ? [file] : [];
+  });
+}
+
+const ELF = '\x7fELF';
+
+/** A script in the place of a program starts something else, which a job may not see. */
+function isElf(file: string): boolean {
+  const fd = openSync(file, 'r');
+  try {
+    const bytes = Buffer.alloc(ELF.length);
+    readSync(fd, bytes, 0, bytes.length, 0);
+    return bytes.toString('latin1') === ELF;
+  } finally {
+    closeSync(fd);
   }
-  return undefined;
 }
 
 /** A folder of the host: the path that it has for programs, and where it lies. */

@@ -78,10 +78,12 @@ const noProcesses: JobUsage['processes'] = {
 
 /** A job at its end: nothing of it is there any more, and what it used in all is what its keeper counted. */
 export function lastUsage(before: JobUsage, total: Total, kind: CgroupLayout['kind']): JobUsage {
-  const { cpu, memory, io } = before;
+  // What its GPUs did is over, and how they do now is not its.
+  const { gpus: _, ...rest } = before;
+  const { cpu, memory, io } = rest;
   const usageUsec = Math.max(total.cpuUsec, cpu.usageUsec);
   return {
-    ...before,
+    ...rest,
     atMs: total.endedAtMs,
     // What was used since the last look is not known apart, and is for the most part the program's.
     cpu: { ...cpu, usageUsec, userUsec: cpu.userUsec + usageUsec - cpu.usageUsec },
