@@ -149,6 +149,8 @@ test('when logs take too much room the oldest goes, no log of a running job does
       err,
       'rnx: 133336 bytes of output are missing here (removed: logs may take 128 KB in all)\n',
     );
+    const told = await runRnx(small, 'viewer', 'job', 'log', '--json', oldest.uuid);
+    assert.ok(Date.parse(JSON.parse(told.out).timestamp) >= Date.parse(oldest.endTime));
     assert.equal((await output(api, { uuid: newest.uuid })).toString(), 'kept\n');
     assert.equal((await output(api, { uuid: running, noFollow: true })).length, 133_336 + 7);
     // The job itself is known as before, also to the next daemon.

@@ -3,6 +3,7 @@
 
 import type { Audit } from '../audit/audit.ts';
 import type { Db } from '../store/db.ts';
+import type { Removal } from './logs.ts';
 
 /** The log of an ended job that has not been removed. */
 export interface EndedLog {
@@ -24,7 +25,7 @@ export class LogRows {
   readonly #seal;
   readonly #remove;
   readonly #clear;
-  readonly #why;
+  readonly #removal;
   readonly #halfRemoved;
 
   constructor(db: Db, audit: Audit) {
@@ -46,7 +47,9 @@ export class LogRows {
          removed_why = excluded.removed_why`,
     );
     this.#clear = db.prepare('UPDATE logs SET disk_bytes = 0 WHERE job_id = ?');
-    this.#why = db.prepare('SELECT removed_why FROM logs WHERE job_id = ? AND removed_at_ms > 0');
+    this.#removal = db.prepare(
+      'SELECT removed_why, removed_at_ms FROM logs WHERE job_id = ? AND removed_at_ms > 0',
+    );
     this.#halfRemoved = db.prepare(
       'SELECT job_id FROM logs WHERE removed_at_ms > 0 AND disk_bytes > 0',
     );
@@ -94,8 +97,9 @@ export class LogRows {
     return this.#halfRemoved.all().map((row) => String(row['job_id']));
   }
 
-  /** Why the log of a job was removed; empty when it was not. */
-  whyRemoved(id: string): string {
-    return String(this.#why.get(id)?.['removed_why'] ?? '');
+  /** Why and when the log of a job was removed; undefined when it was not. */
+  removalOf(id: string): Removal | undefined {
+    const row = this.#removal.get(id);
+    return row && { why: String(row['removed_why']), atMs: Number(row['removed_at_ms']) };
   }
 }

@@ -68,7 +68,7 @@ function makeLogs(t: TestContext, kept = 0): { logs: Logs; directory: string } {
       isOver: () => true,
       keptBytes: () => kept,
       droppedBytes: () => 0,
-      whyRemoved: () => '',
+      removalOf: () => undefined,
     }),
     directory,
   };
@@ -175,7 +175,7 @@ test('a reader who is still reading when the job ends gets the rest, and then th
     isOver: () => over,
     keptBytes: () => 0,
     droppedBytes: () => 0,
-    whyRemoved: () => '',
+    removalOf: () => undefined,
   });
   write(directory, 'job', [['stdout', 'first']], 1);
   const query: LogQuery = {

@@ -73,8 +73,13 @@ export interface LogOwners {
   keptBytes(id: string): number;
   /** How much output of an ended job its keeper could not keep. */
   droppedBytes(id: string): number;
-  /** Why the output of a job was removed; empty when it was not. */
-  whyRemoved(id: string): string;
+  /** Why and when the output of a job was removed; undefined when it was not. */
+  removalOf(id: string): Removal | undefined;
+}
+
+export interface Removal {
+  readonly why: string;
+  readonly atMs: number;
 }
 
 /** Where files of jobs are besides, such as an archive. */
@@ -101,6 +106,8 @@ const DAMAGED = 'damaged';
 const NEAR_BYTES = 64 * 1024;
 
 const nothing = Buffer.alloc(0);
+
+const NS_PER_MS = 1_000_000n;
 
 export class Logs {
   readonly #directory: string;
@@ -158,10 +165,12 @@ export class Logs {
       }
     }
     if (signal.aborted || !this.#jobs.isOver(job.id)) return;
-    const removed = this.#jobs.whyRemoved(job.id);
+    const removal = this.#jobs.removalOf(job.id);
     const missing = this.#jobs.keptBytes(job.id) - reached;
-    if (removed !== '') {
-      if (missing > 0) yield gap(lastNs, reached, missing, `removed: ${removed}`);
+    if (removal !== undefined) {
+      const { why, atMs } = removal;
+      const atNs = BigInt(atMs) * NS_PER_MS;
+      if (missing > 0) yield gap(atNs, reached, missing, `removed: ${why}`);
       return;
     }
     if (missing > 0) yield gap(lastNs, reached, missing, LOST);

@@ -47,7 +47,7 @@ export function openLogs(config: Config, parts: Parts) {
     isOver: (id) => jobs().isOver(id),
     keptBytes: (id) => jobs().keptBytes(id),
     droppedBytes: (id) => jobs().droppedBytes(id),
-    whyRemoved: (id) => rows.whyRemoved(id),
+    removalOf: (id) => rows.removalOf(id),
   };
   const logs = new Logs(config.logs.directory, parts.bells, owners, archive);
   const directoryOf = (id: string) => logs.directoryOf(id);

@@ -51,7 +51,7 @@ function makeLogs(t: TestContext): { directory: string; logs: Logs } {
     isOver: () => true,
     keptBytes: () => 0,
     droppedBytes: () => 0,
-    whyRemoved: () => '',
+    removalOf: () => undefined,
   };
   return { directory, logs: new Logs(directory, bells, owners) };
 }

@@ -22,7 +22,7 @@ const logs = new Logs(directory, nobody, {
   isOver: () => true,
   keptBytes: () => 12,
   droppedBytes: () => 5,
-  whyRemoved: () => '',
+  removalOf: () => undefined,
 });
 
 function record(stream: StreamName, position: number, payload: string): Buffer {
