@@ -181,6 +181,27 @@ test('a volume grows and shrinks, and refuses what its files do not fit into', {
   }
 });
 
+test('what does not fit when it is copied is said in a few words, however long its path', {
+  skip,
+}, async () => {
+  await create('deep', '300MB');
+  // More files than a smaller one can have, below a path of 4 kB.
+  const script = `
+import os
+for _ in range(15):
+    os.mkdir('d' * 250); os.chdir('d' * 250)
+for n in range(17000):
+    os.symlink('x', 'f%d' % n)
+`;
+  execFileSync('python3', ['-c', script], { cwd: fileIn('deep', '') });
+  await assert.rejects(resize('deep', '40MB'), {
+    kind: 'wrong-state',
+    message: 'volume deep cannot be resized: its files do not fit into 40 MB; delete some first',
+  });
+  assert.equal((await inspect('deep')).problem, '');
+  await remove('deep');
+});
+
 test('memory volumes together stay within their bound', { skip }, async () => {
   await create('first', '40MB', 'memory');
   const refused = { kind: 'exhausted', message: /of at most 64 MB \(volumes.max_memory_bytes\)/ };

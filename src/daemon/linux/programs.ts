@@ -26,8 +26,21 @@ export async function unmount(directory: string, ...flags: string[]): Promise<vo
   });
 }
 
+interface ProgramError {
+  readonly stderr?: string;
+  readonly message?: string;
+  readonly code?: number | string;
+}
+
+/** What is longer has a path in its middle that is as long as a job likes, and its reason at its end. */
+const MAX_WORDS_CHARS = 300;
+
 /** What a program said last, as the reason of a failure. */
 export function lastWords(error: unknown): string {
-  const { stderr = '', message = '' } = error as { stderr?: string; message?: string };
-  return stderr.trim().split('\n').at(-1) || message;
+  const { stderr = '', message = '', code } = error as ProgramError;
+  // One that said more than is kept was ended amid a line.
+  const whole = code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER' ? /^.*\n/s.exec(stderr)?.[0] : stderr;
+  const words = (whole ?? stderr).trim().split('\n').at(-1) || message;
+  if (words.length <= MAX_WORDS_CHARS) return words;
+  return `${words.slice(0, MAX_WORDS_CHARS / 2)} ... ${words.slice(-MAX_WORDS_CHARS / 2)}`;
 }

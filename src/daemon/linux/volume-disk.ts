@@ -10,6 +10,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { chmod, mkdir, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { JobletError } from '../../shared/errors.ts';
+import { formatBytes } from '../../shared/units.ts';
 import {
   BLOCK_BYTES,
   changeFile,
@@ -23,7 +24,7 @@ import {
   wholeBlocks,
 } from './image.ts';
 import { type JobMount, namesOf, parseMounts, statusField } from './job-process.ts';
-import { lastWords, run, runWhileAlive, unmount } from './programs.ts';
+import { run, runWhileAlive, unmount } from './programs.ts';
 import { isProject, projectFiles } from './project-quota.ts';
 import { deviceName } from './work-image.ts';
 
@@ -115,8 +116,9 @@ export async function remakeImage(directory: string, bytes: number): Promise<voi
     await mountImage(anew, bytes);
     const [from, to] = [filesOf(directory), filesOf(anew)];
     await runWhileAlive('cp', '-a', '--sparse=always', `${from}/.`, to).catch((error) => {
-      const message = `its files do not fit into ${bytes} bytes (${lastWords(error)}); delete some first`;
-      throw new JobletError('wrong-state', message, { cause: error });
+      if (!/: No space left on device$/m.test(error.stderr)) throw error;
+      const message = `its files do not fit into ${formatBytes(bytes)}; delete some first`;
+      throw new JobletError('wrong-state', message, { about: 'size', cause: error });
     });
     await unmount(mountPoint(anew));
     await changeFile(imageOf(anew), 'r+', (file) => file.sync());
