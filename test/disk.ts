@@ -18,18 +18,24 @@ const MIB = 1 << 20;
 
 const FILE_SYSTEMS = {
   ext4: { format: ['mkfs.ext4', '-q', '-F', '-m', '0'], options: 'errors=remount-ro' },
+  'ext4 with projects': {
+    format: ['mkfs.ext4', '-q', '-F', '-O', 'quota,project', '-E', 'quotatype=prjquota'],
+    options: 'errors=remount-ro',
+  },
   xfs: { format: ['mkfs.xfs', '-q'], options: 'inode64' },
 } as const;
+
+export type FileSystem = keyof typeof FILE_SYSTEMS;
 
 /** A file system of its own, mounted from a file. Whoever makes it removes it. */
 export class Disk {
   /** Where it is mounted. */
   readonly directory: string;
   readonly #home: string;
-  readonly #type: keyof typeof FILE_SYSTEMS;
+  readonly #type: FileSystem;
   #image: string;
 
-  constructor(mebibytes: number, type: keyof typeof FILE_SYSTEMS = 'ext4', options = 'rw') {
+  constructor(mebibytes: number, type: FileSystem = 'ext4', options = 'rw') {
     this.#type = type;
     this.#home = mkdtempSync(path.join(tmpdir(), 'joblet-disk-'));
     this.#image = path.join(this.#home, 'image');

@@ -1,11 +1,11 @@
 // Volumes on a host whose disk is xfs with quotas of projects: directories of it, with the same promises as
-// those that are images elsewhere. Such a kernel is in the guest (./dev vm).
+// those that are images elsewhere. Such a kernel is in the guest (./dev vm), and other disks anywhere.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import {
   createVolume,
   inspectVolume,
@@ -13,7 +13,9 @@ import {
   resizeVolume,
   sendJobInput,
 } from '../src/client/methods.ts';
-import { Disk } from './disk.ts';
+import { LAUNCH_BINARY } from '../src/daemon/linux/launch-binary.ts';
+import { hasRoomForProjects } from '../src/daemon/linux/project-quota.ts';
+import { Disk, type FileSystem } from './disk.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { ended, finish, printed, shell, start } from './job-calls.ts';
 
@@ -59,6 +61,32 @@ async function sh(daemon: Daemon, script: string, volume = 'data'): Promise<stri
   assert.equal(job.exitCode, 0, stderr + job.message);
   return stdout;
 }
+
+/** Whether volumes on a new disk would be projects, and whether quotas of projects hold there at all. */
+async function judge(t: TestContext, type: FileSystem, options: string): Promise<boolean[]> {
+  const disk = new Disk(320, type, options);
+  t.after(() => disk.remove());
+  const folder = path.join(disk.directory, 'a/b');
+  mkdirSync(folder, { recursive: true });
+  const { status } = spawnSync(LAUNCH_BINARY, ['quota', 'limit', folder, '1000000', '100']);
+  return [await hasRoomForProjects(disk.directory), status === 0];
+}
+
+test(
+  'a disk without quotas of projects has no room for volumes by quota',
+  {
+    skip: cannotRun(),
+  },
+  async (t) => assert.deepEqual(await judge(t, 'ext4', 'rw'), [false, false]),
+);
+
+test('nor has one of xfs that was mounted without them, or of ext4, of which a full one would say EDQUOT', {
+  skip,
+}, async (t) => {
+  assert.deepEqual(await judge(t, 'xfs', 'prjquota'), [true, true]);
+  assert.deepEqual(await judge(t, 'xfs', 'noquota'), [false, false]);
+  assert.deepEqual(await judge(t, 'ext4 with projects', 'prjquota'), [false, true]);
+});
 
 test('a volume is a directory with a quota where the disk has them, and keeps the same promises', {
   skip,

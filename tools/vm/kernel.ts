@@ -14,13 +14,14 @@ export interface Kernel {
   readonly mkfsXfs: ReadonlyMap<string, string>;
 }
 
-/** ext4 asks for crc32c by name while it mounts, so no module depends on it. */
+/** ext4 asks for crc32c and quota_v2 by name while it mounts, so no module depends on them. */
 const MODULES = [
   'virtio_pci',
   'virtio_blk',
   'virtio_console',
   'crc32c_generic',
   'ext4',
+  'quota_v2',
   'xfs',
   'loop',
 ];

@@ -64,7 +64,9 @@ export const files: readonly Check[] = [
     means: 'Volumes on disk get their size from images, which keep the same promises.',
     remedy: 'Mount a disk of xfs at volumes.base_path itself, with prjquota, on cgroup v2.',
     look: ({ places: { volumes } }) => {
-      if (volumes.fileSystem !== 'xfs') return missing(`${volumes.fileSystem} says EDQUOT`);
+      if (volumes.fileSystem !== 'xfs') {
+        return missing(`${volumes.fileSystem}, which has none that say ENOSPC`);
+      }
       return volumes.isWholeDisk && volumes.options.includes('prjquota')
         ? ok('on')
         : missing('off');
