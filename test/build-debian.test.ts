@@ -75,7 +75,7 @@ const specification = shown.replace(
 /** What is looked at to see whether the host was touched. */
 const hostFolders = ['/usr', '/etc', '/var/lib/dpkg', '/var/lib/apt', '/var/cache/apt'];
 
-test('S0-18 a Debian runtime is built without touching the host, and twice the same', {
+test('S0-18 S1-8 a Debian runtime is built without touching the host, and twice the same', {
   skip,
 }, async () => {
   mkdirSync(path.join(files, 'small'));

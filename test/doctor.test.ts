@@ -189,12 +189,30 @@ test('the check inside a job finds doors that are open', { skip }, async () => {
   assert.deepEqual(others, []);
 });
 
+/** Where a program takes it for another system. */
+const ELSEWHERE = `data:text/javascript,${encodeURIComponent(
+  'Object.defineProperty(process, "platform", { value: "darwin" })',
+)}`;
+
 /** What is taken from the host, and what the daemon has to say then. */
 const poorHosts: readonly (readonly [
   what: string,
   wrap: () => readonly string[],
   says: readonly RegExp[],
 ])[] = [
+  [
+    'Linux',
+    () => ['env', `NODE_OPTIONS=--import=${ELSEWHERE}`],
+    [/job execution requires Linux server \(current: darwin\)/],
+  ],
+  [
+    'cgroups that may be written',
+    () =>
+      masked(
+        'for at in $(findmnt -rno TARGET -t cgroup,cgroup2); do mount -o remount,bind,ro $at; done',
+      ),
+    [/cgroup setup failed: \/sys\/fs\/cgroup\/.*EROFS/],
+  ],
   ['the right to end jobs', () => without('kill'), [/lacks CAP_KILL/]],
   [
     'the count of the kernel’s memory, and life after a job that has none',
@@ -213,7 +231,7 @@ const poorV1Hosts: typeof poorHosts = [
   ['the unified tree', () => masked('umount /sys/fs/cgroup/unified'), [/mount the unified tree/]],
 ];
 
-test('the daemon does not start where every job would be weaker, and says why', {
+test('the daemon does not start where every job would be weaker, and says why (S4-34, S4-35)', {
   skip,
 }, async () => {
   await daemon.end();
@@ -225,7 +243,7 @@ test('the daemon does not start where every job would be weaker, and says why', 
   await daemon.restart();
 });
 
-test('a job that its host cannot give what is promised fails, and says where to look', {
+test('a job that its host cannot give what is promised fails, and says where to look (S4-35)', {
   skip,
 }, async () => {
   // Nobody's ids can be mapped in this file system of the kernel's.

@@ -106,7 +106,7 @@ test('hundreds of jobs end right, and the host is as before', { skip }, async (t
   });
 });
 
-test('a thousand jobs at once with fifty places: all end right, in their order, and leave no memory taken (S3-12)', {
+test('a thousand jobs at once with fifty places: all end right, in their order, and leave no memory taken (S3-12, S3-13)', {
   skip,
   timeout: BURST_MS,
 }, async () => {

@@ -116,7 +116,9 @@ test('processor time of a job is what the job says itself, sampled and in all (S
   }
 });
 
-test('memory, processes and threads of a job are counted while it runs', { skip }, async () => {
+test('memory, processes and threads of a job are counted while it runs (S2-30)', {
+  skip,
+}, async () => {
   const program = `
 import threading, time
 held = bytearray(100 << 20)

@@ -19,6 +19,8 @@ const MAIN = path.join(ROOT, 'src/cli/main.ts');
 const printed: Readonly<Record<string, RegExp>> = {
   'rnx network list': /^isolated \(built-in\)/m,
   'rnx network inspect test-env': /^Jobs: 1\n.*service-a$/m,
+  'rnx job run --network=agents --name=worker --max-memory=256 --wait getent ahostsv4 coordinator':
+    /^10\.31\.0\.\d+ +STREAM coordinator/,
   'rnx job network show JOB': /^Never sends: 10\.0\.0\.0\/8, udp:\*$/m,
   'rnx job network allow JOB tcp:example.org:443': /^Sends only: tcp:example\.org:443$/m,
   'rnx job network deny JOB 192.0.2.0/24': /^Never sends: .*192\.0\.2\.0\/24$/m,
@@ -27,7 +29,7 @@ const printed: Readonly<Record<string, RegExp>> = {
   'rnx --json job network flows JOB': /"omitted": 0/,
 };
 
-test('every example of the guide about networks works (S0-35, S2-19, S2-20)', {
+test('every example of the guide about networks works (S0-35, S2-19, S2-20, S2-27)', {
   skip: cannotRun(),
 }, async (t) => {
   // Its host has the address that the guide publishes at.

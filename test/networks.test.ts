@@ -132,7 +132,7 @@ describe('a job on a network', { skip: cannotRun() }, () => {
     return stdout;
   }
 
-  test('that names none is on isolated, and reaches the outside by the address of the host', async () => {
+  test('that names none is on isolated, and reaches the outside by the address of the host (S2-30)', async () => {
     const targets = [
       ...[`tcp:${OUTSIDE.v4}:80`, `tcp:[${OUTSIDE.v6}]:80`],
       ...[`udp:${OUTSIDE.v4}:5000`, `udp:[${OUTSIDE.v6}]:5000`],

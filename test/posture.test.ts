@@ -52,7 +52,7 @@ async function stop(uuid: string): Promise<void> {
   await ended(admin(), uuid);
 }
 
-test('a running job is held as its posture says, and the kernel confirms it', {
+test('a running job is held as its posture says, and the kernel confirms it (S2-44)', {
   skip,
 }, async () => {
   const uuid = await start(admin(), limited);

@@ -77,7 +77,7 @@ const unpackers: Readonly<Record<PackFormat, readonly string[]>> = {
 };
 
 for (const format of packFormats) {
-  test(`S0-26 S0-28 unpacking a ${format} pack with the programs of the system is all there is to deploying it`, {
+  test(`S0-26 S0-28 S1-14 unpacking a ${format} pack with the programs of the system is all there is to deploying it`, {
     skip,
   }, async (t) => {
     const { node, file } = await packed(t, format);

@@ -57,7 +57,7 @@ const ownImports = sources
   .flatMap(importsOf)
   .filter(({ to }) => isIn(to, 'src', 'test', 'bench', 'tools'));
 
-test('code reaches only the areas below its own', () => {
+test('code reaches only the areas below its own (S3-4, S3-8)', () => {
   assertNone(
     ownImports
       .filter(({ from, to }) => {

@@ -16,7 +16,7 @@ const skip = cannotRun() || (cannotEmulate() ?? false);
 /** Booting, and a processor that is ten times slower than this one. */
 const TIMEOUT_MS = 12 * 60_000;
 
-test('limits hold on pure cgroup v2, and the doctor finds it sound', {
+test('limits hold on pure cgroup v2, and the doctor finds it sound (S2-1)', {
   skip,
   timeout: TIMEOUT_MS,
 }, async (t) => {

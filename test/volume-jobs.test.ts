@@ -53,7 +53,7 @@ async function sh(volumes: readonly string[], script: string): Promise<string> {
   return stdout;
 }
 
-test('S0-13 S0-35 S2-18 S2-26 what one job leaves in a volume the next one finds, as its own', {
+test('S0-13 S0-35 S2-18 S2-26 S2-30 what one job leaves in a volume the next one finds, as its own', {
   skip,
 }, async () => {
   await create('data', '64MB');

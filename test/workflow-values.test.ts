@@ -24,7 +24,7 @@ async function volumeNames(): Promise<string[]> {
 
 // biome-ignore-start lint/suspicious/noTemplateCurlyInString: they are what is tested
 
-test('what a job says comes to those that follow, as it is, and an argument stays one', {
+test('what a job says comes to those that follow, as it is, and an argument stays one (S2-42)', {
   skip,
 }, async () => {
   const odd = `two  words; \\"\${HOME}\\" $(id) \\\\ 'x'`;

@@ -26,7 +26,7 @@ function missing(...ignored: readonly string[]): string[] {
     .map(({ target, library }) => `${target} needs ${library}`);
 }
 
-test('S0-57 what a program needs and the tree lacks is named with both', () => {
+test('S0-57 S1-11 what a program needs and the tree lacks is named with both', () => {
   put('/usr/bin/tool', { interpreter: '/lib64/ld.so', needed: ['libone.so.1', 'libtwo.so.2'] });
   put('/usr/lib/x86_64-linux-gnu/libone.so.1', { needed: ['libthree.so'] });
   assert.deepEqual(missing(), [

@@ -150,6 +150,7 @@ function countSocketBuffers(directory: string): void {
   try {
     writeFileSync(file, readFileSync(file));
   } catch (error) {
+    if (existsSync(file)) throw notSetUp(file, error);
     throw new JobletError(
       'unsupported',
       `the memory controller of this host does not limit the buffers of sockets: ${messageOf(error)}; mount cgroup v2 instead`,
@@ -240,6 +241,11 @@ function preferDaemon(leaf: string): void {
   writeFileSync(path.join(leaf, 'cpu.weight'), '10000');
 }
 
+function notSetUp(file: string, cause: unknown): JobletError {
+  const message = `cgroup setup failed: ${file}: ${messageOf(cause)}`;
+  return new JobletError('unsupported', message, { about: file, cause });
+}
+
 function makeDirectory(root: string, relative: string, each?: (directory: string) => void): void {
   let at = root;
   for (const part of relative.split('/')) {
@@ -247,10 +253,7 @@ function makeDirectory(root: string, relative: string, each?: (directory: string
     try {
       mkdirSync(at, { recursive: true });
     } catch (error) {
-      throw new JobletError('unsupported', `cgroup setup failed: ${at}: ${messageOf(error)}`, {
-        about: at,
-        cause: error,
-      });
+      throw notSetUp(at, error);
     }
     each?.(at);
   }
