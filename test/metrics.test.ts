@@ -120,7 +120,9 @@ test('memory, processes and threads of a job are counted while it runs (S2-30)',
   skip,
 }, async () => {
   const program = `
-import threading, time
+import os, threading, time
+for _ in range(2):
+    if os.fork() == 0: os._exit(0)
 held = bytearray(100 << 20)
 for at in range(0, len(held), 4096): held[at] = 1
 for _ in range(4): threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
@@ -142,6 +144,9 @@ time.sleep(600)
   assert.ok((memory?.pgFault ?? 0n) > 0n);
   // init and the command, which may not have come to sleep yet
   assert.equal((process?.sleeping ?? 0n) + (process?.running ?? 0n), 2n);
+  // and two that have ended, for which it does not wait
+  assert.equal(process?.zombie, 2n);
+  assert.equal(process?.current, 8n);
   assert.equal(process?.max, 20n);
   assert.ok((process?.openFds ?? 0n) >= 3n);
   assert.equal(process?.maxFds, 1024n);
@@ -291,6 +296,7 @@ test('followers of one job see the same samples, each once, until it ends', { sk
   const told = seen.map((samples) =>
     samples.map(({ timestamp, cpu }) => [timestamp, cpu?.usageUsec]),
   );
+  assert.ok((seen[0]?.at(-1)?.memory?.peak ?? 0n) > 0n);
   assert.deepEqual(told[0], told[1]);
   assert.deepEqual(told[0], told[2]);
   assert.deepEqual((await samplesOf(uuid)).length, seen[0]?.length);

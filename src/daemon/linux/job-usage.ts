@@ -189,7 +189,7 @@ function readAll(layout: CgroupLayout, name: string, nowMs: number): JobUsage | 
     atMs: nowMs,
     ...readCounters(layout, name),
     network: readInterfaces(first),
-    processes: { ...readTasks(layout, name), ...readProcesses(pids) },
+    processes: readProcessUsage(layout, name, pids),
   };
 }
 
@@ -480,6 +480,19 @@ function readTasks(layout: CgroupLayout, name: string): Pick<ProcessUsage, 'task
     tasks: Number(readSmallFile(`${at}/pids.current`)),
     limitHits: keyed(readSmallFile(`${at}/pids.events`))('max'),
   };
+}
+
+/** What has ended and was not waited for is in no list of a cgroup, and counts there all the same. */
+function readProcessUsage(
+  layout: CgroupLayout,
+  name: string,
+  pids: readonly string[],
+): ProcessUsage {
+  const usage = { ...readTasks(layout, name), ...readProcesses(pids) };
+  if (usage.tasks <= usage.threads || pids.length > PROCESSES_LOOKED_AT) return usage;
+  // Some may have ended between the one look and the other, and be gone by now.
+  const tasks = Math.min(usage.tasks, readTasks(layout, name).tasks);
+  return { ...usage, zombie: usage.zombie + Math.max(0, tasks - usage.threads) };
 }
 
 const states: ReadonlyMap<string, 'running' | 'sleeping' | 'stopped' | 'zombie'> = new Map([

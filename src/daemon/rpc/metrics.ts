@@ -60,7 +60,7 @@ export async function* readMetrics(
     }
     return;
   }
-  const kept: Step[] = [];
+  const kept: SampledStep[] = [];
   for await (const step of steps(parts, job, false, signal)) {
     if (!isWanted(step)) continue;
     kept.push(step);
@@ -156,13 +156,18 @@ export function aggregate(values: readonly number[]): Aggregate {
   };
 }
 
+/** The last step knows the peak, whoever has followed the job since before its end. */
+interface SampledStep extends Step {
+  readonly peakBytes?: number | undefined;
+}
+
 /** The samples of a job from its beginning: nothing yet of one that has not started. */
 export async function* steps(
   { jobs, samples, networks, layoutKind }: MetricsParts,
   job: Job,
   follow: boolean,
   signal: AbortSignal,
-): AsyncGenerator<Step> {
+): AsyncGenerator<SampledStep> {
   let previous = job.startedAtMs === 0 ? undefined : firstUsage(job.startedAtMs);
   if (previous !== undefined) yield { usage: previous, previous: undefined };
   for await (const usage of samples.read(job.id, { follow, isOver: isFinal(job.status), signal })) {
@@ -179,7 +184,7 @@ export async function* steps(
   const traffic = job.spec.network === NO_NETWORK ? undefined : await samples.sentBy(job.id);
   const total = { endedAtMs, cpuUsec, readBytes, writtenBytes, traffic };
   const last = lastUsage(before, total, layoutKind);
-  yield { usage: last, previous: before };
+  yield { usage: last, previous: before, peakBytes: usage.memoryPeakBytes };
 }
 
 interface Window {
@@ -257,13 +262,12 @@ const noRates: Rates = {
   txBps: 0,
 };
 
-function sampleOf(parts: MetricsParts, job: Job): (step: Step) => Sample {
+function sampleOf(parts: MetricsParts, job: Job): (step: SampledStep) => Sample {
   const { limits } = job.spec;
   const cgroupPath = parts.postures.cgroupPathOf(job.id);
   const sampleIntervalSeconds = Math.round(parts.sampleIntervalMs / 1000);
-  const peak = BigInt(job.usage?.memoryPeakBytes ?? 0);
   const gpuAllocation = indicesOf(parts.jobs.gpusOf(job));
-  return ({ usage, previous }) => {
+  return ({ usage, previous, peakBytes = job.usage?.memoryPeakBytes ?? 0 }) => {
     const { cpu, memory, io, network, processes } = usage;
     const rates = ratesOf(usage, previous, parts.layoutKind);
     const disks = sumOfDisks(io, parts.layoutKind);
@@ -301,7 +305,7 @@ function sampleOf(parts: MetricsParts, job: Job): (step: Step) => Sample {
         oomEvents: BigInt(memory.oomEvents),
         oomKill: BigInt(memory.oomKills),
         ...pressureFields(memory.pressure),
-        peak,
+        peak: BigInt(peakBytes),
       },
       io: {
         devices: mapValues(io.devices, (device, name) => ({
