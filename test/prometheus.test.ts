@@ -1,10 +1,12 @@
 // What Prometheus reads of a real daemon.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { createVolume, getServerVersion, runJob } from '../src/client/methods.ts';
+import { type Format, formatMetrics } from '../src/daemon/telemetry/exposition.ts';
 import { readExposition, type Series } from './exposition-reader.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { finish, shell, start } from './job-calls.ts';
@@ -171,4 +173,47 @@ test('OpenMetrics says the same as the older format', { skip }, async () => {
   const names = (all: readonly Series[]) => all.map(({ name }) => name);
   const asked = 'application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5';
   assert.deepEqual(names(await scrape(asked)), names(await scrape()));
+});
+
+const PYTHON = '/usr/bin/python3';
+
+function cannotParse(): string | false {
+  try {
+    execFileSync(PYTHON, ['-c', 'import prometheus_client'], { stdio: 'ignore' });
+    return skip;
+  } catch {
+    return 'the Debian package python3-prometheus-client is not installed';
+  }
+}
+
+/** What Prometheus' own parser makes of metrics. */
+function parsed(text: string, format: Format): [string, Record<string, string>, string][] {
+  const program = path.join(import.meta.dirname, 'python/exposition.py');
+  return JSON.parse(execFileSync(PYTHON, [program, format], { input: text, encoding: 'utf8' }));
+}
+
+test("Prometheus' own parsers read both formats, whatever stands in a label", {
+  skip: cannotParse(),
+}, async () => {
+  for (const format of ['prometheus', 'openmetrics'] as const) {
+    const headers = { accept: format === 'openmetrics' ? 'application/openmetrics-text' : '' };
+    const { body } = await get(daemon, 'viewer', '/metrics', { headers });
+    const names = new Set(parsed(body, format).map(([name]) => name));
+    assert.ok(names.has('joblet_jobs') && names.has('joblet_job_start_seconds_bucket'));
+    assert.ok(names.size > 40, `${names.size}`);
+
+    const texts = ['a"b', 'c\\d', 'e\nf', '漢 🎉', '\\n', '{}=,', '\u2028', '\r', '"} 1\nx 2', ''];
+    const points = texts.map((volume, value) => ({ labels: { volume }, value }));
+    const family = {
+      name: 'joblet_hostile',
+      help: 'a "b" \\ c\nd',
+      type: 'gauge',
+      points,
+    } as const;
+    const read = parsed(formatMetrics([family], format), format);
+    assert.deepEqual(
+      read.map(([, { volume }]) => volume),
+      texts,
+    );
+  }
 });
