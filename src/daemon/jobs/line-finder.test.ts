@@ -10,14 +10,20 @@ type Written = readonly (readonly ['stdout' | 'stderr', string])[];
 function found(written: Written, search: LogSearch): LogEntry[] {
   const finder = new LineFinder(search);
   const entries: LogEntry[] = [];
+  const keep = (each: LogEntry | undefined) => {
+    if (each !== undefined) entries.push({ ...each, data: Buffer.from(each.data) });
+  };
   let position = 0;
   for (const [stream, text] of written) {
     const data = Buffer.from(text);
     const entry = { stream, timeNs: BigInt(position), position, data, droppedBytes: 0, reason: '' };
-    entries.push(...[...finder.look(entry)].filter((each) => each !== undefined));
+    for (const each of finder.look(entry)) keep(each);
     position += data.length;
+    // By now somebody else may have written there.
+    data.fill('x');
   }
-  return [...entries, ...[...finder.rest()].filter((each) => each !== undefined)];
+  for (const each of finder.rest()) keep(each);
+  return entries;
 }
 
 function textsOf(entries: readonly LogEntry[]): string[] {

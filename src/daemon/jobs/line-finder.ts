@@ -88,7 +88,8 @@ export class LineFinder {
       this.#left -= 1;
       for (const each of [...this.#earlier.splice(0), line]) yield this.#show(each);
     } else if (this.#before > 0) {
-      this.#earlier.push(line);
+      // It may be shown when the entry that it stands in is gone.
+      this.#earlier.push({ ...line, entry: { ...entry, data: Buffer.from(bytes) } });
       if (this.#earlier.length > this.#before) this.#earlier.shift();
       yield;
     }

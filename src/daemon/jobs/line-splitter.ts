@@ -23,7 +23,10 @@ export class LineSplitter {
     this.#mostBytes = mostBytes;
   }
 
-  /** The lines that are whole with an entry, each with the place and the time of its beginning. */
+  /**
+   * The lines that are whole with an entry, each with the place and the time of its beginning. Their bytes are
+   * gone with those of the entry.
+   */
   *split(entry: LogEntry, skip: Skip = (_, from) => from): Generator<LogEntry, void> {
     const bytes = Buffer.from(entry.data.buffer, entry.data.byteOffset, entry.data.byteLength);
     for (let at = 0; at < bytes.length; ) {
@@ -36,7 +39,11 @@ export class LineSplitter {
       line.pieces.push(bytes.subarray(at, end));
       line.bytes += end - at;
       at = end;
-      if (bytes[end - 1] !== NEWLINE && line.bytes < this.#mostBytes) return;
+      if (bytes[end - 1] !== NEWLINE && line.bytes < this.#mostBytes) {
+        // The rest comes with another entry, and by then this one is gone.
+        line.pieces.push(Buffer.from(line.pieces.pop() ?? ''));
+        return;
+      }
       this.#begun.delete(entry.stream);
       yield wholeLine(line);
     }

@@ -13,6 +13,8 @@ async function* entriesOf(
     const data = Buffer.from(text);
     yield { stream, timeNs: 1n, position, data, droppedBytes: 0, reason: '' };
     position += data.length;
+    // By now somebody else may have written there.
+    data.fill('R');
   }
 }
 

@@ -290,7 +290,7 @@ export class Logs {
       if (segment === undefined) return undefined;
       const name = segment.isSealed ? sealedName(base) : rawName(base);
       const bytes = files.find((file) => file.name === name)?.bytes ?? 0;
-      return openElsewhere(segment, elsewhere.open(id, name), bytes);
+      return openElsewhere(segment, elsewhere.open(id, name), bytes, room);
     };
     let there: readonly Segment[] | undefined;
     return {

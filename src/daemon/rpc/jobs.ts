@@ -272,7 +272,7 @@ export function readLog(
   { signal }: Pick<Call, 'signal'>,
 ): AsyncGenerator<LogPiece> {
   const search = toLogSearch(request);
-  const query = { ...toLogQuery(request, signal), isPassing: search === undefined };
+  const query = { ...toLogQuery(request, signal), isPassing: true };
   const job = jobs.get(request.uuid);
   return pieces();
 
