@@ -81,9 +81,9 @@ export function logTo(open: (output: string) => Output, options: LogOptions, now
   };
 }
 
-/** A line for whoever started the daemon, whatever is logged where: as text, or in the form of the log. */
+/** A line for whoever started the daemon, whatever is logged where, in the form of the log. */
 export function formatNotice(text: string, format: LogOptions['format']): string {
-  return format === 'json' ? formatJson(new Date(), 'INFO', text, {}) : text;
+  return formats[format](new Date(), 'INFO', text, {});
 }
 
 function openOutput(output: string): Output {
