@@ -87,7 +87,8 @@ async function run(values: LogValues, jobs: readonly string[], session: Session)
     return 0;
   } catch (error) {
     if (!stopped.signal.aborted) {
-      if (others.length === 0 && position > 0n) {
+      // Not where nobody reads any more what is shown.
+      if (error instanceof JobletError && others.length === 0 && position > 0n) {
         await err.write(`--position ${position} goes on behind what was shown\n`);
       }
       throw error;
