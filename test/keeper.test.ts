@@ -6,46 +6,23 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, statfsSync, statSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { formatFrame } from '../src/daemon/linux/frames.ts';
+import { LauncherWorld } from './launcher-world.ts';
 import {
   FIRST_ID,
   KeeperClient,
-  type LauncherProcess,
   launchBinary,
   pairsOf,
   readLog,
   type StartedJob,
-  type Wishes,
-  World,
-  whyNot,
 } from './launching.ts';
 
-const why = whyNot();
-if (why !== undefined) console.log(`skipped: ${why}`);
+const here = new LauncherWorld();
+const { start, run } = here;
 
-describe('joblet-launch', { skip: why ?? false }, () => {
-  let world: World;
-  let launcher: LauncherProcess;
-
-  before(async () => {
-    world = new World();
-    launcher = await world.start();
-  });
-
-  after(() => world.close());
-
-  const start = (args: readonly string[], wishes?: Wishes): Promise<StartedJob> =>
-    launcher.launch(world.plan(args, wishes));
-
-  /** Runs a shell script to its end. */
-  async function run(script: string, wishes?: Wishes) {
-    const job = await start(['sh', '-c', script], wishes);
-    const end = await job.ended;
-    return { ...job, end, log: world.readLog(job.id) };
-  }
-
+describe('joblet-launch', { skip: here.skip }, () => {
   describe('ending a job', () => {
     test('a timeout ends it, after the grace when it does not listen', async () => {
       const script = 'trap "echo term" TERM; echo ready; sleep 100 & wait; echo on; sleep 100';
@@ -59,7 +36,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       assert.equal(end.get('cause'), 'timeout');
       assert.equal(end.get('how'), 'signaled');
       assert.equal(end.get('code'), '9');
-      assert.equal(world.readLog(job.id).stdout, 'ready\nterm\non\n');
+      assert.equal(here.world.readLog(job.id).stdout, 'ready\nterm\non\n');
     });
 
     test('a deadline can be moved and lifted', async () => {
@@ -82,7 +59,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       assert.equal(end.get('how'), 'exited');
       assert.equal(end.get('code'), '3');
       assert.equal(end.get('cause'), 'stop');
-      assert.equal(world.readLog(job.id).stdout, 'ready\nbye\n');
+      assert.equal(here.world.readLog(job.id).stdout, 'ready\nbye\n');
     });
 
     for (const noInit of [false, true]) {
@@ -93,23 +70,23 @@ describe('joblet-launch', { skip: why ?? false }, () => {
         const keeper = await KeeperClient.connect(job.id);
         keeper.send('stop', '0');
         assert.equal((await job.ended).get('code'), '9');
-        assert.deepEqual(world.snapshot().cgroups, []);
+        assert.deepEqual(here.world.snapshot().cgroups, []);
       });
     }
 
     test('stop reaches a job that has not been started yet', async () => {
       // A copy of much data keeps the start busy.
-      const source = `${world.directory}/many`;
+      const source = `${here.world.directory}/many`;
       execFileSync('sh', [
         '-c',
         `mkdir ${source}; cd ${source}; head -c 15M /dev/zero >big;` +
           'for i in $(seq 500); do : >f$i; done',
       ]);
-      const { id, plan } = world.plan(['true'], {
+      const { id, plan } = here.world.plan(['true'], {
         mounts: ['copy-in', source, '/work'],
         timeoutMs: 1,
       });
-      const failed = await launcher.fail({ id, plan });
+      const failed = await here.launcher.fail({ id, plan });
       rmSync(source, { recursive: true });
       assert.deepEqual(failed, ['start', 'timeout', 'ETIMEDOUT']);
     });
@@ -159,7 +136,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       }
       keeper.send('stdin-close');
       await job.ended;
-      assert.equal(world.readLog(job.id).stdout, `${hash.digest('hex')}  -\n`);
+      assert.equal(here.world.readLog(job.id).stdout, `${hash.digest('hex')}  -\n`);
     });
 
     test('says so when nobody reads standard input any more', async () => {
@@ -320,27 +297,27 @@ describe('joblet-launch', { skip: why ?? false }, () => {
         { quotaBytes },
       );
       assert.ok(Number(end.get('dropped-bytes')) > 0);
-      const directory = world.logDirectory(id);
+      const directory = here.world.logDirectory(id);
       const sizes = readdirSync(directory).map((name) => statSync(`${directory}/${name}`).size);
       const bytes = sizes.reduce((sum, each) => sum + each, 0);
       assert.ok(bytes <= 3 * quotaBytes, `${bytes} bytes of disk`);
     });
 
     test('leaves the last of its disk free, and says so once', async () => {
-      const small = await world.start([
+      const small = await here.world.start([
         'unshare',
         '-m',
         'sh',
         '-c',
-        `mount -t tmpfs -o size=4m none ${world.directory}/logs && exec "$@"`,
+        `mount -t tmpfs -o size=4m none ${here.world.directory}/logs && exec "$@"`,
         'sh',
       ]);
-      const { id, plan } = world.plan(['head', '-c', '9000000', '/dev/zero'], {
+      const { id, plan } = here.world.plan(['head', '-c', '9000000', '/dev/zero'], {
         reserveBytes: 2 << 20,
       });
       const job = await small.launch({ id, plan });
       await job.ended;
-      const logs = `/proc/${small.pid}/root${world.directory}/logs`;
+      const logs = `/proc/${small.pid}/root${here.world.directory}/logs`;
       const { bavail, bsize } = statfsSync(logs);
       assert.ok(bavail * bsize > 1.5 * (1 << 20), `${bavail * bsize} bytes are free`);
       const log = readLog(`${logs}/${id}`);
@@ -352,15 +329,15 @@ describe('joblet-launch', { skip: why ?? false }, () => {
     });
 
     test('survives a full disk: a gap, no torn record, and the end waits to be seen', async () => {
-      const small = await world.start([
+      const small = await here.world.start([
         'unshare',
         '-m',
         'sh',
         '-c',
-        `mount -t tmpfs -o size=64k none ${world.directory}/logs && exec "$@"`,
+        `mount -t tmpfs -o size=64k none ${here.world.directory}/logs && exec "$@"`,
         'sh',
       ]);
-      const { id, plan } = world.plan(['sh', '-c', 'read go; head -c 300000 /dev/zero'], {
+      const { id, plan } = here.world.plan(['sh', '-c', 'read go; head -c 300000 /dev/zero'], {
         stdin: 'pipe',
       });
       const job = await small.launch({ id, plan });
@@ -370,7 +347,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       assert.deepEqual(await keeper.next(), ['stdin-taken']);
       const end = await job.ended;
       assert.ok(Number(end.get('dropped-bytes')) > 200_000);
-      const log = readLog(`/proc/${small.pid}/root${world.logDirectory(id)}`);
+      const log = readLog(`/proc/${small.pid}/root${here.world.logDirectory(id)}`);
       assert.equal(log.torn, 0);
       const [verb] = await keeper.next();
       assert.equal(verb, 'ended');

@@ -5,43 +5,14 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
-import {
-  endJob,
-  FIRST_ID,
-  KeeperClient,
-  type LauncherProcess,
-  launchBinary,
-  type StartedJob,
-  type Wishes,
-  World,
-  whyNot,
-} from './launching.ts';
+import { describe, test } from 'node:test';
+import { LauncherWorld } from './launcher-world.ts';
+import { endJob, FIRST_ID, KeeperClient, launchBinary, type Wishes } from './launching.ts';
 
-const why = whyNot();
-if (why !== undefined) console.log(`skipped: ${why}`);
+const here = new LauncherWorld();
+const { start, run } = here;
 
-describe('joblet-launch', { skip: why ?? false }, () => {
-  let world: World;
-  let launcher: LauncherProcess;
-
-  before(async () => {
-    world = new World();
-    launcher = await world.start();
-  });
-
-  after(() => world.close());
-
-  const start = (args: readonly string[], wishes?: Wishes): Promise<StartedJob> =>
-    launcher.launch(world.plan(args, wishes));
-
-  /** Runs a shell script to its end. */
-  async function run(script: string, wishes?: Wishes) {
-    const job = await start(['sh', '-c', script], wishes);
-    const end = await job.ended;
-    return { ...job, end, log: world.readLog(job.id) };
-  }
-
+describe('joblet-launch', { skip: here.skip }, () => {
   describe('a job', () => {
     test('ends with its exit code, and its log holds each stream and the same end', async () => {
       const { end, log } = await run('echo out; echo err >&2; exit 7');
@@ -72,13 +43,16 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       const args = ['', 'a b', '*', '$HOME', 'ü\n', '--', ''];
       const job = await start(['sh', '-c', 'for a; do printf "%s|" "$a"; done', ...args]);
       await job.ended;
-      assert.equal(world.readLog(job.id).stdout, `${args.slice(1).join('|')}|`);
+      assert.equal(here.world.readLog(job.id).stdout, `${args.slice(1).join('|')}|`);
     });
 
     test('has exactly the environment of its plan', async () => {
       const job = await start(['env'], { env: ['A=', 'B=x=y\nz'] });
       await job.ended;
-      assert.equal(world.readLog(job.id).stdout, 'PATH=/usr/bin:/bin\nHOME=/work\nA=\nB=x=y\nz\n');
+      assert.equal(
+        here.world.readLog(job.id).stdout,
+        'PATH=/usr/bin:/bin\nHOME=/work\nA=\nB=x=y\nz\n',
+      );
     });
 
     test('has no capability in any set, and cannot gain one', async () => {
@@ -110,7 +84,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       const keeper = await KeeperClient.connect(job.id);
       keeper.send('stdin-close');
       await job.ended;
-      const { stdout, stderr } = world.readLog(job.id);
+      const { stdout, stderr } = here.world.readLog(job.id);
       assert.equal(stdout, 'out\n2\n', stderr);
       assert.match(stderr, /^err\n.*\/dev\/stdin: Permission denied\n$/);
     });
@@ -150,7 +124,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       const keeper = await KeeperClient.connect(job.id);
       keeper.send('stdin-close');
       await job.ended;
-      assert.match(world.readLog(job.id).stdout, new RegExp(`^0\n +0 +${first} +65536\n$`));
+      assert.match(here.world.readLog(job.id).stdout, new RegExp(`^0\n +0 +${first} +65536\n$`));
     });
 
     test('has namespaces of its own, all of them', async () => {
@@ -191,7 +165,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       const lines = log.stdout.trim().split('\n');
       assert.ok(lines.length > 10);
       for (const line of lines) assert.doesNotMatch(line, /shared:|master:|propagate_from:/);
-      assert.doesNotMatch(log.stdout, new RegExp(world.directory));
+      assert.doesNotMatch(log.stdout, new RegExp(here.world.directory));
       const byTarget = new Map(lines.map((line) => [line.split(' ')[4], line]));
       for (const [target = '', line] of byTarget) {
         const writable = ['/work', '/tmp', '/dev/shm', '/dev/pts', '/proc'].includes(target);
@@ -204,7 +178,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
     });
 
     test('sees of a tree what it was given, and not where that lies', async () => {
-      const tree = `${world.directory}/tree`;
+      const tree = `${here.world.directory}/tree`;
       mkdirSync(`${tree}/a/b`, { recursive: true });
       writeFileSync(`${tree}/a/b/file`, 'in the tree\n', { mode: 0o6644 });
       const wishes: Wishes = {
@@ -220,7 +194,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       assert.equal(shown.length, 2);
       for (const line of shown)
         assert.match(line, / ro,nosuid,nodev.* - overlay .*lowerdir=own:tree/);
-      assert.ok(!log.stdout.includes(world.directory));
+      assert.ok(!log.stdout.includes(here.world.directory));
     });
 
     test('cannot write outside of its own directories', async () => {
@@ -279,10 +253,10 @@ describe('joblet-launch', { skip: why ?? false }, () => {
 
     test('does not learn the NIS domain of the host', async () => {
       const named = 'echo example.nis >/proc/sys/kernel/domainname && exec "$@"';
-      const host = await world.start(['unshare', '-u', 'sh', '-c', named, 'sh']);
-      const job = await host.launch(world.plan(['cat', '/proc/sys/kernel/domainname']));
+      const host = await here.world.start(['unshare', '-u', 'sh', '-c', named, 'sh']);
+      const job = await host.launch(here.world.plan(['cat', '/proc/sys/kernel/domainname']));
       await job.ended;
-      assert.equal(world.readLog(job.id).stdout, '(none)\n');
+      assert.equal(here.world.readLog(job.id).stdout, '(none)\n');
     });
 
     test('has a network of nothing but loopback, up', async () => {
@@ -315,7 +289,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
     });
 
     test('gets files copied in, as its own and without set-uid', async () => {
-      const source = `${world.directory}/upload`;
+      const source = `${here.world.directory}/upload`;
       execFileSync('sh', [
         '-c',
         `mkdir -p ${source}/a/b && cd ${source} &&` +
@@ -329,7 +303,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
     });
 
     test('writes to a bound directory as its own user', async () => {
-      const source = `${world.directory}/volume`;
+      const source = `${here.world.directory}/volume`;
       execFileSync('sh', ['-c', `mkdir ${source} && echo host >${source}/old`]);
       const { log } = await run(
         'cat /volumes/v/old; echo new >/volumes/v/new; stat -c %u /volumes/v/*',

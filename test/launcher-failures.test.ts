@@ -6,58 +6,44 @@ import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, type FSWatcher, mkdirSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { formatFrame } from '../src/daemon/linux/frames.ts';
-import {
-  KeeperClient,
-  type LauncherProcess,
-  socketOf,
-  type Wishes,
-  World,
-  whyNot,
-} from './launching.ts';
+import { LauncherWorld } from './launcher-world.ts';
+import { KeeperClient, socketOf, type Wishes } from './launching.ts';
 
-const why = whyNot();
-if (why !== undefined) console.log(`skipped: ${why}`);
+const here = new LauncherWorld();
 
-describe('a launch that fails', { skip: why ?? false }, () => {
-  let world: World;
-  let launcher: LauncherProcess;
-
+describe('a launch that fails', { skip: here.skip }, () => {
   before(async () => {
-    world = new World();
-    launcher = await world.start();
-    mkdirSync(`${world.directory}/source/a`, { recursive: true });
-    writeFileSync(`${world.directory}/source/a/file`, 'x'.repeat(5000));
-    execFileSync('mkfifo', [`${world.directory}/source/fifo`]);
-    writeFileSync(`${world.directory}/plain`, '');
-    mkdirSync(`${world.directory}/good`);
-    writeFileSync(`${world.directory}/good/data`, Buffer.alloc(8 << 20));
+    mkdirSync(`${here.world.directory}/source/a`, { recursive: true });
+    writeFileSync(`${here.world.directory}/source/a/file`, 'x'.repeat(5000));
+    execFileSync('mkfifo', [`${here.world.directory}/source/fifo`]);
+    writeFileSync(`${here.world.directory}/plain`, '');
+    mkdirSync(`${here.world.directory}/good`);
+    writeFileSync(`${here.world.directory}/good/data`, Buffer.alloc(8 << 20));
   });
-
-  after(() => world.close());
 
   /** Launches what must fail, and looks at what is left of it. */
   async function refused(plan: { id: string; plan: readonly string[] }) {
     // What the launcher keeps for later launches is there before.
     await runTrue();
-    const earlier = world.snapshot();
-    const failed = await launcher.fail(plan);
+    const earlier = here.world.snapshot();
+    const failed = await here.launcher.fail(plan);
     // The keeper that failed has left by the time that a later one has.
     await runTrue();
-    assert.deepEqual(world.snapshot(), earlier);
+    assert.deepEqual(here.world.snapshot(), earlier);
     return failed;
   }
 
   /** Runs a plain job until nothing of it is left. */
   async function runTrue(): Promise<void> {
-    const job = await launcher.launch(world.plan(['cat'], { stdin: 'pipe' }));
+    const job = await here.launcher.launch(here.world.plan(['cat'], { stdin: 'pipe' }));
     const keeper = await KeeperClient.connect(job.id);
     keeper.send('stdin-close');
     await job.ended;
     await keeper.closed;
-    rmSync(world.logDirectory(job.id), { recursive: true });
+    rmSync(here.world.logDirectory(job.id), { recursive: true });
   }
 
   const steps: Record<string, () => [readonly string[], Wishes, readonly string[]]> = {
@@ -136,8 +122,8 @@ describe('a launch that fails', { skip: why ?? false }, () => {
     ],
     'a tree that is a file': () => [
       ['true'],
-      { root: ['tree', `${world.directory}/plain`] },
-      ['tree', `${world.directory}/plain`, 'EINVAL'],
+      { root: ['tree', `${here.world.directory}/plain`] },
+      ['tree', `${here.world.directory}/plain`, 'EINVAL'],
     ],
     'a tree whose ids cannot be mapped': () => [
       ['true'],
@@ -146,12 +132,12 @@ describe('a launch that fails', { skip: why ?? false }, () => {
     ],
     'a part that a tree lacks': () => [
       ['true'],
-      { root: ['tree', `${world.directory}/good`, 'bind-tree', '/no', '/opt'] },
+      { root: ['tree', `${here.world.directory}/good`, 'bind-tree', '/no', '/opt'] },
       ['bind-tree', '/no', 'ENOENT'],
     ],
     'a mount target that a tree lacks': () => [
       ['true'],
-      { root: ['tree', `${world.directory}/good`, 'tree-root'] },
+      { root: ['tree', `${here.world.directory}/good`, 'tree-root'] },
       ['bind-ro', '/usr', 'EROFS'],
     ],
     'a place of its own that is not there': () => [
@@ -171,7 +157,7 @@ describe('a launch that fails', { skip: why ?? false }, () => {
     ],
     'a copy of something that is no file': () => [
       ['true'],
-      { mounts: ['copy-in', `${world.directory}/source`, '/work'] },
+      { mounts: ['copy-in', `${here.world.directory}/source`, '/work'] },
       ['copy-in', 'fifo', 'EINVAL'],
     ],
     'a copy that does not fit': () => [
@@ -180,25 +166,25 @@ describe('a launch that fails', { skip: why ?? false }, () => {
         root: ['dir', '/volumes/small', '0755'],
         mounts: [
           ...['tmpfs', '/volumes/small', '16384', '16', '0755'],
-          ...['copy-in', `${world.directory}/good`, '/volumes/small'],
+          ...['copy-in', `${here.world.directory}/good`, '/volumes/small'],
         ],
       },
       ['copy-in', 'data', 'ENOSPC'],
     ],
     'a copy to nowhere': () => [
       ['true'],
-      { mounts: ['copy-in', `${world.directory}/good`, '/no'] },
+      { mounts: ['copy-in', `${here.world.directory}/good`, '/no'] },
       ['copy-in', '/no', 'ENOENT'],
     ],
     'a log directory that cannot be made': () => [
       ['true'],
-      { logDirectory: `${world.directory}/plain/log` },
-      ['log-dir', `${world.directory}/plain/log`, 'ENOTDIR'],
+      { logDirectory: `${here.world.directory}/plain/log` },
+      ['log-dir', `${here.world.directory}/plain/log`, 'ENOTDIR'],
     ],
     'a log directory that is there': () => [
       ['true'],
-      { logDirectory: world.directory },
-      ['log-dir', world.directory, 'EEXIST'],
+      { logDirectory: here.world.directory },
+      ['log-dir', here.world.directory, 'EEXIST'],
     ],
     'a limit that the kernel refuses': () => {
       const directory = memoryDirectory();
@@ -232,25 +218,25 @@ describe('a launch that fails', { skip: why ?? false }, () => {
   const fixedId = randomUUID();
 
   function memoryDirectory(): string {
-    const { plan } = world.plan(['true'], { id: fixedId });
+    const { plan } = here.world.plan(['true'], { id: fixedId });
     return plan[plan.indexOf('memory-events') + 2] ?? '';
   }
 
   /** A start that takes some time. */
   function slowCopy(): string[] {
-    return ['copy-in', `${world.directory}/good`, '/work'];
+    return ['copy-in', `${here.world.directory}/good`, '/work'];
   }
 
   for (const [what, make] of Object.entries(steps)) {
     test(`for ${what} names step, object and errno, and leaves nothing`, async () => {
       const [args, wishes, expected] = make();
-      const failed = await refused(world.plan(args, wishes));
+      const failed = await refused(here.world.plan(args, wishes));
       assert.deepEqual(failed, expected);
     });
   }
 
   test('for a cgroup that is there leaves that one alone', async () => {
-    const { id, plan } = world.plan(['true']);
+    const { id, plan } = here.world.plan(['true']);
     const directory = plan[plan.indexOf('memory-events') + 2] ?? '';
     mkdirSync(directory);
     const failed = await refused({ id, plan });
@@ -259,7 +245,7 @@ describe('a launch that fails', { skip: why ?? false }, () => {
   });
 
   test('for a socket that is taken leaves that one alone', async () => {
-    const { id, plan } = world.plan(['true']);
+    const { id, plan } = here.world.plan(['true']);
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(`\0${socketOf(id)}`, resolve));
     const failed = await refused({ id, plan });
@@ -268,23 +254,23 @@ describe('a launch that fails', { skip: why ?? false }, () => {
   });
 
   test('for a copy that is too deep follows it no further', async () => {
-    const deep = `${world.directory}/deep`;
+    const deep = `${here.world.directory}/deep`;
     mkdirSync(`${deep}/${'d/'.repeat(140)}`, { recursive: true });
-    const plan = world.plan(['true'], { mounts: ['copy-in', deep, '/work'] });
-    const failed = await launcher.fail(plan);
+    const plan = here.world.plan(['true'], { mounts: ['copy-in', deep, '/work'] });
+    const failed = await here.launcher.fail(plan);
     rmSync(deep, { recursive: true });
     assert.deepEqual(failed, ['copy-in', deep, 'ELOOP']);
   });
 
   test('with no daemon to hear it says so in its log', async () => {
-    const other = await world.start();
-    const { id, plan } = world.plan(['nonsense'], { mounts: slowCopy() });
+    const other = await here.world.start();
+    const { id, plan } = here.world.plan(['nonsense'], { mounts: slowCopy() });
     const written = logWritten(id);
     // The launcher reads all that was sent before it finds the end of its socket.
     other.socket.end(formatFrame(['launch', ...plan]));
     other.socket.destroySoon();
     const end = await written;
-    rmSync(world.logDirectory(id), { recursive: true });
+    rmSync(here.world.logDirectory(id), { recursive: true });
     assert.deepEqual(
       ['how', 'step', 'object', 'errno'].map((key) => end.get(key)),
       ['not-started', 'exec', 'nonsense', 'ENOENT'],
@@ -296,16 +282,16 @@ describe('a launch that fails', { skip: why ?? false }, () => {
     const { promise, resolve } = Promise.withResolvers<Map<string, string>>();
     const watchers: FSWatcher[] = [];
     const look = () => {
-      const directory = world.logDirectory(id);
+      const directory = here.world.logDirectory(id);
       if (!existsSync(directory)) return;
       // Watched before it is read, so that nothing is written between the two.
       if (watchers.length === 1) watchers.push(watch(directory, look));
-      const { end } = world.readLog(id);
+      const { end } = here.world.readLog(id);
       if (end === undefined) return;
       for (const watcher of watchers) watcher.close();
       resolve(end);
     };
-    watchers.push(watch(`${world.directory}/logs`, look));
+    watchers.push(watch(`${here.world.directory}/logs`, look));
     return promise;
   }
 
@@ -342,9 +328,9 @@ describe('a launch that fails', { skip: why ?? false }, () => {
 
   for (const [what, spoil] of Object.entries(badPlans)) {
     test(`a plan with ${what} is refused as a whole`, async () => {
-      const { plan } = world.plan(['true']);
-      launcher.send(['launch', ...spoil(plan)]);
-      const [, , step, object, errno] = await launcher.frame('failed');
+      const { plan } = here.world.plan(['true']);
+      here.launcher.send(['launch', ...spoil(plan)]);
+      const [, , step, object, errno] = await here.launcher.frame('failed');
       assert.deepEqual([step, errno], ['plan', 'EINVAL']);
       assert.match(object ?? '', /^[\w-]+: [a-z]/);
     });
@@ -385,7 +371,7 @@ describe('a launch that fails', { skip: why ?? false }, () => {
     const spoiled = fc
       .tuple(fc.nat(), fc.nat({ max: 5 }), fc.array(word, { maxLength: 5 }))
       .map(([at, count, words]) => {
-        const { plan } = world.plan(['true']);
+        const { plan } = here.world.plan(['true']);
         const end = plan.indexOf('arg');
         return plan
           .slice(0, end)
@@ -393,12 +379,12 @@ describe('a launch that fails', { skip: why ?? false }, () => {
       });
     await fc.assert(
       fc.asyncProperty(fc.oneof(anyPlan, spoiled), async (plan) => {
-        launcher.send(['launch', ...plan]);
-        assert.equal((await launcher.frame('failed'))[2], 'plan');
+        here.launcher.send(['launch', ...plan]);
+        assert.equal((await here.launcher.frame('failed'))[2], 'plan');
       }),
       { numRuns: 300 },
     );
-    const job = await launcher.launch(world.plan(['true']));
+    const job = await here.launcher.launch(here.world.plan(['true']));
     assert.equal((await job.ended).get('code'), '0');
   });
 });

@@ -7,22 +7,13 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { cgroupNameOf, clearCgroups } from '../src/daemon/linux/cgroup.ts';
-import {
-  endJob,
-  FIRST_ID,
-  KeeperClient,
-  type LauncherProcess,
-  type StartedJob,
-  untilDead,
-  type Wishes,
-  World,
-  whyNot,
-} from './launching.ts';
+import { LauncherWorld } from './launcher-world.ts';
+import { endJob, FIRST_ID, KeeperClient, untilDead } from './launching.ts';
 
-const why = whyNot();
-if (why !== undefined) console.log(`skipped: ${why}`);
+const here = new LauncherWorld();
+const { start, run } = here;
 
 /** Starts a program on whose descriptor 3 next to nothing can be sent that is not read. */
 const SMALL_SOCKET = `
@@ -32,27 +23,7 @@ kept.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
 os.execvp(sys.argv[1], sys.argv[1:])
 `;
 
-describe('joblet-launch', { skip: why ?? false }, () => {
-  let world: World;
-  let launcher: LauncherProcess;
-
-  before(async () => {
-    world = new World();
-    launcher = await world.start();
-  });
-
-  after(() => world.close());
-
-  const start = (args: readonly string[], wishes?: Wishes): Promise<StartedJob> =>
-    launcher.launch(world.plan(args, wishes));
-
-  /** Runs a shell script to its end. */
-  async function run(script: string, wishes?: Wishes) {
-    const job = await start(['sh', '-c', script], wishes);
-    const end = await job.ended;
-    return { ...job, end, log: world.readLog(job.id) };
-  }
-
+describe('joblet-launch', { skip: here.skip }, () => {
   describe('crashes', () => {
     /** Kills a process of a running job and hears what became of it. */
     async function hearGone(noInit: boolean, leave: string) {
@@ -60,7 +31,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       const keeper = await KeeperClient.connect(job.id);
       await keeper.next();
       process.kill(job.keeperPid, 'SIGKILL');
-      const gone = await launcher.frame('gone', job.id);
+      const gone = await here.launcher.frame('gone', job.id);
       return { job, gone };
     }
 
@@ -72,14 +43,14 @@ describe('joblet-launch', { skip: why ?? false }, () => {
         );
         assert.equal(gone[2], '9');
         await untilDead(job.initPid);
-        await clearCgroups(world.cgroups, cgroupNameOf(job.id));
-        assert.deepEqual(world.snapshot().cgroups, []);
+        await clearCgroups(here.world.cgroups, cgroupNameOf(job.id));
+        assert.deepEqual(here.world.snapshot().cgroups, []);
       });
     }
 
     test('a job lives on without launcher and daemon, is stopped by its timeout, and says so', async () => {
-      const other = await world.start();
-      const { id, plan } = world.plan(['sh', '-c', 'read a; echo $a; sleep 1000'], {
+      const other = await here.world.start();
+      const { id, plan } = here.world.plan(['sh', '-c', 'read a; echo $a; sleep 1000'], {
         stdin: 'pipe',
         timeoutMs: 60_000,
         graceMs: 0,
@@ -97,46 +68,46 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       assert.deepEqual(await keeper.next(), ['deadline-set']);
       assert.equal((await keeper.next())[0], 'ended');
       await keeper.closed;
-      const log = world.readLog(id);
+      const log = here.world.readLog(id);
       assert.equal(log.stdout, 'still here\n');
       assert.equal(log.end?.get('cause'), 'timeout');
-      assert.deepEqual(world.snapshot().cgroups, []);
+      assert.deepEqual(here.world.snapshot().cgroups, []);
     });
 
     test('the next launcher is ready when all that the one before was starting is decided', async () => {
-      const first = world.spawn('turns');
+      const first = here.world.spawn('turns');
       await first.ready;
-      const { id, plan } = world.plan(['sh', '-c', 'read line'], { stdin: 'pipe' });
-      world.freeze(true);
-      const logs = watch(`${world.directory}/logs`);
+      const { id, plan } = here.world.plan(['sh', '-c', 'read line'], { stdin: 'pipe' });
+      here.world.freeze(true);
+      const logs = watch(`${here.world.directory}/logs`);
       const begun = once(logs, 'change');
       first.send(['launch', ...plan]);
       await begun;
       logs.close();
       first.child.kill('SIGKILL');
       await first.stop();
-      const second = world.spawn('turns');
+      const second = here.world.spawn('turns');
       const [said] = await once(second.child.stderr ?? first.child, 'data');
       assert.match(String(said), /waits for what the launcher before was starting/);
-      world.freeze(false);
+      here.world.freeze(false);
       await second.ready;
       const keeper = await KeeperClient.connect(id);
       for (let state = ''; state !== 'running'; ) state = (await keeper.next())[2] ?? 'closed';
       keeper.send('stop', '0');
       await keeper.closed;
-      assert.deepEqual(world.snapshot().cgroups, []);
+      assert.deepEqual(here.world.snapshot().cgroups, []);
     });
 
     test('a daemon that lives and does not read keeps no job from its timeout, and is told all at last', async () => {
-      const deaf = await world.start(['python3', '-c', SMALL_SOCKET]);
+      const deaf = await here.world.start(['python3', '-c', SMALL_SOCKET]);
       deaf.socket.pause();
       // What these say is more than the socket and its reader here hold.
-      const many = Array.from({ length: 250 }, () => world.plan(['true']));
+      const many = Array.from({ length: 250 }, () => here.world.plan(['true']));
       for (const { plan } of many) deaf.send(['launch', ...plan]);
-      const shelf = `${world.directory}/shelf`;
+      const shelf = `${here.world.directory}/shelf`;
       mkdirSync(shelf, { mode: 0o777 });
       execFileSync('mkfifo', ['-m', '666', `${shelf}/here`]);
-      const { id, plan } = world.plan(['sh', '-c', 'echo here >/shelf/here; sleep 1000'], {
+      const { id, plan } = here.world.plan(['sh', '-c', 'echo here >/shelf/here; sleep 1000'], {
         timeoutMs: 60_000,
         graceMs: 0,
         root: ['dir', '/shelf', '0755'],
@@ -149,7 +120,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       keeper.send('deadline', '1');
       assert.deepEqual(await keeper.next(), ['deadline-set']);
       assert.equal((await keeper.next())[0], 'ended');
-      assert.equal(world.readLog(id).end?.get('cause'), 'timeout');
+      assert.equal(here.world.readLog(id).end?.get('cause'), 'timeout');
       deaf.socket.resume();
       for (const each of [...many, { id }]) {
         for (const verb of ['started', 'ended']) {
@@ -158,7 +129,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       }
       await keeper.closed;
       rmSync(shelf, { recursive: true });
-      assert.deepEqual(world.snapshot().cgroups, []);
+      assert.deepEqual(here.world.snapshot().cgroups, []);
     });
 
     test('SIGTERM to a keeper, as when a service is stopped, does its job no harm', async () => {
@@ -184,63 +155,63 @@ describe('joblet-launch', { skip: why ?? false }, () => {
           }),
         );
       for (let i = 0; i < 4; i++) await batch();
-      const before = readdirSync(`/proc/${launcher.pid}/fd`).length;
+      const before = readdirSync(`/proc/${here.launcher.pid}/fd`).length;
       for (let i = 0; i < 6; i++) await batch();
-      const after = readdirSync(`/proc/${launcher.pid}/fd`).length;
+      const after = readdirSync(`/proc/${here.launcher.pid}/fd`).length;
       // Namespaces made ahead come and go.
       assert.ok(after <= before + 16, `${before} -> ${after}`);
     });
 
     test('has a keeper stand by for the next job, and does without where that was killed', async () => {
-      const other = await world.start();
+      const other = await here.world.start();
       const [, standby = 0] = other.children();
-      const first = world.plan(['sleep', '1000']);
+      const first = here.world.plan(['sleep', '1000']);
       assert.equal((await other.launch(first)).keeperPid, standby);
       const [, next = 0] = other.children().filter((pid) => pid !== standby);
       if (next !== 0) {
         process.kill(next, 'SIGKILL');
         await untilDead(next);
       }
-      const second = world.plan(['sleep', '1000'], { ids: FIRST_ID + 65536 });
+      const second = here.world.plan(['sleep', '1000'], { ids: FIRST_ID + 65536 });
       assert.notEqual((await other.launch(second)).keeperPid, next);
       for (const { id } of [first, second]) await endJob(id);
       await other.stop();
     });
 
     test('takes the keeper that stands by along when it ends, however that is', async () => {
-      const other = await world.start();
+      const other = await here.world.start();
       const [, standby = 0] = other.children();
       other.child.kill('SIGKILL');
       await other.stop();
       await untilDead(standby);
-      const plan = world.plan(['true']);
-      const next = await world.start();
+      const plan = here.world.plan(['true']);
+      const next = await here.world.start();
       assert.equal((await (await next.launch(plan)).ended).get('code'), '0');
       await next.stop();
     });
 
     test('forgets the root of a runtime that is removed', async () => {
-      const source = `${world.directory}/runtime`;
+      const source = `${here.world.directory}/runtime`;
       mkdirSync(source);
       writeFileSync(`${source}/version`, 'one\n');
       const wishes = { root: ['bind-ro', source, '/opt/runtime'] };
       const cat = 'cat /opt/runtime/version';
       assert.equal((await run(cat, wishes)).log.stdout, 'one\n');
-      const { plan } = world.plan(['true'], wishes);
+      const { plan } = here.world.plan(['true'], wishes);
       const key = plan[plan.indexOf('root-key') + 1] ?? '';
       // By its own name, and with all that have more in them.
       for (const forgotten of [key, key.slice(0, key.indexOf('+'))]) {
         rmSync(source, { recursive: true });
         mkdirSync(source);
         writeFileSync(`${source}/version`, `${forgotten}\n`);
-        launcher.send(['forget', forgotten]);
+        here.launcher.send(['forget', forgotten]);
         assert.equal((await run(cat, wishes)).log.stdout, `${forgotten}\n`);
       }
       rmSync(source, { recursive: true });
     });
 
     test('ends when the daemon is gone', async () => {
-      const other = await world.start();
+      const other = await here.world.start();
       other.socket.destroy();
       assert.equal(await other.exited, 0);
     });
@@ -251,7 +222,7 @@ describe('joblet-launch', { skip: why ?? false }, () => {
       ['an unknown verb', Buffer.from('\x04\0\0\0abc\0', 'latin1')],
     ] as const) {
       test(`ends with an error on ${what}`, async () => {
-        const other = await world.start();
+        const other = await here.world.start();
         other.socket.write(bytes);
         assert.equal(await other.exited, 1);
         assert.match(await other.stderr, /^joblet-launch: a frame /);

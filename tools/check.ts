@@ -31,6 +31,7 @@ const LAUNCHER_TESTS = [
   'test/launched-job.test.ts',
   'test/keeper.test.ts',
   'test/launcher-failures.test.ts',
+  'test/standby.test.ts',
 ];
 
 /** `./dev check`: the static checks, the rules of the house, and the launcher under sanitizers. */
