@@ -3,12 +3,11 @@
 import './own-host.ts';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { FlowDetail } from '../src/client/messages.ts';
 import { getJobFlows, sendJobInput, stopJob } from '../src/client/methods.ts';
-import { cannotRun, type Daemon } from './harness.ts';
 import { ended, finish, printed, python, start } from './job-calls.ts';
-import { OUTSIDE, openSurroundings, reach, type World } from './network-world.ts';
+import { OUTSIDE, reach, Surroundings } from './network-world.ts';
 import { runRnx } from './rnx.ts';
 
 /** Sends 100,000 bytes to a name, and is refused at another port, another address and another name. */
@@ -38,22 +37,15 @@ while True:
     print('sent', last, flush=True)
 `;
 
-describe('the flow log of a job', { skip: cannotRun() }, () => {
-  let daemon: Daemon;
-  let world: World;
-  let close: () => Promise<void>;
+const around = new Surroundings({ 'www.example': OUTSIDE.v4 });
+const { api } = around;
 
-  before(async () => {
-    ({ daemon, world, close } = await openSurroundings({ 'www.example': OUTSIDE.v4 }));
-  });
-
-  after(() => close());
-
-  const api = () => daemon.as('developer');
-
+describe('the flow log of a job', { skip: around.skip }, () => {
   async function flowsOf(uuid: string, follow = false): Promise<FlowDetail[]> {
     const flows: FlowDetail[] = [];
-    for await (const flow of daemon.as('viewer').serverStream(getJobFlows, { uuid, follow })) {
+    for await (const flow of around.daemon
+      .as('viewer')
+      .serverStream(getJobFlows, { uuid, follow })) {
       flows.push(flow);
     }
     return flows;
@@ -91,7 +83,7 @@ connection, _ = listener.accept()
 while data := connection.recv(1000):
     connection.sendall(data)
 `;
-    const operator = daemon.as('operator');
+    const operator = around.daemon.as('operator');
     const uuid = await start(operator, python(server, { publish: ['192.0.2.1:8080:80'] }));
     await printed(api(), uuid, 'listens');
     const client = `
@@ -103,12 +95,12 @@ while got < 5000:
     got += len(connection.recv(5000))
 print(got, connection.getsockname()[0])
 `;
-    assert.equal(world.run('python3', '-c', client), `5000 ${OUTSIDE.v4}\n`);
+    assert.equal(around.world.run('python3', '-c', client), `5000 ${OUTSIDE.v4}\n`);
     const [came] = await flowsOf(uuid);
     assert.equal(came && brief(came), `allowed in tcp ${OUTSIDE.v4} 80`);
     assert.ok(Number(came?.sentBytes) > 5000 && Number(came?.receivedBytes) > 5000);
-    await daemon.kill();
-    await daemon.restart();
+    await around.daemon.kill();
+    await around.daemon.restart();
     await ended(api(), uuid);
     const [again, more] = (await flowsOf(uuid, true)).slice(-1);
     assert.deepEqual([again?.number, more], [1, undefined]);
@@ -160,7 +152,7 @@ input()
     const { job } = await finish(api(), python(send));
     await flowsOf(job.uuid, true);
     const rnx = async (...args: string[]) => {
-      const { code, out, err } = await runRnx(daemon, 'viewer', ...args);
+      const { code, out, err } = await runRnx(around.daemon, 'viewer', ...args);
       assert.deepEqual([code, err], [0, ''], args.join(' '));
       return out;
     };

@@ -7,15 +7,29 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
+import { after, before } from 'node:test';
 import type { Connection } from '../src/client/connection.ts';
 import type { JobRequest } from '../src/client/messages.ts';
-import { type Daemon, startDaemon } from './harness.ts';
-import { finish } from './job-calls.ts';
+import { stopJob } from '../src/client/methods.ts';
+import { cannotRun, type Daemon, startDaemon } from './harness.ts';
+import { ended, finish, printed, python, start, statusOf } from './job-calls.ts';
 
 const PROBES = path.join(import.meta.dirname, 'probes/network');
 
 /** The program by which jobs try what they reach. */
 const REACH = { path: 'reach.py', content: readFileSync(path.join(PROBES, 'reach.py')) };
+
+/** A job that says whatever reaches it, on TCP port 80 of both families. */
+const LISTENER = `
+import socket
+listener = socket.create_server(('::', 80), family=socket.AF_INET6, dualstack_ipv6=True)
+print('listens', flush=True)
+while True:
+    connection, peer = listener.accept()
+    print('came', peer[0], flush=True)
+    connection.sendall(b'hello')
+    connection.close()
+`;
 
 const MARK_PORT = 9;
 const MARK = `tcp ${MARK_PORT} `;
@@ -33,30 +47,67 @@ export const DNS: WorldPlace = { name: 'dns0', v4: '198.51.100.2', v6: '2001:db8
 /** The addresses of the host that the outside sees. */
 export const HOST = { v4: '192.0.2.1', v6: '2001:db8:1::1' };
 
-export interface Surroundings {
-  readonly daemon: Daemon;
-  readonly world: World;
-  readonly dns: World;
-  close(): Promise<void>;
+/** A daemon whose jobs are on `isolated`, the outside, and who answers it about names, for the tests of a file. */
+export class Surroundings {
+  readonly skip = cannotRun();
+  #daemon: Daemon | undefined;
+  #world: World | undefined;
+  #dns: World | undefined;
+
+  constructor(names: Readonly<Record<string, string>> = {}) {
+    before(async () => {
+      if (this.skip !== false) return;
+      this.#world = await openWorld(OUTSIDE);
+      this.#dns = await openWorld(DNS, names);
+      this.#daemon = await startDaemon({
+        network: { default_network: 'isolated', nameServers: [DNS.v4, DNS.v6] },
+      });
+    });
+    after(async () => {
+      await this.#daemon?.stop();
+      await this.#world?.close();
+      await this.#dns?.close();
+    });
+  }
+
+  get daemon(): Daemon {
+    return there(this.#daemon);
+  }
+
+  get world(): World {
+    return there(this.#world);
+  }
+
+  get dns(): World {
+    return there(this.#dns);
+  }
+
+  /** Takes the outside away and puts another one in its place. */
+  async renewWorld(): Promise<void> {
+    await this.world.close();
+    this.#world = await openWorld(OUTSIDE);
+  }
+
+  readonly api = (): Connection => this.daemon.as('developer');
+
+  /** Starts a job that listens; answers its id and its addresses. */
+  readonly listen = async (network: string, name = '') => {
+    const uuid = await start(this.api(), python(LISTENER, { network, name }));
+    await printed(this.api(), uuid, 'listens');
+    const [v4 = '', v6 = ''] = (await statusOf(this.api(), uuid)).addresses;
+    return { uuid, v4, v6, targets: [`tcp:${v4}:80`, `tcp:[${v6}]:80`] };
+  };
+
+  /** Ends a job; answers all that it has printed. */
+  readonly outputOf = async (uuid: string): Promise<string> => {
+    await this.api().unary(stopJob, { uuid, force: true });
+    return (await ended(this.api(), uuid)).stdout;
+  };
 }
 
-/** A daemon whose jobs are on `isolated`, the outside, and who answers it about names. */
-export async function openSurroundings(
-  names: Readonly<Record<string, string>> = {},
-): Promise<Surroundings> {
-  const world = await openWorld(OUTSIDE);
-  const dns = await openWorld(DNS, names);
-  const daemon = await startDaemon({
-    network: { default_network: 'isolated', nameServers: [DNS.v4, DNS.v6] },
-  });
-  return {
-    ...{ daemon, world, dns },
-    async close() {
-      await daemon.stop();
-      await world.close();
-      await dns.close();
-    },
-  };
+function there<T>(part: T | undefined): T {
+  if (part === undefined) throw new Error('there are no surroundings: this test is skipped');
+  return part;
 }
 
 export class World {

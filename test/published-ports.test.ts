@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { JobRequest } from '../src/client/messages.ts';
 import {
   createNetwork,
@@ -15,12 +15,10 @@ import {
   queryAudit,
   queryJobs,
   runJob,
-  stopJob,
   waitJob,
 } from '../src/client/methods.ts';
-import { cannotRun, type Daemon } from './harness.ts';
-import { ended, finish, printed, python, shell, start, statusOf } from './job-calls.ts';
-import { HOST, OUTSIDE, openSurroundings, openWorld, reach, type World } from './network-world.ts';
+import { finish, printed, python, shell, start, statusOf } from './job-calls.ts';
+import { HOST, OUTSIDE, reach, Surroundings } from './network-world.ts';
 import { runRnx } from './rnx.ts';
 
 /** A job that answers on port 80, TCP and UDP, both families, and says who came. */
@@ -61,22 +59,11 @@ for place in sys.argv[1:]:
             print(type(error).__name__)
 `;
 
-describe('a published port', { skip: cannotRun() }, () => {
-  let daemon: Daemon;
-  let world: World;
-  let close: () => Promise<void>;
+const around = new Surroundings();
+const { outputOf } = around;
 
-  before(async () => {
-    ({ daemon, world, close } = await openSurroundings());
-  });
-
-  after(async () => {
-    // One of the tests puts another in its place.
-    await world.close();
-    await close();
-  });
-
-  const api = () => daemon.as('operator');
+describe('a published port', { skip: around.skip }, () => {
+  const api = () => around.daemon.as('operator');
 
   /** Starts a job that serves, with these ports of the host leading to it. */
   async function serve(publish: readonly string[], more: JobRequest = {}): Promise<string> {
@@ -85,15 +72,11 @@ describe('a published port', { skip: cannotRun() }, () => {
     return uuid;
   }
 
-  async function outputOf(uuid: string): Promise<string> {
-    await api().unary(stopJob, { uuid, force: true });
-    return (await ended(api(), uuid)).stdout;
-  }
-
   const words = (text: string) => text.trim().split('\n');
   const fromHost = (...places: string[]) =>
     words(execFileSync('python3', ['-c', ASK, ...places], { encoding: 'utf8' }));
-  const fromOutside = (...places: string[]) => words(world.run('python3', '-c', ASK, ...places));
+  const fromOutside = (...places: string[]) =>
+    words(around.world.run('python3', '-c', ASK, ...places));
 
   test('leads to a job from where it was asked for, by TCP and UDP, IPv4 and IPv6', async () => {
     const uuid = await serve([
@@ -140,12 +123,11 @@ describe('a published port', { skip: cannotRun() }, () => {
     assert.deepEqual(fromHost('tcp:::1:8080'), ['ConnectionRefusedError']);
     assert.deepEqual(fromOutside(...all), ['hello', 'hello']);
     // The outside sends the very packets that the host's loopback has.
-    leadLoopback((...line) => world.run(...line), `via ${HOST.v4}`);
+    leadLoopback((...line) => around.world.run(...line), `via ${HOST.v4}`);
     const forged = fromOutside('tcp:127.0.0.1:8082', 'tcp:127.0.0.1:8080');
     assert.deepEqual(forged.includes('hello'), false);
     assert.equal(words(await outputOf(uuid)).length, 1 + 5);
-    await world.close();
-    world = await openWorld(OUTSIDE);
+    await around.renewWorld();
   });
 
   test('opens nothing to jobs, neither of the host nor of each other, and lets one only answer', async () => {
@@ -224,9 +206,9 @@ describe('a published port', { skip: cannotRun() }, () => {
 
   test('takes an operator, and is in the audit log', async () => {
     const wish = shell('true', { publish: ['8080:80'] });
-    await assert.rejects(daemon.as('developer').unary(runJob, wish), /publish_ports/);
+    await assert.rejects(around.daemon.as('developer').unary(runJob, wish), /publish_ports/);
     const { job } = await finish(api(), wish);
-    const { records } = await daemon.as('admin').unary(queryAudit, {
+    const { records } = await around.daemon.as('admin').unary(queryAudit, {
       filter: { jobUuid: job.uuid },
     });
     const opened = records.find(({ action }) => action === 'job.network');
@@ -246,10 +228,10 @@ while data := connection.recv(100):
     await printed(api(), uuid, 'listens');
     const client = connect(8080, HOST.v4);
     await once(client, 'connect');
-    await daemon.kill();
+    await around.daemon.kill();
     client.write('while it is down');
     assert.equal(String((await once(client, 'data'))[0]), 'while it is down');
-    await daemon.restart();
+    await around.daemon.restart();
     client.write('again');
     assert.equal(String((await once(client, 'data'))[0]), 'again');
     // Still taken, by the one that has it.
@@ -265,7 +247,7 @@ while data := connection.recv(100):
 
   test('is asked for and shown by rnx, as the guide says', async () => {
     const rnx = async (...args: string[]) => {
-      const { code, out, err } = await runRnx(daemon, 'operator', ...args);
+      const { code, out, err } = await runRnx(around.daemon, 'operator', ...args);
       assert.deepEqual([code, err], [0, ''], args.join(' '));
       return out;
     };
@@ -279,7 +261,7 @@ while data := connection.recv(100):
     const inspected = await rnx('network', 'inspect', 'isolated');
     assert.ok(inspected.includes(`    published: ${whole.join(', ')}\n`));
     await rnx('job', 'stop', '--force', uuid);
-    const bad = await runRnx(daemon, 'operator', 'job', 'run', '--publish=80', 'true');
+    const bad = await runRnx(around.daemon, 'operator', 'job', 'run', '--publish=80', 'true');
     assert.match(bad.err, /"80" is no published port; write it as 8080:80/);
   });
 });
