@@ -158,6 +158,8 @@ test('what makes no sense of times and expressions is refused, each by its field
   await assert.rejects(refused({ sinceNs: 5n, untilNs: 4n }), /until_ns: lies before since_ns/);
   const { code, err } = await rnx('job', 'log', '--context', '2', job.uuid);
   assert.deepEqual([code, err.includes('--context: goes with --filter')], [1, true]);
+  const backwards = await rnx('job', 'log', '--since', '1m', '--until', '5m', job.uuid);
+  assert.match(backwards.err, /--until: lies before --since/);
 });
 
 test('readers of many logs at once, slow, in parts or cut off, get the bytes of their job and of no other', {

@@ -29,6 +29,9 @@ const flags = {
 
 type LogValues = Values<typeof flags>;
 
+/** Lines around one that is found; the node gives no more. */
+const MOST_CONTEXT = 100;
+
 /** Jobs whose output is shown side by side. */
 const MOST_JOBS = 50;
 
@@ -125,15 +128,21 @@ function toRequest(values: LogValues, jobCount: number, nowMs: number): LogReque
   if (values.context !== undefined && values.filter === undefined) {
     throw refuse('--context: goes with --filter, as lines around those that it finds');
   }
+  if ((values.context ?? 0) > MOST_CONTEXT) {
+    throw refuse(`--context: at most ${MOST_CONTEXT} lines before and behind each`);
+  }
   const time = (flag: string, text: string | undefined) =>
     text === undefined ? 0n : BigInt(Date.parse(parsePast(flag, text, nowMs))) * 1_000_000n;
+  const sinceNs = time('--since', values.since);
+  const untilNs = time('--until', values.until);
+  if (untilNs > 0n && untilNs < sinceNs) throw refuse('--until: lies before --since');
   return {
     noFollow: !values.follow,
     position: BigInt(values.position ?? 0),
     streams: values.stream.length > 0 ? values.stream : streams,
     tailLines: values.tail ?? 0,
-    sinceNs: time('--since', values.since),
-    untilNs: time('--until', values.until),
+    sinceNs,
+    untilNs,
     filter: values.filter ?? '',
     linesBefore: values.context ?? 0,
     linesAfter: values.context ?? 0,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { JobletError } from '../shared/errors.ts';
-import { parseSchedule } from './schedule.ts';
+import { parsePast, parseSchedule } from './schedule.ts';
 
 const now = Date.UTC(2026, 10, 21, 12);
 const hour = 3_600_000;
@@ -103,5 +103,18 @@ test('any text is a moment within a year from now, a past one, or refused', () =
         assert.ok(error instanceof JobletError && error.kind === 'invalid');
       }
     }),
+  );
+});
+
+test('a moment of the past is a while ago, a time, or the begin of a day', () => {
+  assert.equal(parsePast('--since', '90min', now), new Date(now - 1.5 * hour).toISOString());
+  assert.equal(parsePast('--since', '2026-11-20T10:00:00Z', now), '2026-11-20T10:00:00.000Z');
+  assert.equal(
+    Date.parse(parsePast('--since', '2026-11-20', now)),
+    new Date(2026, 10, 20).getTime(),
+  );
+  assert.throws(
+    () => parsePast('--since', '2026-13-20', now),
+    /--since: .* is no time|does not exist/,
   );
 });

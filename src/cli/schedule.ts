@@ -37,7 +37,9 @@ export function parsePast(flag: string, text: string, nowMs: number): string {
   const trimmed = text.trim();
   const agoMs = relativeMs(trimmed);
   const given = `${flag}: ${JSON.stringify(text)}`;
-  return new Date(agoMs === undefined ? absoluteMs(trimmed, given) : nowMs - agoMs).toISOString();
+  // A day is its begin.
+  const full = /^\d{4}-\d\d-\d\d$/.test(trimmed) ? `${trimmed} 00:00` : trimmed;
+  return new Date(agoMs === undefined ? absoluteMs(full, given) : nowMs - agoMs).toISOString();
 }
 
 function absoluteMs(trimmed: string, given: string): number {
