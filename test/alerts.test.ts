@@ -107,6 +107,8 @@ before(async () => {
     },
     { name: 'page', command: [program(), '--urgent'] },
     { name: 'wrong', command: ['/bin/sh', '-c', 'echo no such pager >&2; exit 7'] },
+    { name: 'loud', command: ['/bin/sh', '-c', 'yes loud | head -c 20000000 >&2; exit 3'] },
+    { name: 'slow', command: ['/bin/sh', '-c', 'sleep 600 & sleep 600'], timeout: '100ms' },
   ];
   const rules = [
     { name: 'nightly-failed', when: 'job-failed', jobs: 'nightly-*', to: ['ops', 'page'] },
@@ -185,6 +187,11 @@ test('rnx shows what fires and who was told, and tries a target', { skip }, asyn
   assert.equal(((await coming) as [Told])[0].state, 'test');
   const wrong = await runRnx(daemon, 'operator', 'alert', 'test', 'wrong');
   assert.match(wrong.err, /wrong was not told: \/bin\/sh ended with exit code 7: no such pager/);
+  const loud = await runRnx(daemon, 'operator', 'alert', 'test', 'loud');
+  assert.match(loud.err, /loud was not told: \/bin\/sh ended with exit code 3: loud/);
+  assert.ok(loud.err.length < 1000);
+  const slow = await runRnx(daemon, 'operator', 'alert', 'test', 'slow');
+  assert.match(slow.err, /slow was not told: \/bin\/sh ran longer than 100 ms/);
   const unknown = await runRnx(daemon, 'operator', 'alert', 'test', 'none');
-  assert.match(unknown.err, /there is no target none; there is ops, page, wrong/);
+  assert.match(unknown.err, /there is no target none; there is ops, page, wrong, loud, slow/);
 });

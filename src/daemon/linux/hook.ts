@@ -43,14 +43,14 @@ export async function runHook(hook: Hook, signal: AbortSignal): Promise<void> {
   child.stdin.end(hook.input);
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    if (said.length < MAX_SAID_CHARS) said += text;
+    said = (said + text).slice(-MAX_SAID_CHARS);
   });
   try {
     const [code, killedBy] = (await once(child, 'exit')) as [number | null, string | null];
     if (code === 0) return;
     if (limit.aborted) throw new Error(`${hook.program} ran longer than ${hook.timeoutMs} ms`);
     const how = code === null ? `was ended by ${killedBy}` : `ended with exit code ${code}`;
-    const why = said.trim().split('\n').at(-1)?.slice(0, MAX_SAID_CHARS) ?? '';
+    const why = said.trim().split('\n').at(-1) ?? '';
     throw new Error(`${hook.program} ${how}${why === '' ? '' : `: ${why}`}`);
   } finally {
     limit.removeEventListener('abort', kill);
