@@ -131,8 +131,8 @@ static void try_files(void) {
       "/proc/sys/kernel/hostname", "/proc/sys/kernel/core_pattern", "/proc/sys/vm/drop_caches",
       "/proc/sysrq-trigger",       "/sys/power/state",
   };
-  static const char *const masked[] = {"/proc/kcore", "/proc/keys", "/proc/timer_list",
-                                       "/proc/sysrq-trigger"};
+  static const char *const masked[] = {"/proc/cmdline", "/proc/kcore",      "/proc/keys",
+                                       "/proc/swaps",   "/proc/timer_list", "/proc/sysrq-trigger"};
   static const char *const devices[] = {"/dev/mem", "/dev/kmsg", "/dev/kvm", "/dev/fuse",
                                         "/dev/loop-control", "/dev/net/tun"};
   char path[64];

@@ -251,6 +251,12 @@ describe('joblet-launch', { skip: here.skip }, () => {
       );
     });
 
+    test('does not learn what the host was booted with, nor where it swaps', async () => {
+      assert.notEqual(readFileSync('/proc/cmdline', 'utf8'), '');
+      const { log } = await run('cat /proc/cmdline /proc/swaps; echo read');
+      assert.equal(log.stdout, 'read\n');
+    });
+
     test('does not learn the NIS domain of the host', async () => {
       const named = 'echo example.nis >/proc/sys/kernel/domainname && exec "$@"';
       const host = await here.world.start(['unshare', '-u', 'sh', '-c', named, 'sh']);
