@@ -7,11 +7,14 @@ import { connect as openTcp } from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { parse } from 'yaml';
+import { generated } from '../src/client/generated.ts';
 import { deleteJob, getServerVersion, runJob } from '../src/client/methods.ts';
+import { JobService } from '../src/gen/joblet/jobs_pb.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
-import { finish, shell } from './job-calls.ts';
+import { finish, printed, shell, start } from './job-calls.ts';
 
 const skip = cannotRun();
+const getJobMetrics = generated(JobService.method.getJobMetrics);
 const LINE = /^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\] \[(DEBUG|INFO|WARN|ERROR)\] [^|]+( \| \S+=.*)?$/;
 
 let daemon: Daemon;
@@ -61,6 +64,16 @@ test('each state of a job is one line with its id, and what went against a limit
   assert.match(
     ofLoud.at(-1) ?? '',
     /^\[WARN\] output of a job was dropped \| jobId=\S+ bytes=\d+$/,
+  );
+  const many = '(for at in 1 2 3 4 5 6; do sleep 600 & done); echo full; exec sleep 600';
+  const crowd = await start(api, shell(many, { maxProcesses: 5 }));
+  await printed(api, crowd, 'full\n');
+  // Samples are taken now and then, and when somebody asks.
+  await api.serverStream(getJobMetrics, { jobUuid: crowd })[Symbol.asyncIterator]().next();
+  const ofCrowd = await linesOf(crowd, /more processes/);
+  assert.match(
+    ofCrowd.at(-1) ?? '',
+    /^\[WARN\] a job was kept from having more processes .*hits=\d/,
   );
 });
 

@@ -61,6 +61,8 @@ interface Sampled extends Metered {
   counted: JobUsage | undefined;
   last: JobUsage | undefined;
   hasMissed: boolean;
+  /** It was kept from having more processes, which was said. */
+  hasHitLimit: boolean;
   /** Its GPUs are being looked at. */
   isAsking: boolean;
   readonly readers: Set<Reader>;
@@ -99,7 +101,14 @@ export class Samples {
     const readers = this.#early.get(job.id) ?? new Set();
     this.#early.delete(job.id);
     const nothing = { base: undefined, counted: undefined, last: undefined };
-    this.#jobs.set(job.id, { ...job, ...nothing, hasMissed: false, isAsking: false, readers });
+    this.#jobs.set(job.id, {
+      ...job,
+      ...nothing,
+      hasMissed: false,
+      hasHitLimit: false,
+      isAsking: false,
+      readers,
+    });
     this.#due.set(job.id, this.#parts.clock.now() + this.#parts.intervalMs);
     this.#arm();
   }
@@ -244,6 +253,7 @@ export class Samples {
     job.base = base;
     const used = without(counted, base);
     job.last = gpus === undefined ? used : { ...used, gpus };
+    this.#warnOfLimit(job, used.processes.limitHits);
     try {
       const first = found === undefined ? [{ base }] : [];
       appendLines(directoryOf(job.id), [...first, { sample: job.last }]);
@@ -261,6 +271,13 @@ export class Samples {
     } finally {
       job.isAsking = false;
     }
+  }
+
+  /** What goes against a limit is said, of each job once. */
+  #warnOfLimit(job: Sampled, hits: number): void {
+    if (hits === 0 || job.hasHitLimit) return;
+    job.hasHitLimit = true;
+    this.#parts.log.warn('a job was kept from having more processes', { jobId: job.id, hits });
   }
 
   /** A job's sample is missing; said once for each job, as a full disk would say it every time. */
