@@ -5,7 +5,7 @@ import './own-gpus.ts';
 
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { getJobMetrics, getJobMetricsSummary } from '../src/cli/metrics-wire.ts';
+import { getJobMetrics, getJobMetricsSummary, listGpus } from '../src/cli/metrics-wire.ts';
 import type { Connection } from '../src/client/connection.ts';
 import type { JobRequest } from '../src/client/messages.ts';
 import { getJobStatus, queryJobs, runJob, stopJob, waitJob } from '../src/client/methods.ts';
@@ -269,6 +269,31 @@ test('an nvidia-smi that fails costs a sample what it says of GPUs and no more, 
     const { gpu, gpuAllocation, process } = await lastSample(uuid, other.as('admin'));
     assert.deepEqual([gpu, gpuAllocation, process?.current], [[], [0], 2n]);
     await named;
+  } finally {
+    answerSmi();
+    await other.stop();
+  }
+});
+
+test('the GPUs of a node are listed with the jobs that have them, one that is split included', {
+  skip,
+}, async () => {
+  const uuid = await start(api, idle(2));
+  const { gpus: all, strategy, problem } = await daemon.as('viewer').unary(listGpus, {});
+  assert.deepEqual(
+    all.map(({ metrics, jobUuid }) => [metrics?.index, metrics?.uuid, jobUuid]),
+    gpus.map((gpu, at) => [at, gpu.uuid, at < 2 ? uuid : '']),
+  );
+  assert.deepEqual([strategy, problem], ['first-fit', '']);
+  await kill(uuid);
+  answerSmi({ split: 0 });
+  const other = await startDaemon({ gpu: { enabled: true, allocation_strategy: 'best-fit' } });
+  try {
+    const look = other.as('admin');
+    assert.match((await look.unary(listGpus, {})).gpus[0]?.problem ?? '', /split \(MIG\)/);
+    const job = await look.unary(runJob, idle(1));
+    assert.deepEqual((await statusOf(look, job.jobUuid)).gpuIndices, [2]);
+    await assert.rejects(look.unary(runJob, idle(4)), /asks for 4 GPUs, and this node has 3/);
   } finally {
     answerSmi();
     await other.stop();

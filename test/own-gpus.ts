@@ -39,6 +39,8 @@ export const gpus: readonly FakeGpu[] = [3, 5, 7, 9].map((minor, at) => ({
 export interface Answer {
   /** Instead of what it would say. */
   readonly text?: string;
+  /** The number of one that is in parts (MIG). */
+  readonly split?: number;
   readonly processes?: readonly {
     readonly gpu: number;
     readonly pid: number;
@@ -61,7 +63,7 @@ esac
 let home = '';
 
 /** Has nvidia-smi say this from now on. */
-export function answerSmi({ processes = [], text }: Answer = {}): void {
+export function answerSmi({ processes = [], text, split }: Answer = {}): void {
   const recorded = readFileSync(RECORDED, 'utf8');
   const [before = '', rest = ''] = recorded.split(/(?=\t<gpu id)/, 2);
   const [gpu = ''] = rest.split('</gpu>', 1);
@@ -70,6 +72,7 @@ export function answerSmi({ processes = [], text }: Answer = {}): void {
     return `${gpu}</gpu>\n`
       .replaceAll(RECORDED_UUID, uuid)
       .replace(/<minor_number>\d+/, `<minor_number>${minor}`)
+      .replace('<current_mig>Disabled', `<current_mig>${at === split ? 'Enabled' : 'Disabled'}`)
       .replace('<total>81559 MiB', `<total>${memoryMb} MiB`)
       .replace('<processes>', `<processes>\n${own.map(processText).join('')}`);
   });

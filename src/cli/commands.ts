@@ -84,6 +84,14 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'show how the node does, again and again',
     load: async () => (await import('./monitor.ts')).monitorWatch,
   },
+  'gpu list': {
+    summary: 'list GPUs with the jobs that have them',
+    load: async () => (await import('./gpu.ts')).gpuList,
+  },
+  'gpu status': {
+    summary: 'show everything about the GPUs',
+    load: async () => (await import('./gpu.ts')).gpuStatus,
+  },
   'runtime build': {
     summary: 'build a runtime from its specification',
     load: async () => (await import('./runtime-build.ts')).runtimeBuild,
@@ -245,6 +253,7 @@ export const groups: Readonly<Record<string, string>> = {
   job: 'Run jobs and look after them.',
   runtime: 'Look after runtimes, the trees of programs that jobs run in.',
   monitor: 'See how the node does.',
+  gpu: 'See the GPUs of the node.',
   alert: 'See what is wrong by the rules of the node.',
   network: 'Networks that jobs are attached to.',
   volume: 'Keep files that outlive jobs.',
@@ -253,7 +262,7 @@ export const groups: Readonly<Record<string, string>> = {
 };
 
 /** Commands of later versions: groups, and commands of a group that is there. */
-export const laterCommands: readonly string[] = ['gpu', 'admin', 'job telematics'];
+export const laterCommands: readonly string[] = ['admin', 'job telematics'];
 
 /** What earlier versions had, and what is there for it. */
 export const goneCommands: Readonly<Record<string, string>> = {

@@ -9,10 +9,12 @@ import {
   type JobMetricsSummaryResponse,
   JobMetricsSummaryResponseSchema,
 } from '../gen/joblet/metrics_pb.ts';
-import { MonitoringService } from '../gen/joblet/monitoring_pb.ts';
+import { MonitoringService, type NodeGpus, NodeGpusSchema } from '../gen/joblet/monitoring_pb.ts';
 
 export const getSystemStatus = generated(MonitoringService.method.getSystemStatus);
 export const streamSystemMetrics = generated(MonitoringService.method.streamSystemMetrics);
+export const listGpus = generated(MonitoringService.method.listGpus);
+export const watchGpus = generated(MonitoringService.method.watchGpus);
 export const getJobMetrics = generated(JobService.method.getJobMetrics);
 export const getJobMetricsSummary = generated(JobService.method.getJobMetricsSummary);
 
@@ -22,6 +24,11 @@ const options = { alwaysEmitImplicit: true } as const;
 /** A sample in protobuf's own JSON. */
 export function sampleJson(sample: JobMetricsSample): unknown {
   return toJson(JobMetricsSampleSchema, sample, options);
+}
+
+/** GPUs of a node in protobuf's own JSON. */
+export function nodeGpusJson(gpus: NodeGpus): unknown {
+  return toJson(NodeGpusSchema, gpus, options);
 }
 
 /** A summary in protobuf's own JSON. */

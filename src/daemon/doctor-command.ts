@@ -6,10 +6,11 @@ import { parseArgs } from 'node:util';
 import { JobletError, messageOf } from '../shared/errors.ts';
 import { type Config, type Environment, loadConfig, parseConfig } from './config.ts';
 import { archiveLines } from './doctor/archive.ts';
-import type { Facts } from './doctor/check.ts';
+import type { Facts, GpuFacts } from './doctor/check.ts';
 import { checks } from './doctor/checks.ts';
 import { formatJson, formatText, judge, type Line } from './doctor/report.ts';
 import { type SelfCheckWanted, selfCheck } from './doctor/self-check.ts';
+import { findGpus } from './gpus/open.ts';
 import { IDS_PER_RANGE } from './jobs/id-ranges.ts';
 import {
   CGROUP_ROOT,
@@ -131,12 +132,21 @@ async function examine(config: Config): Promise<Line[]> {
         firstId: joblet.idRangeFirst,
         idCount,
       },
+      gpus: await lookForGpus(config),
     };
     const lines = checks.map((check) => ({ ...check, ...check.look(facts) }));
     return [...lines, ...(await checkJob(layout, { ...asked, core: facts.core }))];
   } finally {
     closeCgroups(base);
   }
+}
+
+/** Also where they are off: whoever could turn them on wants to know. */
+async function lookForGpus(config: Config): Promise<GpuFacts> {
+  const { gpu } = config;
+  const { pool, problem, xids } = await findGpus({ ...config, gpu: { ...gpu, enabled: true } });
+  xids?.close();
+  return { isEnabled: gpu.enabled, count: pool.gpus.length, problem };
 }
 
 /** A range that no job of this configuration gets. */

@@ -22,6 +22,16 @@ export interface Wishes {
 
 export interface Facts extends HostFacts {
   readonly wishes: Wishes;
+  readonly gpus: GpuFacts;
+}
+
+/** What jobs could have of GPUs. */
+export interface GpuFacts {
+  readonly isEnabled: boolean;
+  /** How many are given whole. */
+  readonly count: number;
+  /** Why there is none; else empty. */
+  readonly problem: string;
 }
 
 /** What stands or falls with it: every job, how fast things are, one feature, or one of a later version. */

@@ -65,7 +65,7 @@ const rich: Facts = {
   subordinateIds: [['user', 100_000, 65_536]],
   clockSource: 'tsc',
   atMs: Date.parse('2030-01-31T12:00:00Z'),
-  nvidia: ['nvidia0'],
+  gpus: { isEnabled: true, count: 2, problem: '' },
   forwardDrops: [],
   wishes: { maxConcurrentJobs: 100, processes: 1024, firstId: 0x2000_0000, idCount: 2 ** 28 },
 };
@@ -150,7 +150,8 @@ const poorer: readonly (readonly [Partial<Facts>, State, name: string])[] = [
   [{ programs: new Set([...IMAGE_PROGRAMS, 'nft', 'ip']) }, 'limited', 'limits of bandwidth'],
   [probing('qdisc tbf', 'ENOENT'), 'missing', 'limits of bandwidth'],
   [probing('ipv6', 'EAFNOSUPPORT'), 'missing', 'IPv6'],
-  [{ nvidia: [] }, 'missing', 'NVIDIA devices'],
+  [{ gpus: { ...rich.gpus, problem: 'nvidia-smi is not there' } }, 'missing', 'GPUs'],
+  [{ gpus: { ...rich.gpus, isEnabled: false } }, 'limited', 'GPUs'],
 ];
 
 test('a host that lacks nothing is told nothing', () => {

@@ -1,6 +1,6 @@
 // Everything that is looked at on a host.
 
-import { type Check, missing, ok } from './check.ts';
+import { type Check, limited, missing, ok } from './check.ts';
 import { files } from './files-checks.ts';
 import { isolation } from './isolation-checks.ts';
 import { kernel } from './kernel-checks.ts';
@@ -19,11 +19,15 @@ const host: readonly Check[] = [
   },
   {
     group: 'Host',
-    name: 'NVIDIA devices',
-    needed: { later: 'GPUs' },
-    means: 'Jobs can have no GPU here.',
-    remedy: 'Nothing, where there is none; else install NVIDIA’s driver.',
-    look: ({ nvidia }) => (nvidia.length > 0 ? ok(nvidia.join(', ')) : missing('none')),
+    name: 'GPUs',
+    needed: { feature: 'GPUs for jobs' },
+    means: 'A job that asks for a GPU is refused.',
+    remedy: 'Nothing, where there is none; else NVIDIA’s driver whole, and gpu.enabled: true.',
+    look: ({ gpus: { isEnabled, count, problem } }) => {
+      if (problem !== '') return missing(problem);
+      const found = count === 1 ? '1 that is given whole' : `${count} that are given whole`;
+      return isEnabled ? ok(found) : limited(`${found}, and gpu.enabled is false`);
+    },
   },
 ];
 

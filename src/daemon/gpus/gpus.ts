@@ -52,10 +52,6 @@ export class Gpus {
     return this.#found.pool;
   }
 
-  get isEnabled(): boolean {
-    return this.#found.isEnabled;
-  }
-
   /** Why jobs can have none; else empty. */
   get problem(): string {
     return this.#found.problem;
@@ -119,12 +115,13 @@ export class Gpus {
     });
   }
 
-  /** All GPUs with how they do, by their numbers. @throws JobletError where that cannot be found out */
+  /**
+   * All GPUs with how they do, by their numbers; none where there is nobody to ask.
+   * @throws JobletError unavailable: that cannot be found out now
+   */
   async list(): Promise<readonly ListedGpu[]> {
-    const { smi, problem, pool } = this.#found;
-    if (smi === undefined) {
-      throw new JobletError('wrong-state', `this node has no GPU to show: ${problem}`);
-    }
+    const { smi, pool } = this.#found;
+    if (smi === undefined) return [];
     return (await this.#ask(smi)).map((state, index) => {
       const pids = new Set(state.processes.map(({ pid }) => pid));
       return {

@@ -23,14 +23,15 @@ import type { Equipment } from './sandbox.ts';
 const FIRST_ASK_MS = 60_000;
 
 export async function openGpus(config: Config, log: Log): Promise<Gpus> {
-  const found = await find(config);
+  const found = await findGpus(config);
   if (found.isEnabled && found.problem !== '') {
     log.warn('jobs can have no GPU', { why: found.problem });
   }
   return new Gpus(found, log);
 }
 
-async function find(config: Config): Promise<Found> {
+/** What there is for jobs, and why there is none. */
+export async function findGpus(config: Pick<Config, 'gpu' | 'filesystem'>): Promise<Found> {
   const { enabled: isEnabled, strategy } = config.gpu;
   const none: Found = {
     isEnabled,
@@ -90,7 +91,7 @@ function usable(cards: readonly Card[], states: readonly CardState[]): Gpu[] {
   });
 }
 
-function cudaOf({ gpu, filesystem }: Config): Equipment['cuda'] {
+function cudaOf({ gpu, filesystem }: Pick<Config, 'gpu' | 'filesystem'>): Equipment['cuda'] {
   return findFolders(gpu.cudaPaths).map((folder) => ({
     ...folder,
     isShown: isShownBy(folder, filesystem.allowedMounts),

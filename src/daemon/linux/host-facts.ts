@@ -1,15 +1,7 @@
 // What this host is and has, read and tried: facts alone, without a judgement.
 
 import { execFile } from 'node:child_process';
-import {
-  accessSync,
-  constants,
-  existsSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  statfsSync,
-} from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, realpathSync, statfsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -87,7 +79,6 @@ export interface HostFacts {
   readonly subordinateIds: readonly (readonly [who: string, first: number, count: number])[];
   readonly clockSource: string;
   readonly atMs: number;
-  readonly nvidia: readonly string[];
   /** Chains of the host that drop what jobs send; undefined where nobody knows. */
   readonly forwardDrops: readonly ForwardDrop[] | undefined;
 }
@@ -187,7 +178,6 @@ export async function readHostFacts(wanted: FactsWanted): Promise<HostFacts> {
     clockSource: read('/sys/devices/system/clocksource/clocksource0/current_clocksource').trim(),
     atMs: Date.now(),
     forwardDrops: await readForwardDrops(),
-    nvidia: readdirSync('/dev').filter((name) => /^nvidia\d+$/.test(name)),
   };
 }
 

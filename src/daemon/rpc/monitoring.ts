@@ -5,11 +5,13 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type {
   JobUseSchema,
   MonitoringService,
+  NodeGpusSchema,
   ProcessInfoSchema,
   StreamMetricsRequest,
   SystemMetricsResponseSchema,
 } from '../../gen/joblet/monitoring_pb.ts';
 import { invalid, type Problem } from '../../shared/errors.ts';
+import type { Gpus } from '../gpus/gpus.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import {
   commandLineOf,
@@ -25,12 +27,14 @@ import {
   cpuShares,
   type HostStep,
   type HostWatch,
+  looks,
   processShares,
   rateOf,
   secondsOf,
 } from '../telemetry/host.ts';
 import type { Samples } from '../telemetry/samples.ts';
 import { version } from '../version.ts';
+import { toGpuMetrics } from './gpu-view.ts';
 import type { Handlers } from './handlers.ts';
 
 export interface MonitoringParts {
@@ -43,10 +47,13 @@ export interface MonitoringParts {
   readonly nodeId: string;
   readonly samples: Pick<Samples, 'brief'>;
   readonly jobs: Pick<Jobs, 'get' | 'isOver'>;
+  readonly gpus: Pick<Gpus, 'list' | 'problem'>;
+  readonly gpuStrategy: string;
 }
 
 type Metrics = Omit<MessageInitShape<typeof SystemMetricsResponseSchema>, '$typeName' | '$unknown'>;
 type Info = MessageInitShape<typeof ProcessInfoSchema>;
+type NodeGpus = MessageInitShape<typeof NodeGpusSchema>;
 
 /** What a watcher may choose from. */
 const metricTypes = ['host', 'cpu', 'memory', 'disk', 'network', 'io', 'process', 'cloud'] as const;
@@ -54,6 +61,7 @@ type MetricType = (typeof metricTypes)[number];
 
 const DEFAULT_INTERVAL_SECONDS = 10;
 const MAX_INTERVAL_SECONDS = 3600;
+const DEFAULT_GPU_SECONDS = 5;
 const TOP_PROCESSES = 10;
 
 /** Of a command, in a list of many. */
@@ -76,6 +84,15 @@ export function monitoringHandlers(parts: MonitoringParts): Handlers<typeof Moni
       serverVersion,
     }),
 
+    listGpus: () => gpusOf(parts),
+
+    async *watchGpus({ intervalSeconds }, { signal }) {
+      const problems: Problem[] = [];
+      const intervalMs = checkInterval(intervalSeconds, DEFAULT_GPU_SECONDS, problems);
+      if (problems.length > 0) throw invalid(problems);
+      for await (const _ of looks(intervalMs, signal)) yield await gpusOf(parts);
+    },
+
     async *streamSystemMetrics(request, { signal }) {
       const { intervalMs, types, withJobs } = toWatch(request);
       let before: BriefJobs | undefined;
@@ -93,12 +110,30 @@ export function monitoringHandlers(parts: MonitoringParts): Handlers<typeof Moni
   };
 }
 
-function toWatch({ intervalSeconds, metricTypes: words }: StreamMetricsRequest) {
-  const problems: Problem[] = [];
-  if (intervalSeconds < 0 || intervalSeconds > MAX_INTERVAL_SECONDS) {
-    const message = `is from 1 to ${MAX_INTERVAL_SECONDS}; 0 takes ${DEFAULT_INTERVAL_SECONDS}`;
+async function gpusOf({ gpus, gpuStrategy }: MonitoringParts): Promise<NodeGpus> {
+  const all = await gpus.list();
+  return {
+    problem: gpus.problem,
+    strategy: gpuStrategy,
+    gpus: all.map(({ usage, jobId, problem }) => ({
+      metrics: toGpuMetrics(usage),
+      jobUuid: jobId,
+      problem,
+    })),
+  };
+}
+
+function checkInterval(seconds: number, usual: number, problems: Problem[]): number {
+  if (seconds < 0 || seconds > MAX_INTERVAL_SECONDS) {
+    const message = `is from 1 to ${MAX_INTERVAL_SECONDS}; 0 takes ${usual}`;
     problems.push({ field: 'interval_seconds', message });
   }
+  return (seconds || usual) * 1000;
+}
+
+function toWatch({ intervalSeconds, metricTypes: words }: StreamMetricsRequest) {
+  const problems: Problem[] = [];
+  const intervalMs = checkInterval(intervalSeconds, DEFAULT_INTERVAL_SECONDS, problems);
   const types = new Set<MetricType>();
   let withJobs = false;
   for (const word of words) {
@@ -119,7 +154,7 @@ function toWatch({ intervalSeconds, metricTypes: words }: StreamMetricsRequest) 
   }
   if (problems.length > 0) throw invalid(problems);
   return {
-    intervalMs: (intervalSeconds || DEFAULT_INTERVAL_SECONDS) * 1000,
+    intervalMs,
     types: types.size > 0 || withJobs ? types : new Set(metricTypes),
     withJobs,
   };

@@ -98,6 +98,8 @@ export const rules: ReadonlyMap<string, Rule> = new Map([
     GetSystemStatus: ['viewer', 'get_metrics'],
     StreamSystemMetrics: ['viewer', 'get_metrics'],
     GetServerVersion: ['viewer', 'get_version'],
+    ListGpus: ['viewer', 'get_metrics'],
+    WatchGpus: ['viewer', 'get_metrics'],
   }),
   ...rows('joblet.RuntimeService', {
     ListRuntimes: ['viewer', 'list_runtimes'],

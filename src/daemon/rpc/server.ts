@@ -48,8 +48,7 @@ import { treeHandlers } from './trees.ts';
 import { volumeHandlers } from './volumes.ts';
 import { type WorkflowParts, workflowHandlers } from './workflows.ts';
 
-export interface RpcParts
-  extends Pick<JobParts, 'logs' | 'postures' | 'samples' | 'layoutKind' | 'gpus'> {
+export interface RpcParts extends Pick<JobParts, 'logs' | 'postures' | 'samples' | 'layoutKind'> {
   readonly uploads: Uploads;
   readonly alerts: AlertParts['alerts'];
   readonly catalogue: Catalogue;
@@ -64,7 +63,8 @@ export interface RpcParts
   readonly networks: Networks;
   readonly volumes: Volumes;
   readonly files: Parameters<typeof jobFileHandlers>[0];
-  readonly monitoring: Omit<MonitoringParts, 'jobs'>;
+  readonly gpus: JobParts['gpus'] & MonitoringParts['gpus'];
+  readonly monitoring: Omit<MonitoringParts, 'jobs' | 'gpus' | 'gpuStrategy'>;
   readonly builds: Pick<Builds, 'build' | 'specification'>;
   readonly disks: readonly string[];
   readonly journal: CallJournal;
@@ -141,7 +141,8 @@ function addServices(server: GrpcServer, all: RpcParts): void {
   });
   server.add(ScheduleService, scheduleHandlers({ schedules, workflows, ...toRun }));
   server.add(JobletService, legacyHandlers(parts));
-  server.add(MonitoringService, monitoringHandlers({ ...all.monitoring, jobs }));
+  const gpuParts = { gpus: all.gpus, gpuStrategy: config.gpu.strategy };
+  server.add(MonitoringService, monitoringHandlers({ ...all.monitoring, jobs, ...gpuParts }));
   server.add(AuditService, auditHandlers(audit));
   server.add(AlertService, alertHandlers({ ...all, ruleCount: config.alerts.rules.length }));
   server.add(EventService, eventHandlers(audit));

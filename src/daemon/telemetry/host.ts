@@ -67,15 +67,21 @@ export class HostWatch {
 
   /** How it is, every so often, from a first look on until the signal is aborted. */
   async *follow(intervalMs: number, signal: AbortSignal): AsyncGenerator<HostStep> {
-    let { now, before } = await this.once();
-    yield { now, before };
-    let nextMs = performance.now() + intervalMs;
-    while (await until(nextMs, signal)) {
-      nextMs = Math.max(nextMs + intervalMs, performance.now());
-      before = now;
-      now = await this.look();
-      yield { now, before };
+    let last: HostStep | undefined;
+    for await (const _ of looks(intervalMs, signal)) {
+      last = last === undefined ? await this.once() : { now: await this.look(), before: last.now };
+      yield last;
     }
+  }
+}
+
+/** When it is time to look, from now on; what takes longer than the time between two lets some pass. */
+export async function* looks(intervalMs: number, signal: AbortSignal): AsyncGenerator<void> {
+  yield;
+  let nextMs = performance.now() + intervalMs;
+  while (await until(nextMs, signal)) {
+    nextMs = Math.max(nextMs + intervalMs, performance.now());
+    yield;
   }
 }
 

@@ -6,6 +6,7 @@ import { statfs } from 'node:fs/promises';
 import type { Alerts } from '../alerts/alerts.ts';
 import type { Archive } from '../archive/archive.ts';
 import type { Credentials } from '../credentials.ts';
+import type { Gpus, ListedGpu } from '../gpus/gpus.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { TICKS_PER_SECOND } from '../linux/host-usage.ts';
 import { countDescriptors } from '../linux/own-process.ts';
@@ -34,6 +35,7 @@ export interface MetricsParts {
   readonly volumes: Pick<Volumes, 'list'>;
   readonly networks: Pick<Networks, 'list'>;
   readonly catalogue: Pick<Catalogue, 'list'>;
+  readonly gpus: Pick<Gpus, 'list'>;
   readonly archive: Pick<Archive, 'backlog' | 'isPaused'> | undefined;
   /** Connections of clients to the API. */
   readonly connectionCount: () => number;
@@ -57,6 +59,7 @@ export async function collectMetrics(parts: MetricsParts): Promise<Family[]> {
     usedFamilies(parts),
     archiveFamilies(parts),
     volumeFamilies(parts),
+    gpuFamilies(parts),
     certificateFamilies(parts.credentials()),
     processFamilies(),
     hostFamilies(parts),
@@ -154,6 +157,36 @@ async function volumeFamilies({ volumes }: MetricsParts): Promise<Family[]> {
       'joblet_volume_healthy',
       'Whether a volume can be mounted and written: 1 or 0.',
       views.map(({ name, problem }) => [{ volume: name }, problem === '' ? 1 : 0]),
+    ),
+  ];
+}
+
+/** Nothing is said where there is none, nor while they do not answer. */
+async function gpuFamilies({ gpus }: MetricsParts): Promise<Family[]> {
+  const all = await gpus.list().catch(() => []);
+  if (all.length === 0) return [];
+  const of = (name: string, help: string, value: (gpu: ListedGpu) => number) =>
+    gauges(
+      name,
+      help,
+      all.map((gpu) => [{ gpu: String(gpu.usage.index), uuid: gpu.usage.uuid }, value(gpu)]),
+    );
+  return [
+    of('joblet_gpu_allocated', 'Whether a job has a GPU: 1 or 0.', ({ jobId }) =>
+      jobId === '' ? 0 : 1,
+    ),
+    of('joblet_gpu_usable', 'Whether jobs can have a GPU: 1 or 0.', ({ problem }) =>
+      problem === '' ? 1 : 0,
+    ),
+    of('joblet_gpu_utilization_percent', 'Use of a GPU.', ({ usage }) => usage.utilization),
+    of('joblet_gpu_memory_bytes', 'Memory of a GPU.', ({ usage }) => usage.memoryTotal),
+    of('joblet_gpu_memory_used_bytes', 'What is in use of it.', ({ usage }) => usage.memoryUsed),
+    of('joblet_gpu_temperature_celsius', 'How hot a GPU is.', ({ usage }) => usage.temperature),
+    of('joblet_gpu_power_watts', 'What a GPU draws.', ({ usage }) => usage.powerDraw),
+    of(
+      'joblet_gpu_errors',
+      "Errors of a GPU that the kernel's log holds (Xid).",
+      ({ usage }) => usage.xidErrors,
     ),
   ];
 }

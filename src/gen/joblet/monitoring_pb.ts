@@ -8,13 +8,106 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { EmptyRequestSchema } from "./common_pb.ts";
 import { file_joblet_common } from "./common_pb.ts";
+import type { JobGPUMetrics } from "./metrics_pb.ts";
+import { file_joblet_metrics } from "./metrics_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file joblet/monitoring.proto.
  */
 export const file_joblet_monitoring: GenFile = /*@__PURE__*/
-  fileDesc("Chdqb2JsZXQvbW9uaXRvcmluZy5wcm90bxIGam9ibGV0IpEDChRTeXN0ZW1TdGF0dXNSZXNwb25zZRIRCgl0aW1lc3RhbXAYASABKAkSEQoJYXZhaWxhYmxlGAIgASgIEh4KBGhvc3QYAyABKAsyEC5qb2JsZXQuSG9zdEluZm8SHwoDY3B1GAQgASgLMhIuam9ibGV0LkNQVU1ldHJpY3MSJQoGbWVtb3J5GAUgASgLMhUuam9ibGV0Lk1lbW9yeU1ldHJpY3MSIgoFZGlza3MYBiADKAsyEy5qb2JsZXQuRGlza01ldHJpY3MSKAoIbmV0d29ya3MYByADKAsyFi5qb2JsZXQuTmV0d29ya01ldHJpY3MSHQoCaW8YCCABKAsyES5qb2JsZXQuSU9NZXRyaWNzEikKCXByb2Nlc3NlcxgJIAEoCzIWLmpvYmxldC5Qcm9jZXNzTWV0cmljcxIgCgVjbG91ZBgKIAEoCzIRLmpvYmxldC5DbG91ZEluZm8SMQoOc2VydmVyX3ZlcnNpb24YCyABKAsyGS5qb2JsZXQuU2VydmVyVmVyc2lvbkluZm8i6wIKFVN5c3RlbU1ldHJpY3NSZXNwb25zZRIRCgl0aW1lc3RhbXAYASABKAkSHgoEaG9zdBgCIAEoCzIQLmpvYmxldC5Ib3N0SW5mbxIfCgNjcHUYAyABKAsyEi5qb2JsZXQuQ1BVTWV0cmljcxIlCgZtZW1vcnkYBCABKAsyFS5qb2JsZXQuTWVtb3J5TWV0cmljcxIiCgVkaXNrcxgFIAMoCzITLmpvYmxldC5EaXNrTWV0cmljcxIoCghuZXR3b3JrcxgGIAMoCzIWLmpvYmxldC5OZXR3b3JrTWV0cmljcxIdCgJpbxgHIAEoCzIRLmpvYmxldC5JT01ldHJpY3MSKQoJcHJvY2Vzc2VzGAggASgLMhYuam9ibGV0LlByb2Nlc3NNZXRyaWNzEiAKBWNsb3VkGAkgASgLMhEuam9ibGV0LkNsb3VkSW5mbxIdCgRqb2JzGIQCIAMoCzIOLmpvYmxldC5Kb2JVc2UinwEKBkpvYlVzZRIMCgR1dWlkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHY29tbWFuZBgDIAEoCRITCgtjcHVfcGVyY2VudBgEIAEoARIUCgxtZW1vcnlfYnl0ZXMYBSABKAMSGgoSbWVtb3J5X2xpbWl0X2J5dGVzGAYgASgDEg0KBXRhc2tzGAcgASgFEhIKCnN0YXJ0X3RpbWUYCCABKAkiRgoUU3RyZWFtTWV0cmljc1JlcXVlc3QSGAoQaW50ZXJ2YWxfc2Vjb25kcxgBIAEoBRIUCgxtZXRyaWNfdHlwZXMYAiADKAkiuAIKCEhvc3RJbmZvEhAKCGhvc3RuYW1lGAEgASgJEgoKAm9zGAIgASgJEhAKCHBsYXRmb3JtGAMgASgJEhcKD3BsYXRmb3JtX2ZhbWlseRgEIAEoCRIYChBwbGF0Zm9ybV92ZXJzaW9uGAUgASgJEhYKDmtlcm5lbF92ZXJzaW9uGAYgASgJEhMKC2tlcm5lbF9hcmNoGAcgASgJEhQKDGFyY2hpdGVjdHVyZRgIIAEoCRIRCgljcHVfY291bnQYCSABKAUSFAoMdG90YWxfbWVtb3J5GAogASgDEhEKCWJvb3RfdGltZRgLIAEoCRIOCgZ1cHRpbWUYDCABKAMSDwoHbm9kZV9pZBgNIAEoCRISCgpzZXJ2ZXJfaXBzGA4gAygJEhUKDW1hY19hZGRyZXNzZXMYDyADKAkixQEKCkNQVU1ldHJpY3MSDQoFY29yZXMYASABKAUSFQoNdXNhZ2VfcGVyY2VudBgCIAEoARIRCgl1c2VyX3RpbWUYAyABKAESEwoLc3lzdGVtX3RpbWUYBCABKAESEQoJaWRsZV90aW1lGAUgASgBEhQKDGlvX3dhaXRfdGltZRgGIAEoARISCgpzdGVhbF90aW1lGAcgASgBEhQKDGxvYWRfYXZlcmFnZRgIIAMoARIWCg5wZXJfY29yZV91c2FnZRgJIAMoASLkAQoNTWVtb3J5TWV0cmljcxITCgt0b3RhbF9ieXRlcxgBIAEoAxISCgp1c2VkX2J5dGVzGAIgASgDEhIKCmZyZWVfYnl0ZXMYAyABKAMSFwoPYXZhaWxhYmxlX2J5dGVzGAQgASgDEhUKDXVzYWdlX3BlcmNlbnQYBSABKAESFAoMY2FjaGVkX2J5dGVzGAYgASgDEhYKDmJ1ZmZlcmVkX2J5dGVzGAcgASgDEhIKCnN3YXBfdG90YWwYCCABKAMSEQoJc3dhcF91c2VkGAkgASgDEhEKCXN3YXBfZnJlZRgKIAEoAyL4AQoLRGlza01ldHJpY3MSDgoGZGV2aWNlGAEgASgJEhMKC21vdW50X3BvaW50GAIgASgJEhIKCmZpbGVzeXN0ZW0YAyABKAkSEwoLdG90YWxfYnl0ZXMYBCABKAMSEgoKdXNlZF9ieXRlcxgFIAEoAxISCgpmcmVlX2J5dGVzGAYgASgDEhUKDXVzYWdlX3BlcmNlbnQYByABKAESFAoMaW5vZGVzX3RvdGFsGAggASgDEhMKC2lub2Rlc191c2VkGAkgASgDEhMKC2lub2Rlc19mcmVlGAogASgDEhwKFGlub2Rlc191c2FnZV9wZXJjZW50GAsgASgBIqMCCg5OZXR3b3JrTWV0cmljcxIRCglpbnRlcmZhY2UYASABKAkSFgoOYnl0ZXNfcmVjZWl2ZWQYAiABKAMSEgoKYnl0ZXNfc2VudBgDIAEoAxIYChBwYWNrZXRzX3JlY2VpdmVkGAQgASgDEhQKDHBhY2tldHNfc2VudBgFIAEoAxIRCgllcnJvcnNfaW4YBiABKAMSEgoKZXJyb3JzX291dBgHIAEoAxIQCghkcm9wc19pbhgIIAEoAxIRCglkcm9wc19vdXQYCSABKAMSFAoMcmVjZWl2ZV9yYXRlGAogASgBEhUKDXRyYW5zbWl0X3JhdGUYCyABKAESFAoMaXBfYWRkcmVzc2VzGAwgAygJEhMKC21hY19hZGRyZXNzGA0gASgJIq4BCglJT01ldHJpY3MSEwoLdG90YWxfcmVhZHMYASABKAMSFAoMdG90YWxfd3JpdGVzGAIgASgDEhIKCnJlYWRfYnl0ZXMYAyABKAMSEwoLd3JpdGVfYnl0ZXMYBCABKAMSEQoJcmVhZF9yYXRlGAUgASgBEhIKCndyaXRlX3JhdGUYBiABKAESJgoHZGlza19pbxgHIAMoCzIVLmpvYmxldC5EaXNrSU9NZXRyaWNzIsgBCg1EaXNrSU9NZXRyaWNzEg4KBmRldmljZRgBIAEoCRIXCg9yZWFkc19jb21wbGV0ZWQYAiABKAMSGAoQd3JpdGVzX2NvbXBsZXRlZBgDIAEoAxISCgpyZWFkX2J5dGVzGAQgASgDEhMKC3dyaXRlX2J5dGVzGAUgASgDEhEKCXJlYWRfdGltZRgGIAEoAxISCgp3cml0ZV90aW1lGAcgASgDEg8KB2lvX3RpbWUYCCABKAMSEwoLdXRpbGl6YXRpb24YCSABKAEigQIKDlByb2Nlc3NNZXRyaWNzEhcKD3RvdGFsX3Byb2Nlc3NlcxgBIAEoBRIZChFydW5uaW5nX3Byb2Nlc3NlcxgCIAEoBRIaChJzbGVlcGluZ19wcm9jZXNzZXMYAyABKAUSGQoRc3RvcHBlZF9wcm9jZXNzZXMYBCABKAUSGAoQem9tYmllX3Byb2Nlc3NlcxgFIAEoBRIVCg10b3RhbF90aHJlYWRzGAYgASgFEicKCnRvcF9ieV9jcHUYByADKAsyEy5qb2JsZXQuUHJvY2Vzc0luZm8SKgoNdG9wX2J5X21lbW9yeRgIIAMoCzITLmpvYmxldC5Qcm9jZXNzSW5mbyK8AQoLUHJvY2Vzc0luZm8SCwoDcGlkGAEgASgFEgwKBHBwaWQYAiABKAUSDAoEbmFtZRgDIAEoCRIPCgdjb21tYW5kGAQgASgJEhMKC2NwdV9wZXJjZW50GAUgASgBEhYKDm1lbW9yeV9wZXJjZW50GAYgASgBEhQKDG1lbW9yeV9ieXRlcxgHIAEoAxIOCgZzdGF0dXMYCCABKAkSEgoKc3RhcnRfdGltZRgJIAEoCRIMCgR1c2VyGAogASgJIuQBCglDbG91ZEluZm8SEAoIcHJvdmlkZXIYASABKAkSDgoGcmVnaW9uGAIgASgJEgwKBHpvbmUYAyABKAkSEwoLaW5zdGFuY2VfaWQYBCABKAkSFQoNaW5zdGFuY2VfdHlwZRgFIAEoCRIXCg9oeXBlcnZpc29yX3R5cGUYBiABKAkSMQoIbWV0YWRhdGEYByADKAsyHy5qb2JsZXQuQ2xvdWRJbmZvLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIr8BChFTZXJ2ZXJWZXJzaW9uSW5mbxIPCgd2ZXJzaW9uGAEgASgJEhIKCmdpdF9jb21taXQYAiABKAkSDwoHZ2l0X3RhZxgDIAEoCRISCgpidWlsZF9kYXRlGAQgASgJEhEKCWNvbXBvbmVudBgFIAEoCRISCgpnb192ZXJzaW9uGAYgASgJEhAKCHBsYXRmb3JtGAcgASgJEhQKDHByb3RvX2NvbW1pdBgIIAEoCRIRCglwcm90b190YWcYCSABKAky9QEKEU1vbml0b3JpbmdTZXJ2aWNlEkUKD0dldFN5c3RlbVN0YXR1cxIULmpvYmxldC5FbXB0eVJlcXVlc3QaHC5qb2JsZXQuU3lzdGVtU3RhdHVzUmVzcG9uc2USVAoTU3RyZWFtU3lzdGVtTWV0cmljcxIcLmpvYmxldC5TdHJlYW1NZXRyaWNzUmVxdWVzdBodLmpvYmxldC5TeXN0ZW1NZXRyaWNzUmVzcG9uc2UwARJDChBHZXRTZXJ2ZXJWZXJzaW9uEhQuam9ibGV0LkVtcHR5UmVxdWVzdBoZLmpvYmxldC5TZXJ2ZXJWZXJzaW9uSW5mb2IGcHJvdG8z", [file_joblet_common]);
+  fileDesc("Chdqb2JsZXQvbW9uaXRvcmluZy5wcm90bxIGam9ibGV0IiwKEFdhdGNoR3B1c1JlcXVlc3QSGAoQaW50ZXJ2YWxfc2Vjb25kcxgBIAEoBSJMCghOb2RlR3B1cxIPCgdwcm9ibGVtGAEgASgJEhAKCHN0cmF0ZWd5GAIgASgJEh0KBGdwdXMYAyADKAsyDy5qb2JsZXQuTm9kZUdwdSJUCgdOb2RlR3B1EiYKB21ldHJpY3MYASABKAsyFS5qb2JsZXQuSm9iR1BVTWV0cmljcxIQCghqb2JfdXVpZBgCIAEoCRIPCgdwcm9ibGVtGAMgASgJIpEDChRTeXN0ZW1TdGF0dXNSZXNwb25zZRIRCgl0aW1lc3RhbXAYASABKAkSEQoJYXZhaWxhYmxlGAIgASgIEh4KBGhvc3QYAyABKAsyEC5qb2JsZXQuSG9zdEluZm8SHwoDY3B1GAQgASgLMhIuam9ibGV0LkNQVU1ldHJpY3MSJQoGbWVtb3J5GAUgASgLMhUuam9ibGV0Lk1lbW9yeU1ldHJpY3MSIgoFZGlza3MYBiADKAsyEy5qb2JsZXQuRGlza01ldHJpY3MSKAoIbmV0d29ya3MYByADKAsyFi5qb2JsZXQuTmV0d29ya01ldHJpY3MSHQoCaW8YCCABKAsyES5qb2JsZXQuSU9NZXRyaWNzEikKCXByb2Nlc3NlcxgJIAEoCzIWLmpvYmxldC5Qcm9jZXNzTWV0cmljcxIgCgVjbG91ZBgKIAEoCzIRLmpvYmxldC5DbG91ZEluZm8SMQoOc2VydmVyX3ZlcnNpb24YCyABKAsyGS5qb2JsZXQuU2VydmVyVmVyc2lvbkluZm8i6wIKFVN5c3RlbU1ldHJpY3NSZXNwb25zZRIRCgl0aW1lc3RhbXAYASABKAkSHgoEaG9zdBgCIAEoCzIQLmpvYmxldC5Ib3N0SW5mbxIfCgNjcHUYAyABKAsyEi5qb2JsZXQuQ1BVTWV0cmljcxIlCgZtZW1vcnkYBCABKAsyFS5qb2JsZXQuTWVtb3J5TWV0cmljcxIiCgVkaXNrcxgFIAMoCzITLmpvYmxldC5EaXNrTWV0cmljcxIoCghuZXR3b3JrcxgGIAMoCzIWLmpvYmxldC5OZXR3b3JrTWV0cmljcxIdCgJpbxgHIAEoCzIRLmpvYmxldC5JT01ldHJpY3MSKQoJcHJvY2Vzc2VzGAggASgLMhYuam9ibGV0LlByb2Nlc3NNZXRyaWNzEiAKBWNsb3VkGAkgASgLMhEuam9ibGV0LkNsb3VkSW5mbxIdCgRqb2JzGIQCIAMoCzIOLmpvYmxldC5Kb2JVc2UinwEKBkpvYlVzZRIMCgR1dWlkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHY29tbWFuZBgDIAEoCRITCgtjcHVfcGVyY2VudBgEIAEoARIUCgxtZW1vcnlfYnl0ZXMYBSABKAMSGgoSbWVtb3J5X2xpbWl0X2J5dGVzGAYgASgDEg0KBXRhc2tzGAcgASgFEhIKCnN0YXJ0X3RpbWUYCCABKAkiRgoUU3RyZWFtTWV0cmljc1JlcXVlc3QSGAoQaW50ZXJ2YWxfc2Vjb25kcxgBIAEoBRIUCgxtZXRyaWNfdHlwZXMYAiADKAkiuAIKCEhvc3RJbmZvEhAKCGhvc3RuYW1lGAEgASgJEgoKAm9zGAIgASgJEhAKCHBsYXRmb3JtGAMgASgJEhcKD3BsYXRmb3JtX2ZhbWlseRgEIAEoCRIYChBwbGF0Zm9ybV92ZXJzaW9uGAUgASgJEhYKDmtlcm5lbF92ZXJzaW9uGAYgASgJEhMKC2tlcm5lbF9hcmNoGAcgASgJEhQKDGFyY2hpdGVjdHVyZRgIIAEoCRIRCgljcHVfY291bnQYCSABKAUSFAoMdG90YWxfbWVtb3J5GAogASgDEhEKCWJvb3RfdGltZRgLIAEoCRIOCgZ1cHRpbWUYDCABKAMSDwoHbm9kZV9pZBgNIAEoCRISCgpzZXJ2ZXJfaXBzGA4gAygJEhUKDW1hY19hZGRyZXNzZXMYDyADKAkixQEKCkNQVU1ldHJpY3MSDQoFY29yZXMYASABKAUSFQoNdXNhZ2VfcGVyY2VudBgCIAEoARIRCgl1c2VyX3RpbWUYAyABKAESEwoLc3lzdGVtX3RpbWUYBCABKAESEQoJaWRsZV90aW1lGAUgASgBEhQKDGlvX3dhaXRfdGltZRgGIAEoARISCgpzdGVhbF90aW1lGAcgASgBEhQKDGxvYWRfYXZlcmFnZRgIIAMoARIWCg5wZXJfY29yZV91c2FnZRgJIAMoASLkAQoNTWVtb3J5TWV0cmljcxITCgt0b3RhbF9ieXRlcxgBIAEoAxISCgp1c2VkX2J5dGVzGAIgASgDEhIKCmZyZWVfYnl0ZXMYAyABKAMSFwoPYXZhaWxhYmxlX2J5dGVzGAQgASgDEhUKDXVzYWdlX3BlcmNlbnQYBSABKAESFAoMY2FjaGVkX2J5dGVzGAYgASgDEhYKDmJ1ZmZlcmVkX2J5dGVzGAcgASgDEhIKCnN3YXBfdG90YWwYCCABKAMSEQoJc3dhcF91c2VkGAkgASgDEhEKCXN3YXBfZnJlZRgKIAEoAyL4AQoLRGlza01ldHJpY3MSDgoGZGV2aWNlGAEgASgJEhMKC21vdW50X3BvaW50GAIgASgJEhIKCmZpbGVzeXN0ZW0YAyABKAkSEwoLdG90YWxfYnl0ZXMYBCABKAMSEgoKdXNlZF9ieXRlcxgFIAEoAxISCgpmcmVlX2J5dGVzGAYgASgDEhUKDXVzYWdlX3BlcmNlbnQYByABKAESFAoMaW5vZGVzX3RvdGFsGAggASgDEhMKC2lub2Rlc191c2VkGAkgASgDEhMKC2lub2Rlc19mcmVlGAogASgDEhwKFGlub2Rlc191c2FnZV9wZXJjZW50GAsgASgBIqMCCg5OZXR3b3JrTWV0cmljcxIRCglpbnRlcmZhY2UYASABKAkSFgoOYnl0ZXNfcmVjZWl2ZWQYAiABKAMSEgoKYnl0ZXNfc2VudBgDIAEoAxIYChBwYWNrZXRzX3JlY2VpdmVkGAQgASgDEhQKDHBhY2tldHNfc2VudBgFIAEoAxIRCgllcnJvcnNfaW4YBiABKAMSEgoKZXJyb3JzX291dBgHIAEoAxIQCghkcm9wc19pbhgIIAEoAxIRCglkcm9wc19vdXQYCSABKAMSFAoMcmVjZWl2ZV9yYXRlGAogASgBEhUKDXRyYW5zbWl0X3JhdGUYCyABKAESFAoMaXBfYWRkcmVzc2VzGAwgAygJEhMKC21hY19hZGRyZXNzGA0gASgJIq4BCglJT01ldHJpY3MSEwoLdG90YWxfcmVhZHMYASABKAMSFAoMdG90YWxfd3JpdGVzGAIgASgDEhIKCnJlYWRfYnl0ZXMYAyABKAMSEwoLd3JpdGVfYnl0ZXMYBCABKAMSEQoJcmVhZF9yYXRlGAUgASgBEhIKCndyaXRlX3JhdGUYBiABKAESJgoHZGlza19pbxgHIAMoCzIVLmpvYmxldC5EaXNrSU9NZXRyaWNzIsgBCg1EaXNrSU9NZXRyaWNzEg4KBmRldmljZRgBIAEoCRIXCg9yZWFkc19jb21wbGV0ZWQYAiABKAMSGAoQd3JpdGVzX2NvbXBsZXRlZBgDIAEoAxISCgpyZWFkX2J5dGVzGAQgASgDEhMKC3dyaXRlX2J5dGVzGAUgASgDEhEKCXJlYWRfdGltZRgGIAEoAxISCgp3cml0ZV90aW1lGAcgASgDEg8KB2lvX3RpbWUYCCABKAMSEwoLdXRpbGl6YXRpb24YCSABKAEigQIKDlByb2Nlc3NNZXRyaWNzEhcKD3RvdGFsX3Byb2Nlc3NlcxgBIAEoBRIZChFydW5uaW5nX3Byb2Nlc3NlcxgCIAEoBRIaChJzbGVlcGluZ19wcm9jZXNzZXMYAyABKAUSGQoRc3RvcHBlZF9wcm9jZXNzZXMYBCABKAUSGAoQem9tYmllX3Byb2Nlc3NlcxgFIAEoBRIVCg10b3RhbF90aHJlYWRzGAYgASgFEicKCnRvcF9ieV9jcHUYByADKAsyEy5qb2JsZXQuUHJvY2Vzc0luZm8SKgoNdG9wX2J5X21lbW9yeRgIIAMoCzITLmpvYmxldC5Qcm9jZXNzSW5mbyK8AQoLUHJvY2Vzc0luZm8SCwoDcGlkGAEgASgFEgwKBHBwaWQYAiABKAUSDAoEbmFtZRgDIAEoCRIPCgdjb21tYW5kGAQgASgJEhMKC2NwdV9wZXJjZW50GAUgASgBEhYKDm1lbW9yeV9wZXJjZW50GAYgASgBEhQKDG1lbW9yeV9ieXRlcxgHIAEoAxIOCgZzdGF0dXMYCCABKAkSEgoKc3RhcnRfdGltZRgJIAEoCRIMCgR1c2VyGAogASgJIuQBCglDbG91ZEluZm8SEAoIcHJvdmlkZXIYASABKAkSDgoGcmVnaW9uGAIgASgJEgwKBHpvbmUYAyABKAkSEwoLaW5zdGFuY2VfaWQYBCABKAkSFQoNaW5zdGFuY2VfdHlwZRgFIAEoCRIXCg9oeXBlcnZpc29yX3R5cGUYBiABKAkSMQoIbWV0YWRhdGEYByADKAsyHy5qb2JsZXQuQ2xvdWRJbmZvLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIr8BChFTZXJ2ZXJWZXJzaW9uSW5mbxIPCgd2ZXJzaW9uGAEgASgJEhIKCmdpdF9jb21taXQYAiABKAkSDwoHZ2l0X3RhZxgDIAEoCRISCgpidWlsZF9kYXRlGAQgASgJEhEKCWNvbXBvbmVudBgFIAEoCRISCgpnb192ZXJzaW9uGAYgASgJEhAKCHBsYXRmb3JtGAcgASgJEhQKDHByb3RvX2NvbW1pdBgIIAEoCRIRCglwcm90b190YWcYCSABKAky5AIKEU1vbml0b3JpbmdTZXJ2aWNlEkUKD0dldFN5c3RlbVN0YXR1cxIULmpvYmxldC5FbXB0eVJlcXVlc3QaHC5qb2JsZXQuU3lzdGVtU3RhdHVzUmVzcG9uc2USVAoTU3RyZWFtU3lzdGVtTWV0cmljcxIcLmpvYmxldC5TdHJlYW1NZXRyaWNzUmVxdWVzdBodLmpvYmxldC5TeXN0ZW1NZXRyaWNzUmVzcG9uc2UwARJDChBHZXRTZXJ2ZXJWZXJzaW9uEhQuam9ibGV0LkVtcHR5UmVxdWVzdBoZLmpvYmxldC5TZXJ2ZXJWZXJzaW9uSW5mbxIyCghMaXN0R3B1cxIULmpvYmxldC5FbXB0eVJlcXVlc3QaEC5qb2JsZXQuTm9kZUdwdXMSOQoJV2F0Y2hHcHVzEhguam9ibGV0LldhdGNoR3B1c1JlcXVlc3QaEC5qb2JsZXQuTm9kZUdwdXMwAWIGcHJvdG8z", [file_joblet_common, file_joblet_metrics]);
+
+/**
+ * How often the GPUs are looked at.
+ *
+ * @generated from message joblet.WatchGpusRequest
+ */
+export type WatchGpusRequest = Message<"joblet.WatchGpusRequest"> & {
+  /**
+   * Seconds between two looks; 0 takes 5.
+   *
+   * @generated from field: int32 interval_seconds = 1;
+   */
+  intervalSeconds: number;
+};
+
+/**
+ * Describes the message joblet.WatchGpusRequest.
+ * Use `create(WatchGpusRequestSchema)` to create a new message.
+ */
+export const WatchGpusRequestSchema: GenMessage<WatchGpusRequest> = /*@__PURE__*/
+  messageDesc(file_joblet_monitoring, 0);
+
+/**
+ * The GPUs of a node at one moment.
+ *
+ * @generated from message joblet.NodeGpus
+ */
+export type NodeGpus = Message<"joblet.NodeGpus"> & {
+  /**
+   * Why no job can have a GPU here; empty where jobs can.
+   *
+   * @generated from field: string problem = 1;
+   */
+  problem: string;
+
+  /**
+   * Which of several free ones a job is given: first-fit, pack, spread or best-fit.
+   *
+   * @generated from field: string strategy = 2;
+   */
+  strategy: string;
+
+  /**
+   * By their numbers.
+   *
+   * @generated from field: repeated joblet.NodeGpu gpus = 3;
+   */
+  gpus: NodeGpu[];
+};
+
+/**
+ * Describes the message joblet.NodeGpus.
+ * Use `create(NodeGpusSchema)` to create a new message.
+ */
+export const NodeGpusSchema: GenMessage<NodeGpus> = /*@__PURE__*/
+  messageDesc(file_joblet_monitoring, 1);
+
+/**
+ * A GPU of a node.
+ *
+ * @generated from message joblet.NodeGpu
+ */
+export type NodeGpu = Message<"joblet.NodeGpu"> & {
+  /**
+   * How it does. Its processes are all that use it, and its errors all that are known of.
+   *
+   * @generated from field: joblet.JobGPUMetrics metrics = 1;
+   */
+  metrics?: JobGPUMetrics | undefined;
+
+  /**
+   * The job that has it; empty is none.
+   *
+   * @generated from field: string job_uuid = 2;
+   */
+  jobUuid: string;
+
+  /**
+   * Why no job can have it; empty where one can.
+   *
+   * @generated from field: string problem = 3;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message joblet.NodeGpu.
+ * Use `create(NodeGpuSchema)` to create a new message.
+ */
+export const NodeGpuSchema: GenMessage<NodeGpu> = /*@__PURE__*/
+  messageDesc(file_joblet_monitoring, 2);
 
 /**
  * The node at one moment.
@@ -105,7 +198,7 @@ export type SystemStatusResponse = Message<"joblet.SystemStatusResponse"> & {
  * Use `create(SystemStatusResponseSchema)` to create a new message.
  */
 export const SystemStatusResponseSchema: GenMessage<SystemStatusResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 0);
+  messageDesc(file_joblet_monitoring, 3);
 
 /**
  * The node at one moment, as the stream sends it.
@@ -189,7 +282,7 @@ export type SystemMetricsResponse = Message<"joblet.SystemMetricsResponse"> & {
  * Use `create(SystemMetricsResponseSchema)` to create a new message.
  */
 export const SystemMetricsResponseSchema: GenMessage<SystemMetricsResponse> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 1);
+  messageDesc(file_joblet_monitoring, 4);
 
 /**
  * What a running job uses.
@@ -259,7 +352,7 @@ export type JobUse = Message<"joblet.JobUse"> & {
  * Use `create(JobUseSchema)` to create a new message.
  */
 export const JobUseSchema: GenMessage<JobUse> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 2);
+  messageDesc(file_joblet_monitoring, 5);
 
 /**
  * How often, and what.
@@ -288,7 +381,7 @@ export type StreamMetricsRequest = Message<"joblet.StreamMetricsRequest"> & {
  * Use `create(StreamMetricsRequestSchema)` to create a new message.
  */
 export const StreamMetricsRequestSchema: GenMessage<StreamMetricsRequest> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 3);
+  messageDesc(file_joblet_monitoring, 6);
 
 /**
  * A machine.
@@ -407,7 +500,7 @@ export type HostInfo = Message<"joblet.HostInfo"> & {
  * Use `create(HostInfoSchema)` to create a new message.
  */
 export const HostInfoSchema: GenMessage<HostInfo> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 4);
+  messageDesc(file_joblet_monitoring, 7);
 
 /**
  * Processors.
@@ -484,7 +577,7 @@ export type CPUMetrics = Message<"joblet.CPUMetrics"> & {
  * Use `create(CPUMetricsSchema)` to create a new message.
  */
 export const CPUMetricsSchema: GenMessage<CPUMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 5);
+  messageDesc(file_joblet_monitoring, 8);
 
 /**
  * Memory.
@@ -568,7 +661,7 @@ export type MemoryMetrics = Message<"joblet.MemoryMetrics"> & {
  * Use `create(MemoryMetricsSchema)` to create a new message.
  */
 export const MemoryMetricsSchema: GenMessage<MemoryMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 6);
+  messageDesc(file_joblet_monitoring, 9);
 
 /**
  * A file system.
@@ -659,7 +752,7 @@ export type DiskMetrics = Message<"joblet.DiskMetrics"> & {
  * Use `create(DiskMetricsSchema)` to create a new message.
  */
 export const DiskMetricsSchema: GenMessage<DiskMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 7);
+  messageDesc(file_joblet_monitoring, 10);
 
 /**
  * A network interface.
@@ -764,7 +857,7 @@ export type NetworkMetrics = Message<"joblet.NetworkMetrics"> & {
  * Use `create(NetworkMetricsSchema)` to create a new message.
  */
 export const NetworkMetricsSchema: GenMessage<NetworkMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 8);
+  messageDesc(file_joblet_monitoring, 11);
 
 /**
  * Traffic of all disks.
@@ -827,7 +920,7 @@ export type IOMetrics = Message<"joblet.IOMetrics"> & {
  * Use `create(IOMetricsSchema)` to create a new message.
  */
 export const IOMetricsSchema: GenMessage<IOMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 9);
+  messageDesc(file_joblet_monitoring, 12);
 
 /**
  * Traffic of one disk.
@@ -904,7 +997,7 @@ export type DiskIOMetrics = Message<"joblet.DiskIOMetrics"> & {
  * Use `create(DiskIOMetricsSchema)` to create a new message.
  */
 export const DiskIOMetricsSchema: GenMessage<DiskIOMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 10);
+  messageDesc(file_joblet_monitoring, 13);
 
 /**
  * All processes.
@@ -974,7 +1067,7 @@ export type ProcessMetrics = Message<"joblet.ProcessMetrics"> & {
  * Use `create(ProcessMetricsSchema)` to create a new message.
  */
 export const ProcessMetricsSchema: GenMessage<ProcessMetrics> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 11);
+  messageDesc(file_joblet_monitoring, 14);
 
 /**
  * A process.
@@ -1058,7 +1151,7 @@ export type ProcessInfo = Message<"joblet.ProcessInfo"> & {
  * Use `create(ProcessInfoSchema)` to create a new message.
  */
 export const ProcessInfoSchema: GenMessage<ProcessInfo> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 12);
+  messageDesc(file_joblet_monitoring, 15);
 
 /**
  * The cloud a machine runs in.
@@ -1121,7 +1214,7 @@ export type CloudInfo = Message<"joblet.CloudInfo"> & {
  * Use `create(CloudInfoSchema)` to create a new message.
  */
 export const CloudInfoSchema: GenMessage<CloudInfo> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 13);
+  messageDesc(file_joblet_monitoring, 16);
 
 /**
  * A version of Joblet.
@@ -1198,7 +1291,7 @@ export type ServerVersionInfo = Message<"joblet.ServerVersionInfo"> & {
  * Use `create(ServerVersionInfoSchema)` to create a new message.
  */
 export const ServerVersionInfoSchema: GenMessage<ServerVersionInfo> = /*@__PURE__*/
-  messageDesc(file_joblet_monitoring, 14);
+  messageDesc(file_joblet_monitoring, 17);
 
 /**
  * Reports on the node.
@@ -1235,6 +1328,26 @@ export const MonitoringService: GenService<{
     methodKind: "unary";
     input: typeof EmptyRequestSchema;
     output: typeof ServerVersionInfoSchema;
+  },
+  /**
+   * The GPUs of the node, and who has them.
+   *
+   * @generated from rpc joblet.MonitoringService.ListGpus
+   */
+  listGpus: {
+    methodKind: "unary";
+    input: typeof EmptyRequestSchema;
+    output: typeof NodeGpusSchema;
+  },
+  /**
+   * The same, again and again.
+   *
+   * @generated from rpc joblet.MonitoringService.WatchGpus
+   */
+  watchGpus: {
+    methodKind: "server_streaming";
+    input: typeof WatchGpusRequestSchema;
+    output: typeof NodeGpusSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_joblet_monitoring, 0);
