@@ -4,15 +4,27 @@
 import './own-gpus.ts';
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
-import { getJobMetrics, getJobMetricsSummary, listGpus } from '../src/cli/metrics-wire.ts';
+import {
+  getJobMetrics,
+  getJobMetricsSummary,
+  listGpus,
+  watchGpus,
+} from '../src/cli/metrics-wire.ts';
 import type { Connection } from '../src/client/connection.ts';
 import type { JobRequest } from '../src/client/messages.ts';
 import { getJobStatus, queryJobs, runJob, stopJob, waitJob } from '../src/client/methods.ts';
 import type { JobMetricsSample } from '../src/gen/joblet/metrics_pb.ts';
+import { readExposition } from './exposition-reader.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { finish, python, shell, start, statusOf } from './job-calls.ts';
 import { answerSmi, gpus, smiRuns } from './own-gpus.ts';
+import { cannotMakeTree, makeRuntime } from './runtime-tree.ts';
+import { get } from './web-client.ts';
+import { finishWorkflow, startWorkflow, stepOf } from './workflow-calls.ts';
 
 const skip = cannotRun();
 const MB = 1024n ** 2n;
@@ -22,7 +34,10 @@ let api: Connection;
 
 before(async () => {
   if (skip !== false) return;
-  daemon = await startDaemon({ gpu: { enabled: true } });
+  daemon = await startDaemon({
+    gpu: { enabled: true, cuda_paths: ['/usr/include', '/nonexistent/cuda'] },
+    web: { enabled: true, port: 0 },
+  });
 });
 
 beforeEach(() => {
@@ -285,6 +300,21 @@ test('the GPUs of a node are listed with the jobs that have them, one that is sp
     gpus.map((gpu, at) => [at, gpu.uuid, at < 2 ? uuid : '']),
   );
   assert.deepEqual([strategy, problem], ['first-fit', '']);
+  for await (const look of daemon.as('viewer').serverStream(watchGpus, { intervalSeconds: 1 })) {
+    assert.equal(look.gpus[1]?.jobUuid, uuid);
+    break;
+  }
+  const { body } = await get(daemon, 'viewer', '/metrics');
+  const allocated = readExposition(body).filter(({ name }) => name === 'joblet_gpu_allocated');
+  assert.deepEqual(
+    allocated.map(({ labels, value }) => [labels['gpu'], value]),
+    [
+      ['0', 1],
+      ['1', 1],
+      ['2', 0],
+      ['3', 0],
+    ],
+  );
   await kill(uuid);
   answerSmi({ split: 0 });
   const other = await startDaemon({ gpu: { enabled: true, allocation_strategy: 'best-fit' } });
@@ -298,4 +328,72 @@ test('the GPUs of a node are listed with the jobs that have them, one that is sp
     answerSmi();
     await other.stop();
   }
+});
+
+test('a runtime that has nothing of it gets the driver, and no CUDA of the host', {
+  skip: skip || cannotMakeTree(),
+}, async () => {
+  const folder = path.join(daemon.directory, 'runtimes/bare-1.0');
+  const environment = { PATH: '/usr/bin', LD_LIBRARY_PATH: '/opt/own' };
+  makeRuntime(folder, { name: 'bare', version: '1.0', environment });
+  const script =
+    'cat /nvidia/lib64/libcuda.so.1; echo $LD_LIBRARY_PATH $PATH; ls /dev/nvidia3; env | grep CUDA_HOME; ls /usr';
+  assert.deepEqual(await lines(script, { gpuCount: 1, runtime: 'bare-1.0' }), [
+    'libcuda',
+    '/opt/own:/nvidia/lib64 /nvidia/bin:/usr/bin',
+    '/dev/nvidia3',
+    'bin',
+  ]);
+  // Who sees the host's programs sees its CUDA.
+  assert.deepEqual(await lines('echo $CUDA_HOME', { gpuCount: 1 }), ['/usr/include']);
+});
+
+test('jobs of a workflow get GPUs, and one that asks for too many is refused with its line', {
+  skip,
+}, async () => {
+  const workflow = (count: number) => `
+jobs:
+  train:
+    command: sh
+    args: [-c, "ls -d /dev/nvidia[0-9]"]
+    resources: {gpu_count: ${count}, gpu_memory_mb: 50000}
+`;
+  const detail = await finishWorkflow(api, workflow(2));
+  assert.equal(detail.workflow?.status, 'COMPLETED');
+  const { gpuIndices } = await statusOf(api, stepOf(detail, 'train').jobUuid);
+  assert.deepEqual(gpuIndices, [0, 1]);
+  await assert.rejects(
+    startWorkflow(api, workflow(3)),
+    /w\.yaml:6:\d+: job 'train': gpu_count asks for 3 GPUs of at least 50000 MB, and this node has 4, 2 of them so big/,
+  );
+});
+
+test('every example of the guide about GPUs works', { skip }, async () => {
+  const ROOT = path.join(import.meta.dirname, '..');
+  const guide = readFileSync(path.join(ROOT, 'docs/guide/gpus.md'), 'utf8');
+  const rnx = path.join(daemon.directory, 'rnx');
+  const main = path.join(ROOT, 'src/cli/main.ts');
+  writeFileSync(rnx, `#!/bin/sh\nexec '${process.execPath}' '${main}' "$@"\n`);
+  chmodSync(rnx, 0o755);
+  const env = {
+    PATH: `${daemon.directory}:${process.env['PATH']}`,
+    HOME: daemon.directory,
+    RNX_CONFIG: daemon.nodesFile('admin'),
+  };
+  const uuid = await start(api, idle(1));
+  const commands = guide.match(/(?<=^ {4})rnx .*$/gm) ?? [];
+  assert.ok(commands.length >= 10);
+  for (const command of commands) {
+    // It goes on until somebody ends it.
+    if (command.includes('--watch')) continue;
+    const line = command.replace('f47ac10b', uuid).replace('python3 train.py', 'true');
+    const ran = spawnSync('sh', ['-c', line], { env, encoding: 'utf8' });
+    assert.equal(ran.status, 0, `${command}\n${ran.stderr}`);
+  }
+  const [, workflow = ''] = [...guide.matchAll(/```yaml\n([^`]+)```/g)].map(
+    ([, text = '']) => text,
+  );
+  const { jobs } = await api.unary(queryJobs, { statuses: ['PENDING', 'RUNNING'] });
+  for (const job of jobs) await kill(job.uuid);
+  assert.equal((await finishWorkflow(api, workflow)).workflow?.status, 'COMPLETED');
 });

@@ -100,6 +100,9 @@ export function statusJson(job: JobDetail): object {
     ...(job.maxMemory > 0 ? { maxMemory: job.maxMemory } : {}),
     ...(job.maxIoBps > 0 ? { maxIOBPS: job.maxIoBps } : {}),
     ...(job.cpuCores !== '' ? { cpuCores: job.cpuCores } : {}),
+    ...(job.gpuCount > 0
+      ? { gpuCount: job.gpuCount, gpuMemoryMB: job.gpuMemoryMb, gpuIndices: job.gpuIndices }
+      : {}),
     status: job.status,
     createdTime: job.createdTime,
     startTime: job.startTime,

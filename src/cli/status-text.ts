@@ -123,7 +123,7 @@ function limits(job: JobDetail): string[] {
       'Max IO': job.maxIoBps > 0 ? `${job.maxIoBps} bytes/s` : '',
       'CPU Cores': job.cpuCores,
       'Max Processes': job.maxProcesses > 0 ? String(job.maxProcesses) : '',
-      GPUs: job.gpuCount > 0 ? String(job.gpuCount) : '',
+      GPUs: gpus(job),
       Timeout: timeout(job),
       'Grace Period': duration(job.graceMs),
     }),
@@ -131,6 +131,13 @@ function limits(job: JobDetail): string[] {
       ? ['In Force:', ...job.limitsInForce.map((line) => `  ${visible(line)}`)]
       : []),
   ];
+}
+
+function gpus({ gpuCount, gpuMemoryMb, gpuIndices }: JobDetail): string {
+  if (gpuCount === 0) return '';
+  const memory = gpuMemoryMb === 0 ? '' : ` of at least ${gpuMemoryMb} MB`;
+  const which = gpuIndices.length === 0 ? '' : ` (${gpuIndices.join(', ')})`;
+  return `${gpuCount}${memory}${which}`;
 }
 
 function environment(job: JobDetail): string[] {

@@ -163,6 +163,10 @@ export const targets: Readonly<Record<string, Row>> = {
     sources: ['src/client/nodes-file.ts', 'src/client/plain-yaml.ts'],
     load: () => import('./targets/nodes-file.ts'),
   },
+  'nvidia-smi': {
+    sources: ['src/daemon/linux/nvidia-smi.ts', 'src/shared/xml.ts', 'src/daemon/linux/xid-log.ts'],
+    load: () => import('./targets/nvidia-smi.ts'),
+  },
   outputs: {
     sources: ['src/daemon/workflows/output-file.ts'],
     load: () => import('./targets/outputs.ts'),

@@ -78,11 +78,9 @@ export class Gpus {
     if (pool.has(wish)) return;
     const fit = pool.gpus.filter(({ memoryBytes }) => memoryBytes >= wish.memoryBytes).length;
     const such = wish.memoryBytes > 0 && fit < pool.gpus.length ? `, ${fit} of them so big` : '';
-    throw new JobletError(
-      'exhausted',
-      `asks for ${describeWish(wish)}, and this node has ${pool.gpus.length}${such}; rnx gpu list shows them`,
-      { about },
-    );
+    const message = `asks for ${describeWish(wish)}, and this node has ${pool.gpus.length}${such}; rnx gpu list shows them`;
+    const problems = [{ field: about, message }];
+    throw new JobletError('exhausted', `${about}: ${message}`, { about, problems });
   }
 
   /** What a job's GPUs bring into its sandbox; undefined when it has none. */

@@ -2,6 +2,7 @@
 // whatever a disk or an archive made of it.
 
 import assert from 'node:assert/strict';
+import { toGpuMetrics } from '../../../src/daemon/rpc/gpu-view.ts';
 import { without } from '../../../src/daemon/telemetry/base.ts';
 import { type Line, parseLine, readLines } from '../../../src/daemon/telemetry/sample-file.ts';
 import { firstUsage, lastUsage } from '../../../src/daemon/telemetry/series.ts';
@@ -25,7 +26,25 @@ const sample = {
   memory,
   io: { devices: { '8:0': device } },
 };
-const lines = [{ base }, { sample }, { traffic }].map((line) => JSON.stringify(line));
+const gpu = {
+  ...{ index: 1, uuid: 'GPU-1', name: 'H100', computeCapability: '9.0', driverVersion: '580' },
+  ...{ utilization: 68.5, memoryUsed: 1, memoryTotal: 2, memoryFree: 1, encoderUtil: 0 },
+  ...{
+    decoderUtil: 0,
+    smClock: 1980,
+    memoryClock: 2619,
+    pcieRx: 1024,
+    pcieTx: 0.5,
+    temperature: 43,
+  },
+  ...{ temperatureMemory: 44, powerDraw: 141.14, powerLimit: 700, fanSpeed: 0, eccSingle: 0 },
+  ...{ eccDouble: 0, xidErrors: 0, retiredPages: 0, throttleReasons: 4, processesCount: 1 },
+  ...{ processesMemory: 7, computeMode: 'Default' },
+};
+const withGpu = { ...sample, gpus: [gpu] };
+const lines = [{ base }, { sample }, { sample: withGpu }, { traffic }].map((line) =>
+  JSON.stringify(line),
+);
 
 /** Every number, however deep. */
 function numbersOf(value: unknown): number[] {
@@ -40,6 +59,7 @@ function check(line: Line): void {
   const used = without(line.sample, base);
   for (const usage of [line.sample, used, lastUsage(line.sample, total, 'v2')]) {
     for (const part of [usage.cpu.usageUsec, usage.processes.openFds]) BigInt(part);
+    for (const each of usage.gpus ?? []) toGpuMetrics(each);
     assert.ok(numbersOf(usage).every((number) => Number.isFinite(number)));
   }
 }
