@@ -191,6 +191,28 @@ test('a skipped test says why', () => {
   );
 });
 
+test('the lock file has every package that another one may want, on every platform', () => {
+  const { packages } = JSON.parse(read('package-lock.json')) as {
+    packages: Record<string, Record<string, Record<string, string>>>;
+  };
+  // Without them `npm ci` installs nothing, on any platform.
+  assertNone(
+    Object.entries(packages).flatMap(([place, { dependencies, optionalDependencies }]) =>
+      Object.keys({ ...dependencies, ...optionalDependencies })
+        .filter((name) => !isLocked(packages, place, name))
+        .map((name) => `${name}, for ${place}`),
+    ),
+  );
+});
+
+/** Whether what a package at `place` imports by a name is there: below it, or below what it lies in. */
+function isLocked(packages: object, place: string, name: string): boolean {
+  for (let at = place; ; at = at.slice(0, Math.max(0, at.lastIndexOf('/node_modules/')))) {
+    if (Object.hasOwn(packages, path.posix.join(at, 'node_modules', name))) return true;
+    if (at === '') return false;
+  }
+}
+
 // ---- documents -----------------------------------------------------------------------------------
 
 test('every link in the documents leads somewhere', () => {
