@@ -25,7 +25,6 @@
 enum {
   PIPE_ROOM = 64 << 10,    // what a pipe holds
   OUTPUT_ROOM = 256 << 10, // what one holds of a job that writes much
-  PAGE = 4096,
   IDLE_MS = 50,
   ROOM_MS = 250, // from one look at a full disk to the next
   STRINGS_ROOM = 1536,

@@ -11,6 +11,7 @@
 //   mount.c     the kernel's mount calls
 //   cgroup.c    limits and what was used of them
 //   net.c       network namespaces, made ahead
+//   pool.c      those of them that wait for jobs
 //   attach.c    links, addresses and routes of those that lead out
 //   netlink.c   messages to the kernel about them
 //   flows.c     says what connections there are
@@ -312,6 +313,33 @@ struct traffic net_traffic(const struct netns *net);
 void net_close(struct netns *net);
 // Brings loopback up in the network namespace of this process. 0, or -1 with errno.
 int net_loopback_up(void);
+
+// ---- pool.c ------------------------------------------------------------------------------------
+// For the launcher alone.
+
+// Starts the filler.
+void pool_start(void);
+// Its socket, to be polled; -1 when it does not run.
+int pool_filler(void);
+// Whether a process that has ended was the filler.
+bool pool_was_filled_by(pid_t pid);
+// Takes what the filler made.
+void pool_receive(void);
+// One that leads nowhere; none when there is none ready.
+struct netns pool_take(void);
+// One that the daemon had attached by this key; none when none of it waits.
+struct netns pool_take_attached(const char *key);
+// Keeps one that leads nowhere and that nobody has sent anything in.
+void pool_keep(struct netns *net);
+// Gives back an attached one that a job had. Only where its last process is certainly gone, `in_order`, can it
+// be used again.
+void pool_give_back(struct netns *net, const char *key, bool in_order);
+// What the daemon orders: one more attached, one dropped that no job has, connections forgotten.
+void pool_attach(const struct order *order);
+void pool_detach(const char *key);
+void pool_forget_flows(const struct order *order);
+// For a keeper and an init: nothing of it is needed any more.
+void pool_drop(void);
 
 // ---- netlink.c ---------------------------------------------------------------------------------
 
@@ -690,6 +718,8 @@ extern uint64_t files_soft_limit;
 
 // ---- memory.c ----------------------------------------------------------------------------------
 // A keeper and an init wait for as long as their job runs: they give back what starting took.
+
+enum { PAGE = 4096 };
 
 // The stack below the caller's frame.
 void memory_drop_stack(void);

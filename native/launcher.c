@@ -23,18 +23,13 @@
 #include <unistd.h>
 
 enum {
-  NET_LOW = 4,        // so few network namespaces ready, and more are asked for
-  NET_READY = 16,     // so many then
-  NET_KEPT = 64,      // so many at most, with those that come back unused
-  ATTACHED_KEPT = 512, // attached ones that no job has
-  IDS_KEPT = 1024,    // user namespaces kept, one for each job that runs at the same time
+  IDS_KEPT = 1024, // user namespaces kept, one for each job that runs at the same time
   TEMPLATES_KEPT = 256,
   KEEPER_BUCKETS = 256,
   STANDBY_AFTER_MS = 5, // without an order: a fork then is in nobody's way
   AHEAD_LIMIT = 2, // sandboxes made ahead: one can be made while the other one's job runs
   AHEAD_TEXT_ROOM = 16 << 10, // of a plan without environment and arguments
   MISSES_LIMIT = 16, // so many jobs elsewhere, and a sandbox is made where they are
-  PAGE = 4096,
   EXIT_CLAIMED = 3, // another daemon runs its jobs where this one is to
 };
 
@@ -74,12 +69,6 @@ struct ahead {
   char text[AHEAD_TEXT_ROOM];
 };
 
-// An attached network namespace that no job has.
-struct attached {
-  struct netns net;
-  char key[NET_KEY_ROOM];
-};
-
 // All that the launcher knows, in whole pages of its own: keepers are copies of this process, and
 // give them back.
 static struct launcher {
@@ -91,13 +80,6 @@ static struct launcher {
   uint64_t uses;
   uint32_t generation; // goes up when something is forgotten
   struct running *running[KEEPER_BUCKETS];
-  struct netns net_pool[NET_KEPT];
-  unsigned net_ready;
-  unsigned net_asked;
-  struct attached attached[ATTACHED_KEPT];
-  unsigned attached_count;
-  int filler;
-  pid_t filler_pid;
   int notices[2]; // keepers write to [1]
   struct standby spare; // for any job
   bool wants_spare;
@@ -110,6 +92,7 @@ static struct launcher {
 
 void launcher_drop(void) {
   madvise(&my, sizeof my, MADV_DONTNEED);
+  pool_drop();
 }
 
 // ---- what is kept ------------------------------------------------------------------------------
@@ -211,127 +194,6 @@ static void take_notice(void) {
   } else {
     close(fd);
   }
-}
-
-// ---- network namespaces ------------------------------------------------------------------------
-
-// Most come back from their jobs unused: making more while there are some would only take time from
-// the launches that need none.
-static void fill_net_pool(void) {
-  if (my.filler < 0 || my.net_ready + my.net_asked >= NET_LOW) return;
-  for (; my.net_ready + my.net_asked < NET_READY; my.net_asked++) net_request(my.filler);
-}
-
-static void start_filler(void) {
-  my.net_asked = 0;
-  my.filler = net_start_filler(&my.filler_pid);
-  // Without one, each job makes its own.
-  if (my.filler < 0) fprintf(stderr, "joblet-launch: netns filler: %s\n", errno_name(errno));
-  fill_net_pool();
-}
-
-static void keep_net(struct netns *net) {
-  if (my.net_ready < NET_KEPT) my.net_pool[my.net_ready++] = *net;
-  else net_close(net);
-}
-
-// What became of an attached one. `text` and `error` may be NULL.
-static OWN_FRAME void tell_net(const char *verb, const char *key, const char *text,
-                               const char *error) {
-  struct frame frame;
-  frame_start(&frame, verb);
-  frame_text(&frame, key);
-  if (text != NULL) frame_text(&frame, text);
-  if (error != NULL) frame_text(&frame, error);
-  frame_send_patiently(DAEMON_FD, &frame);
-}
-
-static OWN_FRAME void tell_traffic(const char *key, struct traffic traffic) {
-  struct frame frame;
-  frame_start(&frame, "detached");
-  frame_text(&frame, key);
-  frame_text(&frame, "used");
-  frame_pair_number(&frame, "rx-bytes", traffic.rx_bytes);
-  frame_pair_number(&frame, "rx-packets", traffic.rx_packets);
-  frame_pair_number(&frame, "tx-bytes", traffic.tx_bytes);
-  frame_pair_number(&frame, "tx-packets", traffic.tx_packets);
-  frame_send_patiently(DAEMON_FD, &frame);
-}
-
-static void keep_attached(struct netns *net, const char *key) {
-  struct attached *place = &my.attached[my.attached_count++];
-  place->net = *net;
-  snprintf(place->key, sizeof place->key, "%s", key);
-}
-
-static void take_from_filler(void) {
-  struct made made;
-  if (!net_receive(my.filler, &made)) {
-    close(my.filler);
-    my.filler = -1;
-    // It died once it could not go on; it is started again when the pool has run dry. Whatever else
-    // it was asked for will not come.
-    tell_net("filler-gone", "", NULL, NULL);
-    return;
-  }
-  if (made.key[0] == 0) {
-    if (made.net.fd < 0) return;
-    my.net_asked--;
-    keep_net(&made.net);
-  } else if (made.net.fd < 0) {
-    tell_net("unattached", made.key, made.step, errno_name(made.error));
-  } else if (my.attached_count == ATTACHED_KEPT) {
-    net_close(&made.net);
-    tell_net("unattached", made.key, "netns", errno_name(ENFILE));
-  } else {
-    keep_attached(&made.net, made.key);
-    tell_net("attached", made.key, NULL, NULL);
-  }
-}
-
-// Takes one from those that wait; none when there is none of this key.
-static struct netns take_attached(const char *key) {
-  for (unsigned i = 0; i < my.attached_count; i++) {
-    if (strcmp(my.attached[i].key, key) != 0) continue;
-    struct netns net = my.attached[i].net;
-    my.attached[i] = my.attached[--my.attached_count];
-    return net;
-  }
-  return (struct netns){-1, -1};
-}
-
-static void attach(const struct order *order) {
-  if (my.filler < 0) start_filler();
-  bool asked = my.filler >= 0 && strlen(order->text) < NET_KEY_ROOM &&
-               net_request_order(my.filler, order);
-  if (!asked) tell_net("unattached", order->text, "filler", errno_name(EAGAIN));
-}
-
-static void detach(const char *key) {
-  struct netns net = take_attached(key);
-  if (net.fd < 0) return; // a job has it, or had it
-  net_close(&net);
-  tell_net("detached", key, "used", NULL);
-}
-
-// Gives back what a job had. Only where its last process is certainly gone can it be used again.
-static void give_back_attached(struct running *job, bool in_order) {
-  bool unused = in_order && my.attached_count < ATTACHED_KEPT && net_is_pristine(&job->net);
-  if (unused) {
-    keep_attached(&job->net, job->net_key);
-    tell_net("detached", job->net_key, "unused", NULL);
-    return;
-  }
-  tell_traffic(job->net_key, net_traffic(&job->net));
-  net_close(&job->net);
-}
-
-static struct netns take_net(void) {
-  if (my.net_ready == 0 && my.filler < 0) start_filler();
-  struct netns net = {-1, -1};
-  if (my.net_ready > 0) net = my.net_pool[--my.net_ready];
-  fill_net_pool();
-  return net;
 }
 
 // ---- keepers -----------------------------------------------------------------------------------
@@ -502,7 +364,7 @@ static void launch(char *plan_text, size_t length) {
     return;
   }
   bool is_attached = strcmp(plan->net, "pool") != 0;
-  job->net = is_attached ? take_attached(plan->net) : take_net();
+  job->net = is_attached ? pool_take_attached(plan->net) : pool_take();
   if (is_attached && job->net.fd < 0) {
     tell_failed(plan->id, "net", plan->net, ENOENT);
     plan_forget(plan);
@@ -522,8 +384,8 @@ static void launch(char *plan_text, size_t length) {
   pid_t pid = start_keeper(plan, &entry, plan_text, length);
   if (pid < 0) {
     tell_failed(plan->id, "keeper", "fork", errno);
-    if (is_attached) give_back_attached(job, true);
-    else keep_net(&job->net);
+    if (is_attached) pool_give_back(&job->net, job->net_key, true);
+    else pool_keep(&job->net);
     free(job);
   } else {
     job->pid = pid;
@@ -553,8 +415,8 @@ static void keeper_ended(pid_t pid, int status) {
   bool in_order = status == 0 || (WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_LEFT_TRACES);
   if (!in_order) tell_gone(job->id, status);
   // The keeper left in good order, so the job's last process is gone.
-  if (job->net_key[0] != 0) give_back_attached(job, in_order);
-  else if (in_order && job->net.fd >= 0 && net_is_pristine(&job->net)) keep_net(&job->net);
+  if (job->net_key[0] != 0) pool_give_back(&job->net, job->net_key, in_order);
+  else if (in_order && job->net.fd >= 0 && net_is_pristine(&job->net)) pool_keep(&job->net);
   else net_close(&job->net);
   // Else the daemon may be about to clear them.
   if (status == 0 && job->sandbox != NULL) make_ahead(job->ids_first, job->sandbox, job->sandbox_length);
@@ -575,7 +437,7 @@ static void reap_children(int signals) {
   (void)!read(signals, &info, sizeof info);
   int status;
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-    if (pid == my.filler_pid) continue;
+    if (pool_was_filled_by(pid)) continue;
     struct standby *standby = find_standby(pid);
     if (standby != NULL) let_go_of_standby(standby);
     else keeper_ended(pid, status);
@@ -606,14 +468,13 @@ static void obey(const struct order *order) {
     forget(order->text);
     return;
   case ORDER_ATTACH:
-    attach(order);
+    pool_attach(order);
     return;
   case ORDER_DETACH:
-    detach(order->text);
+    pool_detach(order->text);
     return;
   case ORDER_FLOWS:
-    // What cannot be asked for now is no harm; see attach.c.
-    if (my.filler >= 0) net_request_order(my.filler, order);
+    pool_forget_flows(order);
     return;
   }
 }
@@ -734,7 +595,7 @@ int launcher_run(const char *lock_path, const char *claimed_path) {
   int refused = claim(claimed, claimed_path);
   if (refused != 0) return refused;
   my.claimed = claimed;
-  start_filler();
+  pool_start();
   start_spare();
 
   if (tell_ready() != 0) return fail("descriptor 3");
@@ -743,14 +604,14 @@ int launcher_run(const char *lock_path, const char *claimed_path) {
         {.fd = DAEMON_FD, .events = POLLIN},
         {.fd = signals, .events = POLLIN},
         {.fd = my.notices[0], .events = POLLIN},
-        {.fd = my.filler, .events = POLLIN},
+        {.fd = pool_filler(), .events = POLLIN},
     };
     int ready = poll(polled, LENGTH(polled), my.wants_spare ? STANDBY_AFTER_MS : -1);
     if (ready < 0 && errno != EINTR) return fail("poll");
     if (ready == 0) start_spare();
     // What can be used again first, so that the launches behind it find it.
     if (polled[2].revents != 0) take_notice();
-    if (polled[3].revents != 0) take_from_filler();
+    if (polled[3].revents != 0) pool_receive();
     if (polled[1].revents != 0) reap_children(signals);
     if (polled[0].revents != 0 && !read_daemon()) break;
   }

@@ -6,7 +6,6 @@
 #include <sys/syscall.h>
 
 enum {
-  PAGE = 4096,
   STACK_SPAN = 256 << 10, // more than a launch ever uses
   FRAME_SLACK = 2048,     // the frames of the calls made here
 };

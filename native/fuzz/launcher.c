@@ -18,6 +18,7 @@ static void unheard(const char *format, ...) {
 #define exit(code) longjmp(left, 1 + (code))
 #define fprintf(stream, ...) unheard(__VA_ARGS__)
 #include "../launcher.c"
+#include "../pool.c"
 #undef exit
 #undef fprintf
 
@@ -87,7 +88,7 @@ static void start(void) {
     close(launchers_end);
     REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, my.notices) == 0);
     keeper_end = my.notices[1];
-    my.filler = -1;
+    pool.filler = -1;
     started = true;
   }
   my.text_length = 0;
