@@ -20,6 +20,7 @@ import { getJobStatus, queryJobs, runJob, stopJob, waitJob } from '../src/client
 import type { JobMetricsSample } from '../src/gen/joblet/metrics_pb.ts';
 import { readExposition } from './exposition-reader.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
+import { startProbing } from './inside-probes.ts';
 import { finish, python, shell, start, statusOf } from './job-calls.ts';
 import { answerSmi, gpus, smiRuns } from './own-gpus.ts';
 import { cannotMakeTree, makeRuntime } from './runtime-tree.ts';
@@ -113,6 +114,17 @@ print('tried', sorted(name for name in os.listdir('/dev') if name.startswith('nv
   assert.equal(job.status, 'COMPLETED', stderr);
   assert.equal(stdout, "tried ['nvidia-uvm', 'nvidia-uvm-tools', 'nvidia3', 'nvidiactl']\n");
 });
+
+for (const probe of ['privileges.py', 'filesystem.py'] as const) {
+  test(`${probe} finds no way out of a job with GPUs`, { skip }, async () => {
+    const probing = await startProbing(daemon);
+    try {
+      await probing.run(probe, { request: { gpuCount: 2 } });
+    } finally {
+      probing.stop();
+    }
+  });
+}
 
 test('a job with a GPU finds the driver and its own cards alone, and what it has itself stays in front', {
   skip,
@@ -217,8 +229,10 @@ test('samples of a job with GPUs carry how each of them does, from one look for 
   skip,
 }, async () => {
   const [one, two] = [await start(api, idle(1)), await start(api, idle(2))];
-  const { pid } =
-    (await api.unary(getJobStatus, { uuid: two, posture: true })).posture?.kernel ?? {};
+  const { posture } = await api.unary(getJobStatus, { uuid: two, posture: true });
+  assert.deepEqual(posture?.gpus, [`1 (${gpus[1]?.uuid})`, `2 (${gpus[2]?.uuid})`]);
+  assert.deepEqual(posture?.kernel?.deviations, []);
+  const { pid } = posture?.kernel ?? {};
   assert.ok(pid !== undefined);
   const before = smiRuns();
   // Of the processes that use its GPU, those of somebody else are none of its.

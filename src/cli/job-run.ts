@@ -52,6 +52,8 @@ export const flags = {
     value: 'SPEED',
     help: 'to send, and to receive: 100mbit, 10MB/s',
   },
+  gpu: { kind: 'integer', value: 'N', help: 'GPUs, with --gpu-memory=40GB or more each' },
+  'gpu-memory': { kind: 'text', value: 'SIZE' },
   'no-init': { kind: 'switch', help: 'the command is process 1 itself' },
   allow: {
     kind: 'list',
@@ -60,8 +62,6 @@ export const flags = {
     help: 'open a door of the sandbox: ptrace, userns',
   },
   raw: { kind: 'switch', help: 'on a terminal too, its output byte for byte' },
-  gpu: { kind: 'integer', value: 'N' },
-  'gpu-memory': { kind: 'text', value: 'SIZE' },
   workflow: { kind: 'text', value: 'FILE[:NAME]' },
 } as const;
 

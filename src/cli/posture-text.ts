@@ -25,6 +25,7 @@ export function postureLines(posture: Posture): string[] {
       ({ path, bytes, kind }) => `${path} (${formatBytes(Number(bytes))}, ${kind})`,
     ),
     Limits: posture.limits,
+    ...(posture.gpus.length > 0 ? { GPUs: posture.gpus } : {}),
     'Started By': [posture.startedBy],
   };
   const lines = Object.entries(sides).flatMap(([label, items]) => listLines(label, items));

@@ -182,6 +182,7 @@ test('a posture fits on a terminal, and what the kernel does not confirm stands 
     network: 'none (loopback only)',
     init: 'the command itself',
     startedBy: 'joblet 1.0.0',
+    gpus: ['0 (GPU-1)'],
     kernel: { pid: 77, confirmed: ['capabilities'], deviations: ['read-only root: \u001b[31m'] },
   };
   const text = statusText(job({ posture }), 0, fakeOutput({}));
@@ -200,6 +201,7 @@ test('a posture fits on a terminal, and what the kernel does not confirm stands 
     '    /etc/ssl/openssl.cnf, /x',
     '  Can Write: /work (1 MB, memory)',
   ]);
+  assert.ok(lines.includes('  GPUs: 0 (GPU-1)'));
   assert.ok(lines.includes('  Kernel, Asked Now Of Process 77: capabilities'));
   assert.ok(lines.includes('  NOT AS IT SHOULD BE: read-only root: \\x1b[31m'));
 });

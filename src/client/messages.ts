@@ -140,6 +140,7 @@ export const JobPosture = {
   init: [13, 'string'],
   startedBy: [14, 'string'],
   kernel: [15, KernelView],
+  gpus: [492, 'string', 'list'],
 } as const satisfies Shape;
 
 export const GetJobStatusResponse = {

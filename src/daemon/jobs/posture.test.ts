@@ -50,13 +50,14 @@ const sound: JobProcess = {
     mount('/tmp', 'rw,nosuid,nodev', 'size=2048k'),
     mount('/dev/shm', 'rw,nosuid,nodev', 'size=2048k'),
   ],
+  devices: ['null', 'zero', 'full', 'tty', 'random', 'urandom'],
   coreBytes: 1,
 };
 
 test('a sound process has nothing that is not as its posture says', () => {
   const { confirmed, deviations } = comparePosture(postureWith([]), sound);
   assert.deepEqual(deviations, []);
-  assert.equal(confirmed.length, 11);
+  assert.equal(confirmed.length, 12);
 });
 
 /** What is weakened, and the sentence that has to say so. */
@@ -80,6 +81,11 @@ const weakenings: readonly (readonly [Partial<JobProcess>, RegExp])[] = [
     /^no propagation of mounts: .*\/x$/,
   ],
   [{ coreBytes: Number.POSITIVE_INFINITY }, /^no core dumps: /],
+  [
+    { devices: ['null', 'nvidia0', 'nvidiactl'] },
+    /^devices: it has the devices of 1 GPUs, not of 0$/,
+  ],
+  [{ devices: ['null', 'kmsg'] }, /^devices: it has others than every job: kmsg$/],
 ];
 
 test('each side of a posture that the kernel does not confirm is named', () => {

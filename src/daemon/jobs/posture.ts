@@ -48,6 +48,7 @@ export interface Posture {
   readonly readOnly: readonly string[];
   readonly writable: readonly WritablePlace[];
   readonly limits: readonly string[];
+  readonly gpus: readonly GivenGpu[];
   /** Process 1 is ours, and not the command itself. */
   readonly init: boolean;
   readonly startedBy: string;
@@ -68,6 +69,7 @@ export function postureOf({ spec }: Pick<Job, 'spec'>, sandbox: Sandbox): Postur
     ],
     readOnly: [...sandbox.readOnly, ...volumes.filter(isReadOnly).map(({ path }) => path)],
     limits: describeLimits(sandbox.cgroups, spec.limits),
+    gpus: sandbox.gpus ?? [],
     init: spec.init,
     startedBy: sandbox.startedBy,
   };
@@ -96,6 +98,11 @@ const FILTER_MODE = 2;
 const KERNEL_MOUNTS = ['/proc', '/dev/pts'];
 /** The same and the job's own /dev/shm once more, in the root of a tree that is being built. */
 const BUILD_MOUNTS = ['/proc', '/dev/pts', '/dev/shm'].map((target) => `/build/root${target}`);
+
+/** Those of every job, and those of every one that has GPUs, beside the cards themselves. */
+const DEVICES = ['null', 'zero', 'full', 'tty', 'random', 'urandom'];
+const GPU_DEVICES = ['nvidiactl', 'nvidia-uvm', 'nvidia-uvm-tools'];
+const CARD = /^nvidia\d+$/;
 
 const looks: Readonly<Record<string, Look>> = {
   'user and group ids': ({ firstId, idCount }, { uidMap, gidMap }) => {
@@ -148,6 +155,18 @@ const looks: Readonly<Record<string, Look>> = {
       ),
       'mounts honour set-uid bits or devices',
     ),
+  devices: ({ gpus }, { devices }) => {
+    const others = devices.filter((name) => !DEVICES.includes(name));
+    const cards = others.filter((name) => CARD.test(name));
+    if (cards.length !== gpus.length) {
+      return `it has the devices of ${cards.length} GPUs, not of ${gpus.length}`;
+    }
+    const rest = others.filter((name) => !cards.includes(name));
+    return some(
+      gpus.length > 0 ? rest.filter((name) => !GPU_DEVICES.includes(name)) : rest,
+      'it has others than every job',
+    );
+  },
   'no propagation of mounts': (_, { mounts }) =>
     some(targets(mounts.filter(({ propagates }) => propagates)), 'mounts are shared'),
   'no core dumps': (_, { coreBytes }) =>

@@ -1,7 +1,7 @@
 // What the kernel says of the process 1 of a job, seen from outside: its ids, rights, namespaces and
 // mounts. Everything here is read once, when somebody asks.
 
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 
 /** The kinds of namespaces that are a job's own, as `/proc/PID/ns` names them. */
@@ -34,6 +34,8 @@ export interface JobProcess {
   /** Kinds of namespaces that it shares with this process. */
   readonly shared: readonly NamespaceKind[];
   readonly mounts: readonly JobMount[];
+  /** Names of the devices in its /dev. */
+  readonly devices: readonly string[];
   /** The most bytes that a core dump of it may have. */
   readonly coreBytes: number;
 }
@@ -104,6 +106,9 @@ export function readJobProcess(pid: number, keeperPid: number): JobProcess | und
           readlinkSync(path.join(directory, 'ns', kind)) === readlinkSync(`/proc/self/ns/${kind}`),
       ),
       mounts: parseMounts(file('mountinfo')),
+      devices: readdirSync(path.join(directory, 'root/dev'), { withFileTypes: true })
+        .filter((entry) => entry.isCharacterDevice() || entry.isBlockDevice())
+        .map(({ name }) => name),
       coreBytes: parseCoreLimit(file('limits')),
     };
     const parents = [status, file('status')].map((text) => Number(statusField(text, 'PPid')));

@@ -31,6 +31,7 @@ export function toPosture(job: Job, { posture, kernel }: Held): Init<typeof JobP
       kind,
     })),
     limits: [...posture.limits],
+    gpus: posture.gpus.map(({ index, uuid }) => `${index} (${uuid})`),
     network: posture.shared.includes('net')
       ? `that of the host, as ${job.spec.network === HOST_NETWORK ? 'an admin asked for it' : 'it builds a runtime'}`
       : `${job.spec.network} (${networkNote(job.spec.network)})`,
