@@ -119,8 +119,10 @@ export class LineAutomaton {
       const byte = bytes[at] ?? 0;
       let next = table[state + byte] ?? UNKNOWN;
       if (next > FOUND) {
-        state = next;
         at += 1;
+        // Most characters lead nowhere else, and then none has to wait for where the one before it led.
+        if (next === state) while (at < to && table[state + (bytes[at] ?? 0)] === state) at += 1;
+        else state = next;
         continue;
       }
       let width = 1;
