@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { formatHeader } from '../../shared/log-record.ts';
-import { Room, RunReader } from './records.ts';
+import { Room, RUN_BYTES, RunReader } from './records.ts';
 
 /** A log that is being written: so many of its bytes are there. */
 class Growing {
@@ -67,4 +67,21 @@ test('readers that leave a room to each other while they wait get the bytes of t
       },
     ),
   );
+});
+
+test('records as long as the pipe of a job all lie in one room, the one after the other', async () => {
+  const log = new Growing(
+    'x',
+    Array.from({ length: 8 }, () => RUN_BYTES),
+  );
+  log.there = Number.POSITIVE_INFINITY;
+  const reader = new RunReader(log, new Room());
+  const places = new Set<ArrayBufferLike>();
+  let bytes = 0;
+  for (let run = await reader.next(); run; run = await reader.next()) {
+    places.add(run.bytes.buffer);
+    bytes += run.records.reduce((sum, { payload }) => sum + payload.length, 0);
+  }
+  assert.equal(bytes, log.whole.length);
+  assert.equal(places.size, 1);
 });

@@ -60,13 +60,14 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
-const rooms = new Stock(RUN_BYTES, 32);
+/** A run, or the longest record that a keeper writes: all that the pipe of a job holds. */
+const rooms = new Stock(HEADER_BYTES + RUN_BYTES, 32);
 
 /** What runs lie in, one after the other: each is gone when the next one is asked for. */
 export class Room {
   #kept: Buffer<ArrayBuffer> | undefined;
 
-  /** A record that is longer than a run is a room of its own. */
+  /** A record that is longer is in a room of its own. */
   ofBytes(bytes: number): Buffer<ArrayBuffer> {
     if (bytes > rooms.bytes) return Buffer.allocUnsafeSlow(bytes);
     this.#kept ??= rooms.take();
