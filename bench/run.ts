@@ -1,5 +1,3 @@
-// node bench/run.ts [trial...] [--rounds N] [--seconds N] [--idle-jobs N] [--no-save]
-//
 // Runs trials one after the other, each in its own process, and writes what they measured to
 // bench/results/. Needs root, as a daemon of its own is started for them.
 
@@ -8,6 +6,7 @@ import { once } from 'node:events';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { messageOf } from '../src/shared/errors.ts';
 import { loadOfLastMinute, machineFacts, waitForQuiet } from './machine.ts';
 import { formatResults, type Measured } from './report.ts';
 import type { Trial, TrialOptions, TrialResult } from './trial.ts';
@@ -15,22 +14,23 @@ import type { Trial, TrialOptions, TrialResult } from './trial.ts';
 const HERE = import.meta.dirname;
 const WAIT_FOR_QUIET_SECONDS = 60;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    rounds: { type: 'string', default: '200' },
-    seconds: { type: 'string', default: '30' },
-    'idle-jobs': { type: 'string', default: '200' },
-    'no-save': { type: 'boolean', default: false },
-  },
-});
-
 const known = readdirSync(path.join(HERE, 'trials')).map((file) => path.basename(file, '.ts'));
-const unknown = positionals.filter((name) => !known.includes(name));
-if (unknown.length > 0) {
-  process.stderr.write(`Error: no trial ${unknown.join(', ')}; there are ${known.join(', ')}\n`);
-  process.exit(2);
+const USAGE = `./dev bench [TRIAL...] [--rounds N] [--seconds N] [--idle-jobs N] [--no-save]
+
+Measures all trials, or some: ${known.join(', ')}.
+What each of them asks is in bench/README.md.
+
+Example:
+  ./dev bench start rnx --rounds 50
+`;
+
+const { values, positionals } = readArgs();
+if (values.help) {
+  process.stdout.write(USAGE);
+  process.exit(0);
 }
+const unknown = positionals.filter((name) => !known.includes(name));
+if (unknown.length > 0) refuse(`there is no trial ${unknown.join(', ')}`);
 if (process.getuid?.() !== 0) {
   process.stderr.write('Error: the bench starts a daemon, which needs root; run it with sudo\n');
   process.exit(1);
@@ -70,6 +70,28 @@ if (!values['no-save'] && measured.length > 0) {
   process.stderr.write(`written to ${base}.md and .json\n`);
 }
 process.exitCode = failed ? 1 : 0;
+
+function readArgs() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        rounds: { type: 'string', default: '200' },
+        seconds: { type: 'string', default: '30' },
+        'idle-jobs': { type: 'string', default: '200' },
+        'no-save': { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+  } catch (error) {
+    return refuse(messageOf(error));
+  }
+}
+
+function refuse(why: string): never {
+  process.stderr.write(`Error: ${why}\n\n${USAGE}`);
+  process.exit(2);
+}
 
 interface Found {
   readonly title: string;

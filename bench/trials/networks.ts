@@ -1,8 +1,8 @@
 // What a network adds to a start: with jobs that send nothing, whose links serve again, and with jobs
 // that each use one up. It makes networks on this host while it runs; `unshare --net` gives it another.
 
-import { spreadOf } from '../spread.ts';
-import type { Row, Trial } from '../trial.ts';
+import { Samples } from '../samples.ts';
+import type { Trial } from '../trial.ts';
 import { BENCH_LIMITS, openWorld } from '../world.ts';
 
 const NETWORKS = ['none', 'isolated', 'bridge'] as const;
@@ -15,13 +15,11 @@ export const trial: Trial = {
   title: 'one start at a time on a network, and on none',
   async body({ rounds }) {
     const world = await openWorld();
-    const samples = new Map<string, number[]>();
+    const samples = new Samples('ms');
     const start = async (name: string, network: string, command: string, args: string[] = []) => {
       const began = performance.now();
       const job = await world.run(command, { ...BENCH_LIMITS, network }, args);
-      const list = samples.get(name) ?? [];
-      list.push(performance.now() - began);
-      samples.set(name, list);
+      samples.note(name, performance.now() - began);
       await world.ended(job);
     };
     try {
@@ -41,16 +39,12 @@ export const trial: Trial = {
     } finally {
       await world.close();
     }
-    const rows: Row[] = [...samples].map(([name, values]) => ({
-      name,
-      unit: 'ms',
-      spread: spreadOf(values),
-    }));
+    const rows = samples.rows();
     const median = (name: string) => rows.find((row) => row.name === name)?.spread.p50 ?? 0;
     const none = median('request to answer on none');
     return {
       rows,
-      ratios: [...samples.keys()].slice(1).map((name) => ({
+      ratios: rows.slice(1).map(({ name }) => ({
         name: `${name}: so many ms later than on none`,
         value: median(name) - none,
         promise: 'at most 1.5',

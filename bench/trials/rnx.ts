@@ -1,9 +1,9 @@
 // What a person or a script waits for: the whole client, from its start to its exit.
 
 import { FLOOR, fairness, type Peer } from '../peers.ts';
+import { Samples } from '../samples.ts';
 import { SpawnTimer } from '../spawn-timer.ts';
-import { spreadOf } from '../spread.ts';
-import { type Row, ratio, type Trial } from '../trial.ts';
+import { ratio, type Trial } from '../trial.ts';
 import { openWorld } from '../world.ts';
 
 const WARM_UP_ROUNDS = 3;
@@ -28,24 +28,20 @@ export const trial: Trial = {
       name: peer.name,
       timer: new SpawnTimer(world.workshop, peer, 'true'),
     }));
-    const samples = new Map<string, number[]>(timers.map(({ name }) => [name, []]));
+    const samples = new Samples('ms');
     try {
       const measured = Math.max(10, Math.round(rounds * ROUNDS_SHARE));
       for (let round = -WARM_UP_ROUNDS; round < measured; round += 1) {
         for (const { name, timer } of timers) {
           const run = await timer.run();
-          if (round >= 0) samples.get(name)?.push((run.endedNs - run.spawnedNs) / 1e6);
+          if (round >= 0) samples.noteNs(name, run.endedNs - run.spawnedNs);
         }
       }
     } finally {
       for (const { timer } of timers) timer.stop();
       await world.close();
     }
-    const rows: Row[] = [...samples].map(([name, values]) => ({
-      name,
-      unit: 'ms',
-      spread: spreadOf(values),
-    }));
+    const rows = samples.rows();
     return {
       rows,
       ratios: [

@@ -6,9 +6,9 @@ import { utimesSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Peer } from '../peers.ts';
+import { Samples } from '../samples.ts';
 import { SpawnTimer } from '../spawn-timer.ts';
-import { spreadOf } from '../spread.ts';
-import { type Row, ratio, type Trial } from '../trial.ts';
+import { ratio, type Trial } from '../trial.ts';
 import { openWorld } from '../world.ts';
 
 const RUNTIME = 'python-3.11-ml';
@@ -28,12 +28,7 @@ export const trial: Trial = {
   title: `jobs in ${RUNTIME}, beside jobs on the host's programs and a plain chroot`,
   async body({ rounds }) {
     const world = await openWorld();
-    const samples = new Map<string, number[]>();
-    const note = (name: string, ns: number) => {
-      const list = samples.get(name);
-      if (list === undefined) samples.set(name, [ns / 1e6]);
-      else list.push(ns / 1e6);
-    };
+    const samples = new Samples('ms');
     const timed = async (command: string, args: readonly string[], runtime: string) => {
       const since = nowNs();
       await world.ended(await world.run(command, { ...LIMITS, runtime }, args));
@@ -56,25 +51,21 @@ export const trial: Trial = {
       await timed('/usr/bin/python3', IMPORT, RUNTIME);
       for (let round = -WARM_UP_ROUNDS; round < rounds; round += 1) {
         if (round === 0) samples.clear();
-        note(HOST, await timed('/bin/true', [], ''));
-        note(IN_RUNTIME, await timed('/bin/true', [], RUNTIME));
+        samples.noteNs(HOST, await timed('/bin/true', [], ''));
+        samples.noteNs(IN_RUNTIME, await timed('/bin/true', [], RUNTIME));
         if (round % IMPORT_EVERY !== 0) continue;
         // To the daemon it is another runtime then, of which nobody has a view yet.
         utimesSync(path.join(tree, '../runtime.yml'), new Date(), new Date());
-        note(FIRST_IN_RUNTIME, await timed('/bin/true', [], RUNTIME));
+        samples.noteNs(FIRST_IN_RUNTIME, await timed('/bin/true', [], RUNTIME));
         const run = await chroot.run();
-        note(IMPORT_IN_CHROOT, run.endedNs - run.spawnedNs);
-        note(IMPORT_IN_JOB, await timed('/usr/bin/python3', IMPORT, RUNTIME));
+        samples.noteNs(IMPORT_IN_CHROOT, run.endedNs - run.spawnedNs);
+        samples.noteNs(IMPORT_IN_JOB, await timed('/usr/bin/python3', IMPORT, RUNTIME));
       }
     } finally {
       chroot?.stop();
       await world.close();
     }
-    const rows: Row[] = [...samples].map(([name, values]) => ({
-      name,
-      unit: 'ms',
-      spread: spreadOf(values),
-    }));
+    const rows = samples.rows();
     return {
       rows,
       ratios: [

@@ -2,7 +2,7 @@
 // passes through. Processor time, unlike elapsed time, is hardly changed by what else the machine does.
 
 import { childrenOf, cpuUsec } from '../processes.ts';
-import { spreadOf } from '../spread.ts';
+import { Samples } from '../samples.ts';
 import type { Trial } from '../trial.ts';
 import { BENCH_LIMITS, openWorld } from '../world.ts';
 
@@ -12,10 +12,7 @@ export const trial: Trial = {
   title: 'processor time of one start, by process',
   async body({ rounds }) {
     const world = await openWorld();
-    const samples = new Map<string, number[]>();
-    const note = (name: string, usec: number) => {
-      samples.set(name, [...(samples.get(name) ?? []), usec]);
-    };
+    const samples = new Samples('us');
     try {
       const [launcher] = childrenOf(world.daemonPid);
       if (launcher === undefined) throw new Error('the daemon has no launcher');
@@ -24,29 +21,25 @@ export const trial: Trial = {
         const daemonBefore = cpuUsec(world.daemonPid);
         const launcherBefore = cpuUsec(launcher);
         const job = await world.run('/usr/bin/sleep', BENCH_LIMITS, ['86400']);
-        note('daemon: the start', cpuUsec(world.daemonPid) - daemonBefore);
-        note('launcher: the fork of the keeper', cpuUsec(launcher) - launcherBefore);
+        samples.note('daemon: the start', cpuUsec(world.daemonPid) - daemonBefore);
+        samples.note('launcher: the fork of the keeper', cpuUsec(launcher) - launcherBefore);
         for (const keeper of childrenOf(launcher)) {
           for (const init of childrenOf(keeper)) {
-            note('keeper: cgroups, log, supervision', cpuUsec(keeper));
-            note('init: namespaces, mounts, filter', cpuUsec(init));
+            samples.note('keeper: cgroups, log, supervision', cpuUsec(keeper));
+            samples.note('init: namespaces, mounts, filter', cpuUsec(init));
             for (const command of childrenOf(init)) {
-              note('command: exec and the loading of sleep', cpuUsec(command));
+              samples.note('command: exec and the loading of sleep', cpuUsec(command));
             }
           }
         }
         const daemonRunning = cpuUsec(world.daemonPid);
         await world.kill(job);
-        note('daemon: the stop and the end', cpuUsec(world.daemonPid) - daemonRunning);
+        samples.note('daemon: the stop and the end', cpuUsec(world.daemonPid) - daemonRunning);
       }
     } finally {
       await world.close();
     }
-    const rows = [...samples].map(([name, values]) => ({
-      name,
-      unit: 'us',
-      spread: spreadOf(values),
-    }));
+    const rows = samples.rows();
     return {
       rows,
       ratios: [],

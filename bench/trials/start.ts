@@ -2,9 +2,9 @@
 // on an open connection, every peer once per round. (S2-2, S2-3, S2-28, S4-46)
 
 import { FLOOR, fairness } from '../peers.ts';
+import { Samples } from '../samples.ts';
 import { SpawnTimer } from '../spawn-timer.ts';
-import { spreadOf } from '../spread.ts';
-import { type Row, ratio, type Trial } from '../trial.ts';
+import { ratio, type Trial } from '../trial.ts';
 import { BENCH_LIMITS, openWorld } from '../world.ts';
 
 /** Podman takes as long as a hundred of the others: it sits out most rounds. */
@@ -17,12 +17,7 @@ export const trial: Trial = {
   title: 'one start at a time, through the API on an open connection',
   async body({ rounds }) {
     const world = await openWorld();
-    const samples = new Map<string, number[]>();
-    const note = (name: string, ns: number) => {
-      const list = samples.get(name);
-      if (list === undefined) samples.set(name, [ns / 1e6]);
-      else list.push(ns / 1e6);
-    };
+    const samples = new Samples('ms');
     const timers = world.workshop.peers.map((peer) => ({
       peer,
       bare: new SpawnTimer(world.workshop, peer, 'true'),
@@ -36,25 +31,31 @@ export const trial: Trial = {
         if (round === 0) samples.clear();
         const emptyNs = nowNs();
         await world.emptyCall();
-        note('joblet: an empty call', nowNs() - emptyNs);
+        samples.noteNs('joblet: an empty call', nowNs() - emptyNs);
 
         const stampNs = nowNs();
         const stamped = await world.run(world.stamp, BENCH_LIMITS);
-        note('joblet: request to answer (the command runs)', nowNs() - stampNs);
+        samples.noteNs('joblet: request to answer (the command runs)', nowNs() - stampNs);
         await world.ended(stamped);
-        note('joblet: request to exit, static command', nowNs() - stampNs);
-        note('joblet: request to first instruction', (await world.printed(stamped)) - stampNs);
+        samples.noteNs('joblet: request to exit, static command', nowNs() - stampNs);
+        samples.noteNs(
+          'joblet: request to first instruction',
+          (await world.printed(stamped)) - stampNs,
+        );
 
         const trueNs = nowNs();
         await world.ended(await world.run('/bin/true', BENCH_LIMITS));
-        note('joblet: request to exit, /bin/true', nowNs() - trueNs);
+        samples.noteNs('joblet: request to exit, /bin/true', nowNs() - trueNs);
 
         for (const { peer, bare, stamp } of timers) {
           if (peer.name === 'podman' && round % PODMAN_EVERY !== 0) continue;
           const whole = await bare.run();
-          note(`${peer.name}: /bin/true, whole run`, whole.endedNs - whole.spawnedNs);
+          samples.noteNs(`${peer.name}: /bin/true, whole run`, whole.endedNs - whole.spawnedNs);
           const first = await stamp.run();
-          note(`${peer.name}: spawn to first instruction`, first.printedNs - first.spawnedNs);
+          samples.noteNs(
+            `${peer.name}: spawn to first instruction`,
+            first.printedNs - first.spawnedNs,
+          );
         }
       }
     } finally {
@@ -64,11 +65,7 @@ export const trial: Trial = {
       }
       await world.close();
     }
-    const rows: Row[] = [...samples].map(([name, values]) => ({
-      name,
-      unit: 'ms',
-      spread: spreadOf(values),
-    }));
+    const rows = samples.rows();
     const first = 'joblet: request to first instruction';
     const exit = 'joblet: request to exit, /bin/true';
     return {

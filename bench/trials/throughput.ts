@@ -1,9 +1,9 @@
 // Jobs a second: /bin/true again and again, with one and with eight in flight.
 
 import { fairness } from '../peers.ts';
+import { Samples } from '../samples.ts';
 import { runsPerSecond } from '../spawn-timer.ts';
-import { spreadOf } from '../spread.ts';
-import { type Row, ratio, type Trial } from '../trial.ts';
+import { ratio, type Trial } from '../trial.ts';
 import { BENCH_LIMITS, openWorld, type World } from '../world.ts';
 
 const IN_FLIGHT = [1, 8] as const;
@@ -15,13 +15,12 @@ export const trial: Trial = {
   async body({ seconds }) {
     const world = await openWorld();
     const turnSeconds = Math.max(1, Math.round(seconds / TURNS));
-    const samples = new Map<string, number[]>();
+    const samples = new Samples('jobs/s');
     try {
       for (let turn = 0; turn < TURNS; turn += 1) {
         for (const inFlight of IN_FLIGHT) {
           const note = (name: string, rate: number) => {
-            const row = `${name}, ${inFlight} in flight`;
-            samples.set(row, [...(samples.get(row) ?? []), rate]);
+            samples.note(`${name}, ${inFlight} in flight`, rate);
           };
           note('joblet', await jobsPerSecond(world, inFlight, turnSeconds));
           for (const peer of world.workshop.peers) {
@@ -32,11 +31,7 @@ export const trial: Trial = {
     } finally {
       await world.close();
     }
-    const rows: Row[] = [...samples].map(([name, values]) => ({
-      name,
-      unit: 'jobs/s',
-      spread: spreadOf(values),
-    }));
+    const rows = samples.rows();
     return {
       rows,
       ratios: [

@@ -4,8 +4,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { JobRequest } from '../../src/client/messages.ts';
-import { spreadOf } from '../spread.ts';
-import { type Row, ratio, type Trial } from '../trial.ts';
+import { Samples } from '../samples.ts';
+import { ratio, type Trial } from '../trial.ts';
 import { openWorld } from '../world.ts';
 
 const LIMITS = { maxCpu: 100, maxMemory: 512, maxProcesses: 64 } as const;
@@ -26,15 +26,13 @@ export const trial: Trial = {
   title: 'jobs with volumes, beside jobs without',
   async body({ rounds }) {
     const world = await openWorld();
-    const samples = new Map<string, number[]>();
+    const samples = new Samples('ms');
     const timed = async (name: string, wish: JobRequest, args: readonly string[] = []) => {
       const since = process.hrtime.bigint();
       const command = args.length === 0 ? '/bin/true' : '/bin/dd';
       await world.ended(await world.run(command, { ...LIMITS, ...wish }, args));
       const ms = Number(process.hrtime.bigint() - since) / 1e6;
-      const list = samples.get(name);
-      if (list === undefined) samples.set(name, [ms]);
-      else list.push(ms);
+      samples.note(name, ms);
     };
     const dd = (directory: string) => [
       ...['if=/dev/zero', `of=${directory}/written`, 'bs=1M', `count=${WRITE_MB}`],
@@ -63,11 +61,7 @@ export const trial: Trial = {
     } finally {
       await world.close();
     }
-    const rows: Row[] = [...samples].map(([name, values]) => ({
-      name,
-      unit: 'ms',
-      spread: spreadOf(values),
-    }));
+    const rows = samples.rows();
     return {
       rows,
       ratios: [...ratio(rows, ONE, NONE), ...ratio(rows, FOUR, NONE), ...ratio(rows, KEPT, NONE)],

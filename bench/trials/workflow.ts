@@ -1,8 +1,8 @@
 // What a step of a workflow costs: from the first instruction of one job, which does nothing but say
 // when that was, to the first instruction of the next one.
 
-import { spreadOf } from '../spread.ts';
-import { type Row, ratio, type Trial } from '../trial.ts';
+import { Samples } from '../samples.ts';
+import { ratio, type Trial } from '../trial.ts';
 import { BENCH_LIMITS, openWorld } from '../world.ts';
 
 const CHAIN = 20;
@@ -16,12 +16,7 @@ export const trial: Trial = {
   title: 'one step of a workflow behind the other',
   async body({ rounds }) {
     const world = await openWorld();
-    const samples = new Map<string, number[]>([
-      [PLAIN, []],
-      [STEP, []],
-      [LOOP, []],
-    ]);
-    const note = (name: string, ns: number) => samples.get(name)?.push(ns / 1e6);
+    const samples = new Samples('ms', [PLAIN, STEP, LOOP]);
     try {
       for (let job = 0; job < WARM_UP_JOBS; job += 1) {
         await world.ended(await world.run('/bin/true', BENCH_LIMITS));
@@ -32,26 +27,23 @@ export const trial: Trial = {
         const ids = await world.workflow(text);
         const stamps: number[] = [];
         for (const id of ids) stamps.push(await world.printed(id));
-        for (const [at, stamp] of stamps.slice(1).entries()) note(STEP, stamp - (stamps[at] ?? 0));
+        for (const [at, stamp] of stamps.slice(1).entries())
+          samples.noteNs(STEP, stamp - (stamps[at] ?? 0));
         let before = 0;
         for (let job = 0; job < CHAIN; job += 1) {
           const startNs = Number(process.hrtime.bigint());
           const id = await world.run(world.stamp, BENCH_LIMITS);
           await world.ended(id);
           const stamp = await world.printed(id);
-          note(PLAIN, stamp - startNs);
-          if (before > 0) note(LOOP, stamp - before);
+          samples.noteNs(PLAIN, stamp - startNs);
+          if (before > 0) samples.noteNs(LOOP, stamp - before);
           before = stamp;
         }
       }
     } finally {
       await world.close();
     }
-    const rows: Row[] = [...samples].map(([name, values]) => ({
-      name,
-      unit: 'ms',
-      spread: spreadOf(values),
-    }));
+    const rows = samples.rows();
     return {
       rows,
       ratios: [...ratio(rows, STEP, PLAIN, 'at most 1.5'), ...ratio(rows, STEP, LOOP)],
