@@ -32,6 +32,8 @@ const MB = 1024n ** 2n;
 
 let daemon: Daemon;
 let api: Connection;
+/** For what the first one would not get over. */
+let second: Daemon;
 
 before(async () => {
   if (skip !== false) return;
@@ -47,6 +49,7 @@ beforeEach(() => {
 
 after(async () => {
   await daemon?.stop();
+  await second?.stop();
 });
 
 /** A job that has its GPUs until it is ended. */
@@ -215,16 +218,6 @@ test('a GPU stays with its job when the daemon is killed, and is free after the 
   assert.deepEqual([status, gpuIndices], ['COMPLETED', [0]]);
 });
 
-test('jobs get no GPU where GPUs are off, and hear how they are turned on', { skip }, async () => {
-  const off = await startDaemon();
-  try {
-    const asked = off.as('admin').unary(runJob, idle(1));
-    await assert.rejects(asked, /get no GPUs; its operator turns them on \(gpu\.enabled: true\)/);
-  } finally {
-    await off.stop();
-  }
-});
-
 test('samples of a job with GPUs carry how each of them does, from one look for all jobs', {
   skip,
 }, async () => {
@@ -285,23 +278,6 @@ test('samples of a job with GPUs carry how each of them does, from one look for 
   const { gpuMemory } = await api.unary(getJobMetricsSummary, { uuid: two });
   assert.equal(gpuMemory?.max, 0);
   await Promise.all([kill(one), kill(two)]);
-});
-
-test('an nvidia-smi that fails costs a sample what it says of GPUs and no more, and is named', {
-  skip,
-}, async () => {
-  const other = await startDaemon({ gpu: { enabled: true } });
-  try {
-    const uuid = (await other.as('admin').unary(runJob, idle(1))).jobUuid;
-    answerSmi({ text: 'Unable to determine the device handle for GPU0000:00:06.0: Unknown Error' });
-    const named = other.logged(/how the GPUs do is not known.*no XML/);
-    const { gpu, gpuAllocation, process } = await lastSample(uuid, other.as('admin'));
-    assert.deepEqual([gpu, gpuAllocation, process?.current], [[], [0], 2n]);
-    await named;
-  } finally {
-    answerSmi();
-    await other.stop();
-  }
 });
 
 test('the GPUs of a node are listed with the jobs that have them, one that is split included', {
@@ -410,4 +386,37 @@ test('every example of the guide about GPUs works', { skip }, async () => {
   const { jobs } = await api.unary(queryJobs, { statuses: ['PENDING', 'RUNNING'] });
   for (const job of jobs) await kill(job.uuid);
   assert.equal((await finishWorkflow(api, workflow)).workflow?.status, 'COMPLETED');
+});
+
+test('an nvidia-smi that fails costs a sample what it says of GPUs and no more, and is named', {
+  skip,
+}, async () => {
+  second = await startDaemon({ gpu: { enabled: true } });
+  const uuid = (await second.as('admin').unary(runJob, idle(4))).jobUuid;
+  answerSmi({ text: 'Unable to determine the device handle for GPU0000:00:06.0: Unknown Error' });
+  const named = second.logged(/how the GPUs do is not known.*no XML/);
+  const { gpu, gpuAllocation, process } = await lastSample(uuid, second.as('admin'));
+  assert.deepEqual([gpu, gpuAllocation, process?.current], [[], [0, 1, 2, 3], 2n]);
+  await named;
+  answerSmi();
+});
+
+test('where GPUs are turned off jobs keep what they have, one that waits for some fails, and more are refused', {
+  skip,
+}, async () => {
+  const ask = () => second.as('admin');
+  const { jobs } = await ask().unary(queryJobs, { statuses: ['RUNNING'] });
+  const waiting = (await ask().unary(runJob, idle(1))).jobUuid;
+  await second.kill();
+  const file = path.join(second.directory, 'joblet-config.yml');
+  const config = JSON.parse(readFileSync(file, 'utf8'));
+  writeFileSync(file, JSON.stringify({ ...config, gpu: { enabled: false } }));
+  await second.restart();
+  const failed = await ask().unary(waitJob, { uuid: waiting });
+  assert.deepEqual([failed.status, failed.reason], ['FAILED', 'NOT_STARTED']);
+  assert.match(failed.message, /could not be started: gpu: 1 GPU: ENODEV; .*rnx gpu list/);
+  const { status, gpuIndices } = await statusOf(ask(), jobs[0]?.uuid ?? '');
+  assert.deepEqual([status, gpuIndices], ['RUNNING', [0, 1, 2, 3]]);
+  const asked = ask().unary(runJob, idle(1));
+  await assert.rejects(asked, /get no GPUs; its operator turns them on \(gpu\.enabled: true\)/);
 });

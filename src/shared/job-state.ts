@@ -74,6 +74,8 @@ const waysOut: Readonly<Record<string, string>> = {
   'exec EACCES': '; it is no program: make it one (chmod +x), or give it to one that reads it',
   'exec ENOEXEC':
     '; it is no program of this machine and no script that begins with #!: give it to one that reads it',
+  'gpu ENODEV':
+    '; the node has not so many any more, or they were turned off: rnx gpu list shows them',
   'cwd ENOENT': '; there is no such folder: upload one, or leave --workdir out',
 };
 
