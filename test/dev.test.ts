@@ -89,6 +89,8 @@ test('instances stand side by side, and down leaves nothing of a running job', {
     checks.find(({ name }: { name: string }) => name === wanted).found;
   assert.equal(foundOf('configuration'), path.join(home, 'joblet-config.yml'));
   assert.match(foundOf('logs'), RegExp(`^${home}/logs: `));
+  const added = await dev(home, ['joblet', 'certs', 'add', 'ann', '--role', 'viewer']);
+  assert.match(added.stdout, RegExp(`^Client ann: ${home}/rnx-config-ann.yml$`, 'm'));
   const down = await dev(home, ['down']);
   assert.equal(down.code, 0, down.stderr);
   assert.deepEqual(leftOf(home), []);

@@ -9,6 +9,7 @@ const USAGE = `./dev is the one entry point of a developer.
   ./dev up            start the daemon in the background
   ./dev down          end the daemon and its jobs, and leave nothing of them on the host
   ./dev rnx ARGS      call the client against it
+  ./dev joblet ARGS   call a command of the daemon's program for it: certs, config, backup
   ./dev doctor        say what this host lacks, and check the sandbox in a real job
   ./dev test [FILE]   everything that is tested, or some test files
   ./dev check         types, style, dead code, the API's rules, the launcher under sanitizers

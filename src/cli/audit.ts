@@ -128,7 +128,7 @@ export function recordLine(record: AuditEntry, out: Output): string {
   const call = method === '' ? '' : `${method.split('/').at(-1)}: `;
   const line = [
     localTime(record.time),
-    cell(record.action, 14),
+    cell(record.action, 17),
     cell(record.result, 12),
     cell(record.who, 12),
     cell(jobUuid.slice(0, idColumns), idColumns),
