@@ -86,6 +86,8 @@ test('S2-32, S3-11: a job has the devices of its GPUs and of no others, and one 
     '/bin/sh: 1: echo: echo: I/O error',
   ]);
   await kill(first);
+  // What the driver tells in /proc is covered.
+  assert.deepEqual(await lines("grep -c ' /proc/driver ' /proc/self/mountinfo"), ['1']);
   const nothing =
     'ls /dev | grep nvidia; env | grep -i -E "nvidia|cuda"; ls /proc/driver; ls -d /nvidia';
   assert.deepEqual(await lines(`(${nothing}) 2>/dev/null || true`), []);

@@ -1,6 +1,7 @@
 // A GPU of this node, and the wish for some.
 
 import type { Config } from '../config.ts';
+import type { CardState } from '../linux/nvidia-smi.ts';
 
 /** A GPU that jobs can have. */
 export interface Gpu {
@@ -28,6 +29,16 @@ export type Strategy = Config['gpu']['strategy'];
 
 /** The most that anybody can ask for. */
 export const MAX_GPUS = 256;
+
+/** Why a card cannot be given as a whole to a job; empty when it can. */
+export function unfitness({
+  isSplit,
+  computeMode,
+}: Pick<CardState, 'isSplit' | 'computeMode'>): string {
+  if (isSplit)
+    return 'it is split (MIG), and GPUs are given whole; nvidia-smi -mig 0 makes it one again';
+  return computeMode === 'Prohibited' ? 'nobody may compute on it (nvidia-smi -c 0 lets all)' : '';
+}
 
 /** As people read it. */
 export function describeWish({ count, memoryBytes }: GpuWish): string {

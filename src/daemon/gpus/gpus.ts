@@ -4,7 +4,7 @@ import { JobletError, messageOf } from '../../shared/errors.ts';
 import { askCards, type CardState, type GpuUsage } from '../linux/nvidia-smi.ts';
 import type { XidLog } from '../linux/xid-log.ts';
 import type { Log } from '../log.ts';
-import { describeWish, type GivenGpu, type GpuWish } from './gpu.ts';
+import { describeWish, type GivenGpu, type GpuWish, unfitness } from './gpu.ts';
 import type { GpuPool } from './pool.ts';
 import { type Equipment, type GpuPart, gpuPart } from './sandbox.ts';
 
@@ -135,13 +135,11 @@ export class Gpus {
   }
 
   /** Why jobs cannot have a GPU; else empty. */
-  #problemOf({ uuid, isSplit }: CardState): string {
+  #problemOf(state: CardState): string {
     const { pool, problem } = this.#found;
-    if (pool.gpus.some((gpu) => gpu.uuid === uuid)) return '';
-    if (problem !== '') return problem;
-    return isSplit
-      ? 'it is split (MIG), and GPUs are given whole; nvidia-smi -mig 0 makes it one again'
-      : 'it was not there when the daemon was started; restart it';
+    if (pool.gpus.some((gpu) => gpu.uuid === state.uuid)) return '';
+    const own = unfitness(state) || 'it was not there when the daemon was started; restart it';
+    return problem || own;
   }
 
   /** How all cards do. */

@@ -14,7 +14,7 @@ import {
 import { askCapabilities, askCards, type CardState } from '../linux/nvidia-smi.ts';
 import { XidLog } from '../linux/xid-log.ts';
 import type { Log } from '../log.ts';
-import type { Gpu } from './gpu.ts';
+import { type Gpu, unfitness } from './gpu.ts';
 import { type Found, Gpus } from './gpus.ts';
 import { GpuPool } from './pool.ts';
 import type { Equipment } from './sandbox.ts';
@@ -85,9 +85,11 @@ export async function findGpus(config: Pick<Config, 'gpu' | 'filesystem'>): Prom
 
 /** Those that are given to jobs as a whole. */
 function usable(cards: readonly Card[], states: readonly CardState[]): Gpu[] {
-  return states.flatMap(({ uuid, memoryTotal: memoryBytes, isSplit }, index) => {
+  return states.flatMap((state, index) => {
+    const { uuid, memoryTotal: memoryBytes } = state;
     const card = cards.find((each) => each.uuid === uuid);
-    return card === undefined || isSplit ? [] : [{ index, uuid, memoryBytes, group: card.node }];
+    if (card === undefined || unfitness(state) !== '') return [];
+    return [{ index, uuid, memoryBytes, group: card.node }];
   });
 }
 

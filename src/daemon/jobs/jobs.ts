@@ -35,6 +35,8 @@ export interface JobsParts extends TurnsParts {
   readonly room: Room;
 }
 
+const NO_GPUS: readonly GivenGpu[] = [];
+
 /** Jobs deleted before the event loop gets its turn. */
 const DELETES_AT_ONCE = 50;
 
@@ -347,7 +349,7 @@ export class Jobs {
 
   /** The GPUs that a job has, or had. */
   gpusOf({ id, spec }: Pick<Job, 'id' | 'spec'>): readonly GivenGpu[] {
-    if (spec.gpus === undefined) return [];
+    if (spec.gpus === undefined) return NO_GPUS;
     const { gpus, store } = this.#parts;
     return this.#active.has(id) ? gpus.pool.of(id) : (store.sandboxOf(id)?.gpus ?? []);
   }

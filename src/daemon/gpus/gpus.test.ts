@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Found, Gpus } from './gpus.ts';
+import { GpuPool } from './pool.ts';
+
+const quiet = { warn() {}, info() {} };
+const GB = 1024 ** 3;
+
+function gpusWith(more: Partial<Found>): Gpus {
+  const two = [0, 1].map((index) => ({ index, uuid: `GPU-${index}`, memoryBytes: GB, group: 0 }));
+  return new Gpus(
+    {
+      isEnabled: true,
+      pool: new GpuPool(two, 'first-fit'),
+      equipment: undefined,
+      problem: '',
+      smi: undefined,
+      capabilities: new Map(),
+      xids: undefined,
+      ...more,
+    },
+    quiet,
+  );
+}
+
+test('who asks for GPUs that are not there hears why, and who asks for none is never refused', () => {
+  const wish = (count: number, gb = 0) => ({ count, memoryBytes: gb * GB });
+  gpusWith({}).check(wish(2, 1));
+  assert.throws(() => gpusWith({}).check(wish(3)), {
+    kind: 'exhausted',
+    message: 'gpu_count: asks for 3 GPUs, and this node has 2; rnx gpu list shows them',
+  });
+  assert.throws(() => gpusWith({}).check(wish(1, 2)), { message: /has 2, 0 of them so big/ });
+  assert.throws(() => gpusWith({ problem: 'nvidia-smi is not there' }).check(wish(1)), {
+    kind: 'wrong-state',
+    message: 'jobs of this node can have no GPU: nvidia-smi is not there',
+  });
+  const off = gpusWith({ isEnabled: false });
+  assert.throws(() => off.check(wish(1)), { kind: 'wrong-state', message: /gpu\.enabled: true/ });
+  off.check(undefined);
+});
+
+test('where there is nobody to ask, there are no GPUs, and nothing is known of them', async () => {
+  const gpus = gpusWith({});
+  assert.deepEqual(await gpus.list(), []);
+  assert.equal(await gpus.usageOf([{ index: 0, uuid: 'GPU-0' }], 0, () => []), undefined);
+});
