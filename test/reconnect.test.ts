@@ -2,12 +2,18 @@
 // program has to know of either.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { type Connection, connect } from '../src/client/connection.ts';
-import { getJobLogs, queryJobs, sendJobInput } from '../src/client/methods.ts';
+import { getJobLogs, queryJobs, sendJobInput, stopJob } from '../src/client/methods.ts';
 import { Wire } from './cut-off.ts';
 import { cannotRun, type Daemon, type Settings, startDaemon } from './harness.ts';
 import { shell, start } from './job-calls.ts';
+import { MAIN } from './rnx.ts';
 
 const skip = cannotRun();
 
@@ -15,7 +21,12 @@ const skip = cannotRun();
 async function connected(
   t: TestContext,
   settings: Settings = {},
-): Promise<{ readonly daemon: Daemon; readonly wire: Wire; readonly api: Connection }> {
+): Promise<{
+  readonly daemon: Daemon;
+  readonly wire: Wire;
+  readonly api: Connection;
+  readonly port: string;
+}> {
   const daemon = await startDaemon(settings);
   t.after(() => daemon.stop());
   const wire = new Wire(() => daemon.port);
@@ -25,7 +36,7 @@ async function connected(
     api.close();
     return wire.close();
   });
-  return { daemon, wire, api };
+  return { daemon, wire, api, port };
 }
 
 test('a client on which the daemon hung up for being idle connects again with its next call', {
@@ -63,4 +74,69 @@ test('a client goes on with a daemon that was started again, and a follower wher
   await api.clientStream(sendJobInput, [{ uuid, data: Buffer.from('two\n'), end: true }]);
   await follow('never');
   assert.equal(text, 'one\ntwo\n');
+});
+
+/** A line of rnx while it runs. */
+interface Lines {
+  /** Resolves with the next one that matches; those before it are gone. */
+  next(pattern: RegExp): Promise<string>;
+  readonly ended: Promise<number>;
+  interrupt(): void;
+}
+
+/** Runs rnx over the wire; its lines of both outputs. */
+function running(t: TestContext, config: string, ...args: string[]): Lines {
+  const env = { PATH: process.env['PATH'] ?? '', RNX_CONFIG: config };
+  const child = spawn(process.execPath, [MAIN, ...args], { env });
+  t.after(() => child.kill('SIGKILL'));
+  const [out, err] = [child.stdout, child.stderr].map((input) =>
+    createInterface({ input })[Symbol.asyncIterator](),
+  );
+  return {
+    async next(pattern) {
+      const lines = pattern === AWAY ? err : out;
+      for (;;) {
+        const { value, done } = (await lines?.next()) ?? { value: '', done: true };
+        if (done === true) throw new Error(`rnx ended without a line like ${pattern}`);
+        if (pattern.test(value)) return value;
+      }
+    },
+    ended: once(child, 'close').then(([code]) => code),
+    interrupt: () => child.kill('SIGINT'),
+  };
+}
+
+const AWAY = /^rnx: the daemon is away; waiting for it$/;
+
+test('rnx goes on with a daemon that was started again: with a log, with events, and with a job that it waits for', {
+  skip,
+}, async (t) => {
+  const { daemon, api, port } = await connected(t);
+  const config = path.join(daemon.directory, 'rnx-wire.yml');
+  const text = readFileSync(daemon.nodesFile('admin'), 'utf8');
+  writeFileSync(config, text.replace(/localhost:\d+/, `localhost:${port}`), { mode: 0o600 });
+  const uuid = await start(api, shell('echo one; cat', { stdin: true }));
+  const log = running(t, config, 'job', 'log', uuid);
+  await log.next(/^one$/);
+  const events = running(t, config, 'events', '--follow', '--json', '--limit', '1');
+  await events.next(/./);
+  const waiting = running(t, config, 'job', 'run', '--wait', '--name=waited', 'sleep', '600');
+  await events.next(/"job.running"/);
+
+  const all = [log, events, waiting];
+  const said = all.map((each) => each.next(AWAY));
+  await daemon.kill();
+  await Promise.all(said);
+  await daemon.restart();
+  await api.clientStream(sendJobInput, [{ uuid, data: Buffer.from('two\n'), end: true }]);
+  await log.next(/^two$/);
+  assert.equal(await log.ended, 0);
+  const { sequence: started } = JSON.parse(await events.next(/"daemon.start"/));
+  const { sequence: ended } = JSON.parse(await events.next(new RegExp(`${uuid}.*"job.ended"`)));
+  assert.ok(ended > started);
+  events.interrupt();
+  assert.equal(await events.ended, 130);
+  const { jobs } = await api.unary(queryJobs, { name: 'waited' });
+  await api.unary(stopJob, { uuid: jobs[0]?.uuid ?? '', force: true });
+  assert.notEqual(await waiting.ended, 1);
 });

@@ -2,11 +2,12 @@
 
 import type { Connection } from '../client/connection.ts';
 import type { JobDetail, JobInput, JobStarted } from '../client/messages.ts';
-import { cancelJob, getJobLogs, sendJobInput, stopJob, waitJob } from '../client/methods.ts';
+import { cancelJob, sendJobInput, stopJob, waitJob } from '../client/methods.ts';
 import { JobletError, messageOf } from '../shared/errors.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { INTERRUPTED_EXIT_CODE } from './job-log.ts';
 import { LogPrinter } from './log-printer.ts';
+import { followLog, Patience, whenBack } from './patience.ts';
 import { jsonLine, jsonText, statusWord, visible } from './print.ts';
 import type { Session } from './session.ts';
 
@@ -75,14 +76,15 @@ async function untilEnd(
   // There is no output of a command that never ran, and nothing to wait for.
   if (started.reason === 'NOT_STARTED') return started;
   const uuid = started.jobUuid;
-  const waiting = connection.unary(waitJob, { uuid }, { signal });
+  const patience = new Patience(session.err, signal);
+  const waiting = whenBack(patience, () => connection.unary(waitJob, { uuid }, { signal }));
   // The output may fail first; then nobody is left to hear of this.
   waiting.catch(() => {});
   if (output === 'show') {
     const { out, err, json } = session;
     const printer = new LogPrinter(out, err, { raw, json, stderr: err });
     const request = { uuid, streams: ['stdout', 'stderr'] };
-    for await (const chunk of connection.serverStream(getJobLogs, request, { signal })) {
+    for await (const chunk of followLog(connection, request, patience, signal)) {
       await printer.print(chunk);
     }
     await printer.end();

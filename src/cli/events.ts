@@ -1,11 +1,12 @@
 // rnx events: what becomes of jobs and all else on a node, as it happens.
 
-import type { EventView } from '../client/event-messages.ts';
+import type { EventRequest, EventView } from '../client/event-messages.ts';
 import { watchEvents } from '../client/methods.ts';
 import { JobletError } from '../shared/errors.ts';
 import { command, type Values } from './command.ts';
 import { INTERRUPTED_EXIT_CODE } from './job-log.ts';
 import type { Output } from './output.ts';
+import { goingOn, Patience } from './patience.ts';
 import { jsonLine, localTime, statusWord, visible } from './print.ts';
 import type { Session } from './session.ts';
 
@@ -56,24 +57,22 @@ async function run(
 ): Promise<number> {
   const { out, err, json } = session;
   const request = {
-    ...from(wanted),
     subjects,
     kinds: wordsOf(wanted.kind),
+    actions: wordsOf(wanted.action),
     noFollow: !wanted.follow,
   };
+  let from: EventRequest = { ...request, ...begin(wanted) };
   const connection = await session.connect();
   const stopped = new AbortController();
   if (wanted.follow) process.once('SIGINT', () => stopped.abort());
   const { signal } = stopped;
-  const actions = wordsOf(wanted.action);
   let position = 0n;
+  const open = () => connection.serverStream(watchEvents, from, { signal });
   try {
-    for await (const news of connection.serverStream(
-      watchEvents,
-      { ...request, actions },
-      { signal },
-    )) {
+    for await (const news of wanted.follow ? goingOn(new Patience(err, signal), open) : open()) {
       position = news.position;
+      from = { ...request, after: position };
       if (news.event === undefined) continue;
       await out.write(json ? jsonLine(eventJson(news.event)) : eventLine(news.event, out));
     }
@@ -85,7 +84,7 @@ async function run(
   }
 }
 
-function from({ after, limit = DEFAULT_EVENTS }: Pick<Values<typeof flags>, 'after' | 'limit'>) {
+function begin({ after, limit = DEFAULT_EVENTS }: Pick<Values<typeof flags>, 'after' | 'limit'>) {
   if (after !== undefined && after > 0) return { after: BigInt(after) };
   if (after === 0 || limit === 0) return { fromOldest: true };
   if (limit <= MOST_EVENTS) return { last: limit };

@@ -6,6 +6,7 @@ import { JobletError } from '../shared/errors.ts';
 import { command, type Values } from './command.ts';
 import { LabelledLog, Page } from './labelled-log.ts';
 import { LogPrinter } from './log-printer.ts';
+import { followLog, Patience } from './patience.ts';
 import { parsePast } from './schedule.ts';
 import type { Session } from './session.ts';
 
@@ -63,10 +64,14 @@ async function run(values: LogValues, jobs: readonly string[], session: Session)
   const connection = await session.connect();
   const stopped = new AbortController();
   process.once('SIGINT', () => stopped.abort());
+  const patience = new Patience(err, stopped.signal);
   let position = request.position;
   const show = async (uuid: string, printer: Printer) => {
     const { signal } = stopped;
-    const chunks = connection.serverStream(getJobLogs, { ...request, uuid }, { signal });
+    const wanted = { ...request, uuid };
+    const chunks = values.follow
+      ? followLog(connection, wanted, patience, signal)
+      : connection.serverStream(getJobLogs, wanted, { signal });
     try {
       for await (const chunk of chunks) {
         await printer.print(chunk);

@@ -6,10 +6,13 @@ import { CallError } from './status.ts';
 
 type Explain = (where: string, node: Node) => JobletError;
 
+/** There is no connection, and there was none: nobody may be there. */
+export class Unreached extends CallError {}
+
 const unavailable =
   (text: string): Explain =>
   (where) =>
-    new CallError('UNAVAILABLE', `${where}: ${text}`);
+    new Unreached('UNAVAILABLE', `${where}: ${text}`);
 
 const unauthenticated =
   (text: string): Explain =>
@@ -22,9 +25,11 @@ const refusedUs = unauthenticated(
 const wrongCa = unauthenticated(
   "the daemon's certificate is not from our CA; copy the nodes file again from that server",
 );
-const hungUp = unavailable(
-  'the connection was closed; the daemon may have been stopped, try again',
-);
+const hungUp: Explain = (where) =>
+  new CallError(
+    'UNAVAILABLE',
+    `${where}: the connection was closed; the daemon may have been stopped, try again`,
+  );
 
 /** By the code of Node's error. */
 const explanations: Readonly<Record<string, Explain>> = {

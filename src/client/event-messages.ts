@@ -1,6 +1,6 @@
 // The messages by which rnx follows what happens, as tables for wire.ts; see messages.ts.
 
-import type { Message, Shape } from './wire.ts';
+import type { Input, Message, Shape } from './wire.ts';
 
 export const WatchEventsRequest = {
   kinds: [1, 'string', 'list'],
@@ -28,4 +28,5 @@ export const WatchEventsResponse = {
   position: [2, 'int64'],
 } as const satisfies Shape;
 
+export type EventRequest = Input<typeof WatchEventsRequest>;
 export type EventView = Message<typeof Event>;
