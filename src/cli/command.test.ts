@@ -87,6 +87,7 @@ test('numbers, times and sizes are checked, and the flag is named', () => {
 
 test('an unknown flag is named, also one of a single dash', () => {
   assert.throws(() => parse(['--nope=1']), /unknown flag: --nope;/);
+  assert.throws(() => parse(['--cpu=50']), /unknown flag: --cpu; did you mean --max-cpu\?/);
   assert.throws(() => parse(['-x']), /unknown flag: -x;/);
   assert.throws(() => parse(['-undefined', 'x']), /unknown flag: -undefined;/);
   assert.throws(() => parse(['--__proto__']), /unknown flag: --__proto__;/);

@@ -169,12 +169,17 @@ function bareValue({ bare }: Flag, [next]: readonly string[]): string | undefine
 
 function unknownFlag(spelled: string, flags: Flags): JobletError {
   const shown = Object.keys(flags).filter((name) => flags[name]?.help !== undefined);
-  const guess = spelled.startsWith('--') ? nearest(spelled.slice(2), shown) : undefined;
+  const guess = spelled.startsWith('--') ? meant(spelled.slice(2), shown) : undefined;
   return new JobletError(
     'invalid',
     `unknown flag: ${spelled}; ${guess === undefined ? '' : `did you mean --${guess}? `}` +
       '--help lists the flags, and -- ends them before a word that begins with a dash',
   );
+}
+
+/** The flag that somebody may have meant: `memory` is `max-memory` elsewhere. */
+function meant(word: string, shown: readonly string[]): string | undefined {
+  return shown.find((name) => name.endsWith(`-${word}`)) ?? nearest(word, shown);
 }
 
 function nameOf(spelled: string, flags: Flags): string | undefined {

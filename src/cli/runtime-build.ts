@@ -12,6 +12,7 @@ import { formatDuration } from '../shared/units.ts';
 import { BuildProgress } from './build-progress.ts';
 import { command, type Values } from './command.ts';
 import { INTERRUPTED_EXIT_CODE } from './job-log.ts';
+import { localReason } from './local-reason.ts';
 import { jsonText, roughSize, visible } from './print.ts';
 import {
   invalidText,
@@ -175,7 +176,7 @@ async function readLock(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new JobletError('not-found', `--lock: ${messageOf(error)}`);
+    throw new JobletError('not-found', `--lock: ${localReason(error)}`);
   }
 }
 

@@ -6,9 +6,10 @@ import path from 'node:path';
 import type { ValidateRuntimeYAMLResponse } from '../client/build-messages.ts';
 import { validateRuntimeYaml } from '../client/methods.ts';
 import type { Message } from '../client/wire.ts';
-import { JobletError, messageOf } from '../shared/errors.ts';
+import { JobletError } from '../shared/errors.ts';
 import { formatBytes } from '../shared/units.ts';
 import { command } from './command.ts';
+import { localReason } from './local-reason.ts';
 import { jsonText, visible } from './print.ts';
 import { validateName } from './runtime-name.ts';
 import type { Session } from './session.ts';
@@ -46,7 +47,7 @@ export async function readSpecification(file: string): Promise<string> {
   try {
     text = await readFile(file);
   } catch (error) {
-    throw new JobletError('not-found', `the specification cannot be read: ${messageOf(error)}`);
+    throw new JobletError('not-found', `the specification cannot be read: ${localReason(error)}`);
   }
   if (text.length <= MAX_SPECIFICATION_BYTES) return text.toString();
   const message = `the specification ${file} is larger than ${formatBytes(MAX_SPECIFICATION_BYTES)}; put what is long into files beside it`;

@@ -64,7 +64,7 @@ test('two files of one name are refused, and both are named', () => {
 test('what is not there, or is no file, is named with its flag', () => {
   assert.throws(() => collectUploads([at('nope')], []), {
     kind: 'not-found',
-    message: /--upload: .*nope/,
+    message: `--upload: there is no ${at('nope')}`,
   });
   assert.throws(
     () => collectUploads([], [at('data.bin')]),

@@ -4,8 +4,9 @@
 import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Upload, UploadPart } from '../client/messages.ts';
-import { JobletError, messageOf } from '../shared/errors.ts';
+import { JobletError } from '../shared/errors.ts';
 import { pathProblem } from '../shared/upload-path.ts';
+import { localReason } from './local-reason.ts';
 
 /** A file or folder here, and what it is to be called there. */
 export interface LocalFile {
@@ -103,7 +104,7 @@ function local<T>(flag: string, look: () => T): T {
   try {
     return look();
   } catch (error) {
-    throw new JobletError('not-found', `${flag}: ${messageOf(error)}`, { cause: error });
+    throw new JobletError('not-found', `${flag}: ${localReason(error)}`, { cause: error });
   }
 }
 

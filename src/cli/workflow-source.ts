@@ -3,10 +3,11 @@
 import { isUtf8 } from 'node:buffer';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { invalid, JobletError, messageOf, type Problem } from '../shared/errors.ts';
+import { invalid, JobletError, type Problem } from '../shared/errors.ts';
 import { MAX_FILE_BYTES, parseWorkflow } from '../shared/workflow-file.ts';
 import type { Workflow, WorkflowJob } from '../shared/workflow-job.ts';
 import { nameInJob } from '../shared/workflow-uploads.ts';
+import { localReason } from './local-reason.ts';
 import { visible } from './print.ts';
 import type { Session } from './session.ts';
 
@@ -32,7 +33,7 @@ export function readSource(word: string): WorkflowSource {
     return { file, choice, text: bytes.toString() };
   } catch (error) {
     if (error instanceof JobletError) throw error;
-    const message = `the workflow ${file} cannot be read: ${messageOf(error)}`;
+    const message = `the workflow ${file} cannot be read: ${localReason(error)}`;
     throw new JobletError('not-found', message, { cause: error });
   }
 }
