@@ -63,8 +63,8 @@ interface Sampled extends Metered {
   hasMissed: boolean;
   /** It was kept from having more processes, which was said. */
   hasHitLimit: boolean;
-  /** Its GPUs are being looked at. */
-  isAsking: boolean;
+  /** A look at its GPUs that is under way. */
+  looking: Promise<void> | undefined;
   readonly readers: Set<Reader>;
 }
 
@@ -101,16 +101,19 @@ export class Samples {
     const readers = this.#early.get(job.id) ?? new Set();
     this.#early.delete(job.id);
     const nothing = { base: undefined, counted: undefined, last: undefined };
-    this.#jobs.set(job.id, {
+    const sampled: Sampled = {
       ...job,
       ...nothing,
       hasMissed: false,
       hasHitLimit: false,
-      isAsking: false,
+      looking: undefined,
       readers,
-    });
+    };
+    this.#jobs.set(job.id, sampled);
     this.#due.set(job.id, this.#parts.clock.now() + this.#parts.intervalMs);
     this.#arm();
+    // Nothing is known of GPUs without looking, not even at the beginning.
+    if (job.hasGpus === true) void afterOthers().then(() => this.#tryToLook(sampled));
   }
 
   /** A job has ended, and whoever follows it hears of that. */
@@ -229,7 +232,7 @@ export class Samples {
       this.#due.delete(id);
       if (job === undefined) continue;
       this.#due.set(id, now + this.#parts.intervalMs);
-      const looked = this.#look(job).catch((error: unknown) => this.#missed(job, error));
+      const looked = this.#tryToLook(job);
       // Nobody else waits for GPUs, which may take long to answer.
       if (job.hasGpus !== true) await looked;
       if (++looks % LOOKS_AT_ONCE === 0) await afterOthers();
@@ -238,11 +241,26 @@ export class Samples {
     this.#arm();
   }
 
-  async #look(job: Sampled): Promise<void> {
+  #tryToLook(job: Sampled): Promise<void> {
+    return this.#look(job).catch((error: unknown) => this.#missed(job, error));
+  }
+
+  #look(job: Sampled): Promise<void> {
+    if (job.hasGpus !== true) return this.#sample(job, undefined);
+    job.looking ??= this.#lookAtGpus(job).finally(() => {
+      job.looking = undefined;
+    });
+    return job.looking;
+  }
+
+  async #lookAtGpus(job: Sampled): Promise<void> {
+    const { layout, gpusOf } = this.#parts;
+    await this.#sample(job, await gpusOf(job.id, () => readPids(layout, job.cgroup)));
+  }
+
+  async #sample(job: Sampled, gpus: JobUsage['gpus']): Promise<void> {
     const { layout, directoryOf, clock } = this.#parts;
     const found = job.base ?? (await this.#storedBase(job));
-    if (job.isAsking) return;
-    const gpus = job.hasGpus === true ? await this.#askGpus(job) : undefined;
     const now = clock.now();
     // Two in the same moment would be one and a rate of nothing.
     if (job.last?.atMs === now || !this.#jobs.has(job.id)) return;
@@ -261,16 +279,6 @@ export class Samples {
       this.#missed(job, error);
     }
     for (const reader of job.readers) tell(reader, job.last);
-  }
-
-  async #askGpus(job: Sampled): Promise<readonly GpuUsage[] | undefined> {
-    const { layout, gpusOf } = this.#parts;
-    job.isAsking = true;
-    try {
-      return await gpusOf(job.id, () => readPids(layout, job.cgroup));
-    } finally {
-      job.isAsking = false;
-    }
   }
 
   /** What goes against a limit is said, of each job once. */
