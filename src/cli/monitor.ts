@@ -8,6 +8,7 @@ import { INTERRUPTED_EXIT_CODE } from './job-log.ts';
 import { monitorJson } from './monitor-json.ts';
 import { type Choice, choose, type ScreenSize, screen } from './monitor-screen.ts';
 import { compactText, metricsText, statusText } from './monitor-text.ts';
+import { goingOn, Patience } from './patience.ts';
 import { jsonLine, jsonText } from './print.ts';
 import type { Session } from './session.ts';
 
@@ -126,7 +127,10 @@ async function follow(
   const stopped = new AbortController();
   process.once('SIGINT', () => stopped.abort());
   const request = { intervalSeconds, metricTypes };
-  const looks = connection.serverStream(streamSystemMetrics, request, { signal: stopped.signal });
+  const { signal } = stopped;
+  const looks = goingOn(new Patience(session.err, signal), () =>
+    connection.serverStream(streamSystemMetrics, request, { signal }),
+  );
   try {
     for await (const metrics of looks) {
       if (!(await show(metrics))) break;
