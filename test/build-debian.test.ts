@@ -2,17 +2,15 @@
 // of the host is touched. The mirrors are those of this host; without any there is nothing to build of.
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
+import { runRnxIn } from './rnx.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
-const MAIN = path.join(ROOT, 'src/cli/main.ts');
 const skip = cannotRun() || cannotBuild();
 
 let daemon: Daemon;
@@ -39,18 +37,7 @@ after(async () => {
   await daemon.stop();
 });
 
-async function rnx(...args: readonly string[]) {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    cwd: files,
-    env: { PATH: process.env['PATH'] ?? '', HOME: files, RNX_CONFIG: daemon.nodesFile('admin') },
-  });
-  const [out, err, [code]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, 'close'),
-  ]);
-  return { code, out, err };
-}
+const rnx = (...args: string[]) => runRnxIn(files, daemon, 'admin', ...args);
 
 /** Each line is something that a hook must not be able to do; it says so when it can. */
 const attempts = [

@@ -1,17 +1,13 @@
 // Parts of a log: by time, by what stands in its lines, of several jobs at once; by the API and by rnx.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import path from 'node:path';
-import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import type { LogRequest } from '../src/client/messages.ts';
 import { getJobLogs, stopJob } from '../src/client/methods.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { ended, finish, output, printed, shell, start } from './job-calls.ts';
+import { runRnx } from './rnx.ts';
 
-const RNX = path.join(import.meta.dirname, '../src/cli/main.ts');
 const skip = cannotRun();
 
 let daemon: Daemon;
@@ -33,14 +29,7 @@ async function lines(uuid: string, more: LogRequest): Promise<string[]> {
   return all.toString().split('\n').slice(0, -1);
 }
 
-async function rnx(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const env = { PATH: process.env['PATH'] ?? '', RNX_CONFIG: daemon.nodesFile('viewer') };
-  const child = spawn(process.execPath, [RNX, ...args], { env });
-  const both = Promise.all([text(child.stdout), text(child.stderr)]);
-  const [code] = await once(child, 'close');
-  const [out, err] = await both;
-  return { code, out, err };
-}
+const rnx = (...args: string[]) => runRnx(daemon, 'viewer', ...args);
 
 test('lines are found by a regular expression on the node, in a log of many files (S2-13)', {
   skip,

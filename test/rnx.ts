@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import type { Role } from '../src/daemon/jobs/job.ts';
 import type { Daemon } from './harness.ts';
 
@@ -15,19 +16,25 @@ export interface Ran {
 }
 
 /** Runs it to its end, in the daemon's directory. */
-export async function runRnx(daemon: Daemon, role: Role, ...args: string[]): Promise<Ran> {
+export function runRnx(daemon: Daemon, role: Role, ...args: string[]): Promise<Ran> {
+  return runRnxIn(daemon.directory, daemon, role, ...args);
+}
+
+/** The same in a folder of the caller's, which is its home too. */
+export async function runRnxIn(
+  folder: string,
+  daemon: Daemon,
+  role: Role,
+  ...args: readonly string[]
+): Promise<Ran> {
+  const config = daemon.nodesFile(role);
   const child = spawn(process.execPath, [MAIN, ...args], {
-    cwd: daemon.directory,
-    env: { PATH: process.env['PATH'] ?? '', TZ: 'UTC', RNX_CONFIG: daemon.nodesFile(role) },
+    cwd: folder,
+    env: { PATH: process.env['PATH'] ?? '', HOME: folder, TZ: 'UTC', RNX_CONFIG: config },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const texts = ['', ''];
-  for (const [at, stream] of [child.stdout, child.stderr].entries()) {
-    stream.setEncoding('utf8').on('data', (text) => {
-      texts[at] += text;
-    });
-  }
-  const [code] = (await once(child, 'close')) as [number | null];
-  const [out = '', err = ''] = texts;
+  const closed = once(child, 'close');
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const [code] = (await closed) as [number | null];
   return { code, out, err };
 }

@@ -1,8 +1,6 @@
 // Building runtimes with a real daemon, as rnx shows it.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import {
   existsSync,
   mkdirSync,
@@ -16,11 +14,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
+import { runRnxIn } from './rnx.ts';
 
-const MAIN = path.join(import.meta.dirname, '../src/cli/main.ts');
 const skip = cannotRun();
 
 let daemon: Daemon;
@@ -39,18 +36,7 @@ after(async () => {
 });
 
 /** Runs rnx in the test's folder of files. */
-async function rnx(...args: readonly string[]) {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    cwd: files,
-    env: { PATH: process.env['PATH'] ?? '', HOME: files, RNX_CONFIG: daemon.nodesFile('admin') },
-  });
-  const [out, err, [code]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, 'close'),
-  ]);
-  return { code, out, err };
-}
+const rnx = (...args: string[]) => runRnxIn(files, daemon, 'admin', ...args);
 
 /** Writes a specification, and what lies beside it, into a folder of its own. */
 function specification(name: string, ...lines: readonly string[]): string {

@@ -2,11 +2,8 @@
 // what is behind them.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import {
   cancelJob,
@@ -20,9 +17,9 @@ import {
 } from '../src/client/methods.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { shell, start } from './job-calls.ts';
+import { runRnx } from './rnx.ts';
 import { cannotMakeTree, makeRuntime } from './runtime-tree.ts';
 
-const MAIN = path.join(import.meta.dirname, '../src/cli/main.ts');
 const skip = cannotRun() || cannotMakeTree();
 
 let daemon: Daemon;
@@ -38,23 +35,7 @@ after(async () => {
   await daemon?.stop();
 });
 
-interface Ran {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function rnx(...args: string[]): Promise<Ran> {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    cwd: daemon.directory,
-    env: { PATH: process.env['PATH'] ?? '', RNX_CONFIG: daemon.nodesFile('admin'), TZ: 'UTC' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const closed = once(child, 'close');
-  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  const [code] = (await closed) as [number | null];
-  return { code, out, err };
-}
+const rnx = (...args: string[]) => runRnx(daemon, 'admin', ...args);
 
 const machineLearning = {
   name: 'python-3.11-ml',
