@@ -123,7 +123,9 @@ test('rnx goes on with a daemon that was started again: with a log, with events,
   const waiting = running(t, config, 'job', 'run', '--wait', '--name=waited', 'sleep', '600');
   await events.next(/"job.running"/);
 
-  const all = [log, events, waiting];
+  const audit = running(t, config, 'audit', '--follow', '--json', '--limit', '1');
+  await audit.next(/./);
+  const all = [log, events, audit, waiting];
   const said = all.map((each) => each.next(AWAY));
   await daemon.kill();
   await Promise.all(said);
@@ -134,6 +136,7 @@ test('rnx goes on with a daemon that was started again: with a log, with events,
   const { sequence: started } = JSON.parse(await events.next(/"daemon.start"/));
   const { sequence: ended } = JSON.parse(await events.next(new RegExp(`${uuid}.*"job.ended"`)));
   assert.ok(ended > started);
+  await audit.next(new RegExp(`"job.ended".*${uuid}|${uuid}.*"job.ended"`));
   events.interrupt();
   assert.equal(await events.ended, 130);
   const { jobs } = await api.unary(queryJobs, { name: 'waited' });

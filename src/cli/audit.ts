@@ -6,6 +6,7 @@ import { followAudit, queryAudit, verifyAudit } from '../client/methods.ts';
 import { command, type Values } from './command.ts';
 import { INTERRUPTED_EXIT_CODE } from './job-log.ts';
 import type { Output } from './output.ts';
+import { goingOn, Patience } from './patience.ts';
 import { jsonLine, jsonText, localTime, visible } from './print.ts';
 import { parsePast } from './schedule.ts';
 import type { Session } from './session.ts';
@@ -76,10 +77,17 @@ async function show(wanted: Wanted, session: Session): Promise<number> {
     if (!wanted.follow) return 0;
     after = newest.head;
   }
-  const request = { filter, after, noFollow: !wanted.follow };
-  const records = connection.serverStream(followAudit, request, { signal: stopped.signal });
+  const { signal } = stopped;
+  const open = () => {
+    const request = { filter, after, noFollow: !wanted.follow };
+    return connection.serverStream(followAudit, request, { signal });
+  };
+  const patience = new Patience(session.err, signal);
   try {
-    for await (const record of records) await print(record);
+    for await (const record of wanted.follow ? goingOn(patience, open) : open()) {
+      await print(record);
+      after = record.sequence;
+    }
   } catch (error) {
     if (!stopped.signal.aborted) throw error;
     return INTERRUPTED_EXIT_CODE;

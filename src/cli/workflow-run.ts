@@ -186,7 +186,7 @@ async function stay(connection: Connection, uuid: string, session: Session): Pro
   });
   if (!json) await err.write(`Workflow created with UUID: ${visible(uuid)}\n`);
   const tell = json ? async () => {} : tellBar(err);
-  const ended = await followWorkflow(connection, uuid, tell);
+  const ended = await followWorkflow(connection, uuid, tell, err);
   if (json) await out.write(jsonText(statusJson(ended, false)));
   else {
     const { workflow, jobs } = ended;

@@ -72,12 +72,12 @@ export async function showList(includeCompleted: boolean, session: Session): Pro
   return 0;
 }
 
-async function watch(uuid: string, { connect, out, json }: Session): Promise<number> {
+async function watch(uuid: string, { connect, out, err, json }: Session): Promise<number> {
   const connection = await connect();
   const tell = json
     ? async (detail: Parameters<typeof statusJson>[0]) => {
         await out.write(jsonLine(statusJson(detail, false)));
       }
     : tellTree(out);
-  return exitCodeOf(await followWorkflow(connection, uuid, tell));
+  return exitCodeOf(await followWorkflow(connection, uuid, tell, err));
 }

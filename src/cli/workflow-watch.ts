@@ -6,22 +6,24 @@ import type { WorkflowDetail, WorkflowStep } from '../client/workflow-messages.t
 import { JobletError } from '../shared/errors.ts';
 import { levelsOf, sortGraph } from '../shared/workflow-graph.ts';
 import type { Output } from './output.ts';
+import { goingOn, Patience } from './patience.ts';
 import { localTime, roughTime, statusWord, visible } from './print.ts';
 import { progressText, timeOf } from './workflow-text.ts';
 
 /** What is said of a workflow as it changes. */
 export type Telling = (detail: WorkflowDetail) => Promise<void>;
 
-/** Follows a workflow to its end. */
+/** Follows a workflow to its end, and says on `err` when the daemon is away meanwhile. */
 export async function followWorkflow(
   connection: Connection,
   workflowUuid: string,
   tell: Telling,
-  signal?: AbortSignal,
+  err: Output,
 ): Promise<WorkflowDetail> {
   let last: WorkflowDetail | undefined;
-  const options = signal === undefined ? {} : { signal };
-  for await (const detail of connection.serverStream(watchWorkflow, { workflowUuid }, options)) {
+  // Each detail is all there is to say: whoever comes again needs nothing of what it had.
+  const open = () => connection.serverStream(watchWorkflow, { workflowUuid });
+  for await (const detail of goingOn(new Patience(err, undefined), open)) {
     last = detail;
     await tell(detail);
   }
