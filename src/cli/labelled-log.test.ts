@@ -102,3 +102,24 @@ test('labels have colours where colours are wanted, and jobs have none of ours',
   await log.end();
   assert.equal(out.text(), '\u001b[33maaaa |\u001b[0m ^[[31mred\n');
 });
+
+test('where there is no room for a line at once, no other one gets into it', async () => {
+  const written: string[] = [];
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const slow = {
+    ...fakeOutput({}),
+    async write(data: string | Uint8Array) {
+      for (const byte of Buffer.from(data as string)) {
+        written.push(String.fromCharCode(byte));
+        await turn();
+      }
+    },
+  };
+  const page = new Page(slow);
+  const logs = ['a', 'b', 'c'].map((label) => new LabelledLog(page, slow, { ...style, label }));
+  await Promise.all(logs.flatMap((log) => [log.print(chunk('one\ntwo\n')), log.print(chunk('x'))]));
+  for (const log of logs) await log.end();
+  const lines = written.join('').split('\n');
+  for (const line of lines) assert.match(line, /^$|^[abc] \| (one|two|x)$/);
+  assert.equal(lines.length, 10);
+});

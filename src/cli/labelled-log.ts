@@ -35,6 +35,8 @@ export class Page {
   readonly out: Output;
   /** Whose line was printed before it was whole. */
   #open: Begun | undefined;
+  /** What waits for room: whatever were written now would get into it. */
+  #waiting: Promise<void> | undefined;
 
   constructor(out: Output) {
     this.out = out;
@@ -53,14 +55,28 @@ export class Page {
     this.#open = end === '' ? begun : undefined;
     const text = `${before}${goesOn ? '' : head}${line}${end}`;
     // Latin-1 keeps every byte what it is.
-    await this.out.write(isExact ? Buffer.from(text, 'latin1') : text);
+    await this.write(isExact ? Buffer.from(text, 'latin1') : text);
+  }
+
+  /** Writes behind all that was to be written before; a promise when that has to wait for room. */
+  write(data: string | Uint8Array): Promise<void> | undefined {
+    const writing =
+      this.#waiting === undefined
+        ? this.out.write(data)
+        : this.#waiting.then(() => this.out.write(data));
+    if (writing === undefined) return undefined;
+    const waiting = writing.finally(() => {
+      if (this.#waiting === waiting) this.#waiting = undefined;
+    });
+    this.#waiting = waiting;
+    return waiting;
   }
 
   /** Ends a line that is not whole. */
   async close(): Promise<void> {
     if (this.#open === undefined) return;
     this.#open = undefined;
-    await this.out.write('\n');
+    await this.write('\n');
   }
 }
 
@@ -92,7 +108,7 @@ export class LabelledLog {
     if (this.#style.json) return this.#json(chunk, begun.text.decode(chunk.payload));
     if (chunk.apart) {
       await this.#page.close();
-      await this.#page.out.write(`${this.#prefix}--\n`);
+      await this.#page.write(`${this.#prefix}--\n`);
     }
     if (begun.rest === '') begun.time = timeOf(chunk);
     const lines = (begun.rest + this.#textOf(chunk.payload, begun.text)).split('\n');
@@ -118,14 +134,14 @@ export class LabelledLog {
     const { uuid } = this.#style;
     const { stream } = chunk;
     if (data === '') return;
-    await this.#page.out.write(jsonLine({ uuid, ...placeOf(chunk), stream, data }));
+    await this.#page.write(jsonLine({ uuid, ...placeOf(chunk), stream, data }));
   }
 
   async #gap(chunk: LogChunk): Promise<void> {
     const { uuid, json, label } = this.#style;
     if (json) {
       const gap = { bytes: Number(chunk.droppedBytes), reason: chunk.gapReason };
-      await this.#page.out.write(jsonLine({ uuid, ...placeOf(chunk), gap }));
+      await this.#page.write(jsonLine({ uuid, ...placeOf(chunk), gap }));
       return;
     }
     // What comes behind the gap is no part of a line that began before it.
