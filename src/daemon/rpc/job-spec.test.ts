@@ -172,6 +172,7 @@ const refused: readonly (readonly [Wish, string, RegExp])[] = [
   [{ graceMs: -1n }, 'grace_ms', /cannot be negative/],
   [{ graceMs: 3_600_001n }, 'grace_ms', /at most/],
   [{ cpuCores: 'x' }, 'cpu_cores', /no range like 0-3/],
+  [{ cpuCores: ' ' }, 'cpu_cores', /no range like 0-3/],
   [{ cpuCores: '-1' }, 'cpu_cores', /no range like 0-3/],
   [{ cpuCores: '0-1,3' }, 'cpu_cores', /no range like 0-3/],
   [{ cpuCores: '0,,1' }, 'cpu_cores', /no range like 0-3/],

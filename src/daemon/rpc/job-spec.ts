@@ -184,7 +184,7 @@ function readLimits(request: JobRequest, host: Host, policy: JobPolicy, report: 
     cpuPercent: readCpu(request.maxCpu, host, policy, report),
     memoryBytes: readMemory(request.maxMemory, host, policy, report),
     ioBps: readIo(request.maxIoBps, host, policy, report),
-    cpuCores: readCores(request.cpuCores.trim(), host, report),
+    cpuCores: readCores(request.cpuCores, host, report),
     processes: readProcesses(request.maxProcesses, policy, report),
     workBytes: readWorkBytes(Number(request.workBytes), report),
   };
@@ -248,8 +248,9 @@ function readIo(asked: number, host: Host, policy: JobPolicy, report: Report): n
 }
 
 /** A range `a-b` or a list `a,b,c`, of cores that the host has. */
-function readCores(text: string, host: Host, report: Report): string {
-  if (text === '') return '';
+function readCores(asked: string, host: Host, report: Report): string {
+  if (asked === '') return '';
+  const text = asked.trim();
   const field = 'cpu_cores';
   const range = /^(\d{1,4})-(\d{1,4})$/.exec(text);
   if (range === null && !/^\d{1,4}(,\d{1,4})*$/.test(text)) {
