@@ -83,6 +83,7 @@ export interface ProcessUsage {
 /** What earlier jobs in the same cgroups have counted up. */
 export interface UsedUp extends Pick<CpuUsage, 'usageUsec' | 'userUsec' | 'systemUsec'> {
   readonly devices: IoUsage['devices'];
+  readonly limitHits: number;
 }
 
 export interface JobUsage {
@@ -144,44 +145,47 @@ export function readPids(layout: CgroupLayout, name: string): string[] {
 }
 
 /**
- * Reads a job of which `name` is the directory. Undefined when it has no process any more. With what was
- * counted `before`, a job that has not run since takes a quarter of the files, some ten microseconds each.
+ * A job that has not had a processor since `before` has done nothing; what the kernel does by itself, such as
+ * writing what it keeps, or taking memory back, shows in its memory, and what comes from outside at its
+ * interfaces. That takes a quarter of the files, some ten microseconds each. Undefined when anything of it
+ * has changed, or may: then all has to be read.
  */
-export function readJobUsage(
+export function readResting(
   layout: CgroupLayout,
   name: string,
   nowMs: number,
-  before?: JobUsage,
+  before: JobUsage,
 ): JobUsage | undefined {
-  const still = before && readStill(layout, name, before);
-  return still === undefined ? readAll(layout, name, nowMs) : { ...still, atMs: nowMs };
-}
-
-/**
- * A job that has not had a processor since `before` has done nothing; what the kernel does by itself, such as
- * writing what it keeps, or taking memory back, shows in its memory, and what comes from outside at its
- * interfaces. Undefined when anything of that has changed, or may: then all has to be read.
- */
-function readStill(layout: CgroupLayout, name: string, before: JobUsage): JobUsage | undefined {
   const { cpu, memory, io, network, processes } = before;
   const unified = unifiedOf(layout, name);
   const usageUsec = keyed(readSmallFile(`${unified}/cpu.stat`))('usage_usec');
   const isIdle = usageUsec === cpu.usageUsec && processes.running === 0;
   if (!isIdle || memory.fileDirty > 0 || memory.fileWriteback > 0) return undefined;
   if (readMemory(layout, name) !== memory.current) return undefined;
+  // There what a limit holds up counts when it is let go.
+  const isHeldUp = layout.kind === 'v2' && !isDeepStrictEqual(readIoStat(unified), io.devices);
+  if (isHeldUp) return undefined;
   if (Object.keys(network).some((each) => each !== 'lo')) {
     const [first = ''] = pidsIn(unified);
     if (!isDeepStrictEqual(readInterfaces(first), network)) return undefined;
   }
   return {
     ...before,
+    atMs: nowMs,
     cpu: { ...cpu, ...pressureOf(unified, 'cpu') },
     memory: { ...memory, ...pressureOf(unified, 'memory') },
     io: { ...io, ...pressureOf(unified, 'io') },
   };
 }
 
-function readAll(layout: CgroupLayout, name: string, nowMs: number): JobUsage | undefined {
+/** Reads a job of which `name` is the directory. Undefined when it has no process any more. */
+export function readJobUsage(
+  layout: CgroupLayout,
+  name: string,
+  nowMs: number,
+): JobUsage | undefined {
+  // First, so that whoever counts then and afterwards has been in the list.
+  const tasks = readTasks(layout, name);
   const pids = readPids(layout, name);
   const [first] = pids;
   if (first === undefined) return undefined;
@@ -189,7 +193,7 @@ function readAll(layout: CgroupLayout, name: string, nowMs: number): JobUsage | 
     atMs: nowMs,
     ...readCounters(layout, name),
     network: readInterfaces(first),
-    processes: readProcessUsage(layout, name, pids),
+    processes: readProcessUsage(layout, name, tasks, pids),
   };
 }
 
@@ -241,6 +245,7 @@ export function readUsedUp(layout: CgroupLayout & { readonly kind: 'v1' }, name:
     userUsec: times('user_usec'),
     systemUsec: times('system_usec'),
     devices: readBlkio(`${layout.base.blkio}/${name}`),
+    limitHits: readLimitHits(layout, name),
   };
 }
 
@@ -259,7 +264,7 @@ function readCounters(layout: CgroupLayout, name: string): Pick<JobUsage, 'cpu' 
       cpu: { ...cpuUsage(cpu, cpu, 'throttled_usec', 1), ...pressureOf(at, 'cpu') },
       memory: { ...memoryV2(at), ...pressureOf(at, 'memory') },
       io: {
-        devices: parseIoStat(readSmallFile(`${at}/io.stat`)),
+        devices: readIoStat(at),
         ...pressureOf(at, 'io'),
       },
     };
@@ -401,6 +406,10 @@ function sharesIn(text: string, words: RegExp): [number, number, number] | undef
   return found === null ? undefined : [Number(found[1]), Number(found[2]), Number(found[3])];
 }
 
+function readIoStat(at: string): Record<string, DeviceUsage> {
+  return parseIoStat(readSmallFile(`${at}/io.stat`));
+}
+
 /** Reads v2's `io.stat`. */
 export function parseIoStat(text: string): Record<string, DeviceUsage> {
   const devices: Record<string, DeviceUsage> = {};
@@ -478,17 +487,22 @@ function readTasks(layout: CgroupLayout, name: string): Pick<ProcessUsage, 'task
   const at = pidsAt(layout, name);
   return {
     tasks: Number(readSmallFile(`${at}/pids.current`)),
-    limitHits: keyed(readSmallFile(`${at}/pids.events`))('max'),
+    limitHits: readLimitHits(layout, name),
   };
+}
+
+function readLimitHits(layout: CgroupLayout, name: string): number {
+  return keyed(readSmallFile(`${pidsAt(layout, name)}/pids.events`))('max');
 }
 
 /** What has ended and was not waited for is in no list of a cgroup, and counts there all the same. */
 function readProcessUsage(
   layout: CgroupLayout,
   name: string,
+  before: Pick<ProcessUsage, 'tasks' | 'limitHits'>,
   pids: readonly string[],
 ): ProcessUsage {
-  const usage = { ...readTasks(layout, name), ...readProcesses(pids) };
+  const usage = { ...before, ...readProcesses(pids) };
   if (usage.tasks <= usage.threads || pids.length > PROCESSES_LOOKED_AT) return usage;
   // Some may have ended between the one look and the other, and be gone by now.
   const tasks = Math.min(usage.tasks, readTasks(layout, name).tasks);

@@ -163,6 +163,31 @@ test('who follows a log that does not flood waits for no flood of another', asyn
   leaving.abort();
 });
 
+test('a newcomer waits no longer for it where many look at logs of their own all the time', async () => {
+  const { one, leaving } = flooded();
+  reading(one, 100, leaving.signal);
+  await one.pass(300);
+  const lively = Array.from({ length: 30 }, (_, number) => one.pace.follow(`lively ${number}`));
+  const look = (number: number) =>
+    void lively[number % lively.length]?.pass(RUN_BYTES, async () => 1000, leaving.signal);
+  for (const number of lively.keys()) look(number);
+  await one.pass(150);
+  let isThrough = false;
+  void one.pace
+    .follow('calm')
+    .pass(RUN_BYTES, async () => 1000, never)
+    .then(() => {
+      isThrough = true;
+    });
+  const began = one.nowMs();
+  for (let number = 0; !isThrough; number += 1) {
+    look(number);
+    await one.pass(2);
+  }
+  assert.ok(one.nowMs() - began < 150, `${one.nowMs() - began} ms`);
+  leaving.abort();
+});
+
 test('a log that cannot be looked at is no flood', async () => {
   const one = world();
   const follower = one.pace.follow('a');

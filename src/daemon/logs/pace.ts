@@ -155,14 +155,19 @@ export class Pace {
       // Nobody waits for the flood of another log longer than it takes to see that his is none.
       const logs = new Map(this.#turns.map(({ log, endOf }) => [log, endOf]));
       for (const [log, endOf] of logs) void this.#look(log, endOf);
-      const isDue = now() >= atMs;
-      if (isDue) this.#lastMs = atMs;
-      this.#letGo((turn) => isDue && turn === first);
+      if (now() < atMs) {
+        this.#arm();
+        return;
+      }
+      this.#lastMs = atMs;
+      this.#letGo((turn) => turn === first);
     });
   }
 
   #letGo(isMeant: (turn: Turn) => boolean): void {
     const gone = this.#turns.filter(isMeant);
+    // Begun anew for nobody, and often, the wait for the next look would never end.
+    if (gone.length === 0) return;
     this.#turns = this.#turns.filter((turn) => !isMeant(turn));
     this.#disarm();
     this.#arm();

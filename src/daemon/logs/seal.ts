@@ -37,10 +37,14 @@ export async function sealSegment(
   const from = await open(raw);
   try {
     const to = await open(unfinished, 'w', 0o600);
+    const room = new Room();
     try {
-      if (!(await pack(from, to, base, signal, compress))) return false;
+      const reader = new RunReader(from, room);
+      if (!(await pack(reader, to, base, signal, compress))) return false;
+      if (reader.offset !== (await from.stat()).size) return false;
       await to.sync();
     } finally {
+      room.leave();
       await to.close();
     }
     await rename(unfinished, path.join(directory, sealedName(base)));
@@ -56,13 +60,12 @@ export async function sealSegment(
 
 /** One frame after the other, so that sealing never takes more than one thread. */
 async function pack(
-  from: FileHandle,
+  reader: RunReader,
   to: FileHandle,
   base: number,
   signal: AbortSignal,
   compress: Compress,
 ): Promise<boolean> {
-  const reader = new RunReader(from, new Room());
   const frames: Frame[] = [];
   let offset = 0;
   let reached = base;
@@ -79,7 +82,7 @@ async function pack(
     offset += bytes.length;
     reached = endOf(contents);
   }
-  if (frames.length === 0 || reader.offset !== (await from.stat()).size) return false;
+  if (frames.length === 0) return false;
   await to.appendFile(formatIndex(frames));
   return true;
 }

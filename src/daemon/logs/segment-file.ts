@@ -200,7 +200,7 @@ class SealedSegment implements SegmentFile {
 }
 
 /** Where frames lie until they are unpacked. */
-const packedRooms = new Stock(RUN_BYTES, 4);
+const packedRooms = new Stock(RUN_BYTES, 16);
 
 /** A frame is unpacked at once rather than in many chunks; a chunk is never smaller. */
 const LEAST_CHUNK_BYTES = 64;

@@ -15,6 +15,7 @@ export interface Base {
   readonly cpu: Pick<CpuUsage, (typeof cpuKeys)[number]>;
   readonly memory: Pick<MemoryUsage, (typeof memoryKeys)[number]>;
   readonly devices: Readonly<Record<string, DeviceUsage>>;
+  readonly limitHits: number;
 }
 
 const cpuKeys = [
@@ -39,6 +40,7 @@ export const nothingBefore: Base = {
   },
   memory: { faults: 0, majorFaults: 0 },
   devices: {},
+  limitHits: 0,
 };
 
 /**
@@ -47,7 +49,7 @@ export const nothingBefore: Base = {
  * known at all what was before, everything counts from there.
  */
 export function baseAt(counted: JobUsage, before: UsedUp | undefined): Base {
-  const { cpu, memory, io } = counted;
+  const { cpu, memory, io, processes } = counted;
   const times = before ?? cpu;
   return {
     cpu: {
@@ -58,12 +60,13 @@ export function baseAt(counted: JobUsage, before: UsedUp | undefined): Base {
     },
     memory: pick(memory, memoryKeys),
     devices: before?.devices ?? io.devices,
+    limitHits: before?.limitHits ?? processes.limitHits,
   };
 }
 
 /** What the job itself has used. */
 export function without(usage: JobUsage, base: Base): JobUsage {
-  const { cpu, memory, io } = usage;
+  const { cpu, memory, io, processes } = usage;
   const devices = Object.entries(io.devices).map(([device, counted]) => {
     const before = base.devices[device];
     return [
@@ -76,6 +79,7 @@ export function without(usage: JobUsage, base: Base): JobUsage {
     cpu: { ...cpu, ...difference(cpu, base.cpu, cpuKeys) },
     memory: { ...memory, ...difference(memory, base.memory, memoryKeys) },
     io: { ...io, devices: Object.fromEntries(devices) },
+    processes: { ...processes, limitHits: Math.max(0, processes.limitHits - base.limitHits) },
   };
 }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { type Base, nothingBefore } from './base.ts';
 import { appendLines, readLines } from './sample-file.ts';
 import { firstUsage } from './series.ts';
 
@@ -11,6 +12,32 @@ async function timesOf(...read: Parameters<typeof readLines>): Promise<number[]>
   for await (const line of readLines(...read)) if ('sample' in line) times.push(line.sample.atMs);
   return times;
 }
+
+test('what a crash has torn off takes no other sample along', async (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'joblet-samples-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  appendLines(directory, [{ sample: firstUsage(10) }]);
+  appendFileSync(path.join(directory, 'metrics.jsonl'), '\n{"sample":{"atMs":20');
+  appendLines(directory, [{ sample: firstUsage(30) }]);
+  assert.deepEqual(await timesOf(directory), [10, 30]);
+});
+
+test('what counters stood at before a job is known however many files its samples have filled', async (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'joblet-samples-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const base = { ...nothingBefore, limitHits: 7 };
+  const many = Array.from({ length: 1000 }, () => ({ sample: firstUsage(10) }));
+  let files = 1;
+  for (let bytes = 0; files < 4; ) {
+    appendLines(directory, many, [{ base }]);
+    const now = statSync(path.join(directory, 'metrics.jsonl'), { throwIfNoEntry: false })?.size;
+    if (now === undefined || now < bytes) files += 1;
+    bytes = now ?? 0;
+  }
+  const bases: Base[] = [];
+  for await (const line of readLines(directory)) if ('base' in line) bases.push(line.base);
+  assert.deepEqual(bases[0], base);
+});
 
 test('samples whose files are not here any more are read where they are', async (t) => {
   const directory = mkdtempSync(path.join(tmpdir(), 'joblet-samples-'));

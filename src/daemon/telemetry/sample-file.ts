@@ -1,7 +1,7 @@
 // Where the samples of a job are kept: beside its log, a line of JSON each, so that they go with it.
 // What a crash tore off at the end is overlooked.
 
-import { closeSync, fstatSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { type JobUsage, noTraffic, quietInterface } from '../linux/job-usage.ts';
@@ -28,19 +28,37 @@ export type Line =
   | { readonly sample: JobUsage }
   | { readonly traffic: Traffic };
 
-/** Adds lines to the samples in a directory. */
-export function appendLines(directory: string, lines: readonly Line[]): void {
+/**
+ * Adds lines to the samples in a directory, all or none; each file begins with `head`. What a crash has torn off
+ * takes none of them along, since each begins with the end of a line.
+ */
+export function appendLines(
+  directory: string,
+  lines: readonly Line[],
+  head: readonly Line[] = [],
+): void {
   const file = `${directory}/${NEW}`;
-  const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
   const fd = openSync(file, 'a', 0o600);
-  let isFull: boolean;
+  let bytes = fstatSync(fd).size;
   try {
-    writeFileSync(fd, text);
-    isFull = fstatSync(fd).size >= FILE_BYTES;
+    const all = bytes === 0 ? [...head, ...lines] : lines;
+    const text = Buffer.from(all.map((line) => `\n${JSON.stringify(line)}`).join(''));
+    writeWhole(fd, text, bytes);
+    bytes += text.length;
   } finally {
     closeSync(fd);
   }
-  if (isFull) renameSync(file, `${directory}/${OLD}`);
+  if (bytes >= FILE_BYTES) renameSync(file, `${directory}/${OLD}`);
+}
+
+/** What a disk takes a part of is taken back. */
+function writeWhole(fd: number, text: Buffer, sizeBefore: number): void {
+  try {
+    writeFileSync(fd, text);
+  } catch (error) {
+    ftruncateSync(fd, sizeBefore);
+    throw error;
+  }
 }
 
 /** The text of a file that is not in the directory any more; undefined when there is none. */
@@ -90,7 +108,8 @@ export function parseLine(text: string): Line | undefined {
     return undefined;
   }
   const { base, sample, traffic } = line as { base?: Base; sample?: JobUsage; traffic?: Traffic };
-  if (isLike(base, nothingBefore) && areLike(base.devices, noTraffic)) return { base };
+  const whole = typeof base === 'object' ? { ...nothingBefore, ...base } : undefined;
+  if (isLike(whole, nothingBefore) && areLike(whole.devices, noTraffic)) return { base: whole };
   if (isLike(traffic, noneSent)) return { traffic };
   return isLike(sample, noUsage) && isSound(sample) ? { sample } : undefined;
 }

@@ -9,6 +9,7 @@ import {
   readBriefUsage,
   readJobUsage,
   readPids,
+  readResting,
   type UsedUp,
 } from '../linux/job-usage.ts';
 import type { Traffic } from '../linux/launcher.ts';
@@ -60,6 +61,8 @@ interface Sampled extends Metered {
   /** As it was counted, and what of that is its own. */
   counted: JobUsage | undefined;
   last: JobUsage | undefined;
+  /** When all of it was read. */
+  readAtMs: number;
   hasMissed: boolean;
   /** It was kept from having more processes, which was said. */
   hasHitLimit: boolean;
@@ -70,6 +73,9 @@ interface Sampled extends Metered {
 
 /** Samples that wait for one reader; one that lets more come together is cut off. */
 const QUEUE_LIMIT = 1000;
+
+/** A job that rests is looked at as a whole again after so long. */
+const READ_ALL_MS = 60_000;
 
 /** Jobs that are looked at before the event loop gets its turn. */
 const LOOKS_AT_ONCE = 8;
@@ -100,7 +106,7 @@ export class Samples {
   begin(job: Metered): void {
     const readers = this.#early.get(job.id) ?? new Set();
     this.#early.delete(job.id);
-    const nothing = { base: undefined, counted: undefined, last: undefined };
+    const nothing = { base: undefined, counted: undefined, last: undefined, readAtMs: 0 };
     const sampled: Sampled = {
       ...job,
       ...nothing,
@@ -259,12 +265,12 @@ export class Samples {
   }
 
   async #sample(job: Sampled, gpus: JobUsage['gpus']): Promise<void> {
-    const { layout, directoryOf, clock } = this.#parts;
+    const { directoryOf, clock } = this.#parts;
     const found = job.base ?? (await this.#storedBase(job));
     const now = clock.now();
     // Two in the same moment would be one and a rate of nothing.
     if (job.last?.atMs === now || !this.#jobs.has(job.id)) return;
-    const counted = readJobUsage(layout, job.cgroup, now, job.counted);
+    const counted = this.#count(job, now);
     if (counted === undefined) return;
     job.counted = counted;
     const base = found ?? firstBase(job, counted);
@@ -273,12 +279,24 @@ export class Samples {
     job.last = gpus === undefined ? used : { ...used, gpus };
     this.#warnOfLimit(job, used.processes.limitHits);
     try {
-      const first = found === undefined ? [{ base }] : [];
-      appendLines(directoryOf(job.id), [...first, { sample: job.last }]);
+      appendLines(directoryOf(job.id), [{ sample: job.last }], [{ base }]);
     } catch (error) {
       this.#missed(job, error);
     }
     for (const reader of job.readers) tell(reader, job.last);
+  }
+
+  /** Of a job that rests little is read, but all once in a while: the kernel's sums may come late. */
+  #count(job: Sampled, now: number): JobUsage | undefined {
+    const { layout } = this.#parts;
+    const { counted, readAtMs } = job;
+    const resting =
+      counted !== undefined && now - readAtMs < READ_ALL_MS
+        ? readResting(layout, job.cgroup, now, counted)
+        : undefined;
+    if (resting !== undefined) return resting;
+    job.readAtMs = now;
+    return readJobUsage(layout, job.cgroup, now);
   }
 
   /** What goes against a limit is said, of each job once. */

@@ -19,7 +19,12 @@ const device = {
 };
 const some = [0.5, 0, 100];
 const traffic = { rxBytes: 1, rxPackets: 2, txBytes: 3, txPackets: 4 };
-const base = { cpu, memory: { faults: 7, majorFaults: 1 }, devices: { '8:0': device } };
+const base = {
+  cpu,
+  memory: { faults: 7, majorFaults: 1 },
+  devices: { '8:0': device },
+  limitHits: 2,
+};
 const sample = {
   ...rest,
   cpu: { ...cpu, usageUsec: 1500, pressure: { some, full: some } },
