@@ -37,7 +37,7 @@ while True:
     print('sent', last, flush=True)
 `;
 
-const around = new Surroundings({ 'www.example': OUTSIDE.v4 });
+const around = new Surroundings();
 const { api } = around;
 
 describe('the flow log of a job', { skip: around.skip }, () => {

@@ -31,12 +31,7 @@ while True:
         print(word, 'failed', flush=True)
 `;
 
-const around = new Surroundings({
-  'www.example': OUTSIDE.v4,
-  'six.example': OUTSIDE.v6,
-  'inside.example': HOST.v4,
-  'metadata.example': '169.254.169.254',
-});
+const around = new Surroundings();
 const { api, listen, outputOf } = around;
 
 describe('a job under rules', { skip: around.skip }, () => {

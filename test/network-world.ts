@@ -47,6 +47,14 @@ export const DNS: WorldPlace = { name: 'dns0', v4: '198.51.100.2', v6: '2001:db8
 /** The addresses of the host that the outside sees. */
 export const HOST = { v4: '192.0.2.1', v6: '2001:db8:1::1' };
 
+/** What names stand for outside. */
+const NAMES = {
+  'www.example': OUTSIDE.v4,
+  'six.example': OUTSIDE.v6,
+  'inside.example': HOST.v4,
+  'metadata.example': '169.254.169.254',
+} as const;
+
 /** A daemon whose jobs are on `isolated`, the outside, and who answers it about names, for the tests of a file. */
 export class Surroundings {
   readonly skip = cannotRun();
@@ -54,11 +62,11 @@ export class Surroundings {
   #world: World | undefined;
   #dns: World | undefined;
 
-  constructor(names: Readonly<Record<string, string>> = {}) {
+  constructor() {
     before(async () => {
       if (this.skip !== false) return;
       this.#world = await openWorld(OUTSIDE);
-      this.#dns = await openWorld(DNS, names);
+      this.#dns = await openWorld(DNS, NAMES);
       this.#daemon = await startDaemon({
         network: { default_network: 'isolated', nameServers: [DNS.v4, DNS.v6] },
       });
