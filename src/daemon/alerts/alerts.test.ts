@@ -110,13 +110,14 @@ class World {
   async live<T>(
     rules: readonly Rule[],
     body: (alerts: Alerts, audit: Audit) => Promise<T>,
+    target = 'ops',
   ): Promise<T> {
     const db = new Db(this.#directory);
     const bounds = { maxRecords: 1_000_000, maxAgeMs: 0 };
     const audit = new Audit(db, this.#directory, bounds, quiet);
     await audit.start('a test');
     const store = new AlertStore(db);
-    const targets = [{ name: 'ops', webhook: this.hook.url }];
+    const targets = [{ name: target, webhook: this.hook.url }];
     const { clock, later } = this;
     const say = () => this.#warned.resolve();
     const log = { ...quiet, warn: say, error: say };
@@ -270,6 +271,24 @@ test('a notice that could not be sent is sent by the next daemon', async (t) => 
   hook.status = 200;
   await world.live([now], () => hook.called());
   assert.deepEqual(hook.told, ['full fired b']);
+});
+
+test('what a target that is gone was to be told is given up', async (t) => {
+  const hook = await Hook.open(t);
+  const world = new World(t, hook);
+  hook.status = 503;
+  world.beyond = ['full b'];
+  const now = { ...full, for: 0 };
+  await world.live([now], () => hook.called());
+  await world.live(
+    [{ ...now, to: [] }],
+    async (alerts) => {
+      const [{ notices } = assert.fail()] = alerts.list(false, 1);
+      const [{ status, problem } = assert.fail()] = notices;
+      assert.deepEqual([status, problem], ['GIVEN_UP', 'it is no target any more']);
+    },
+    'others',
+  );
 });
 
 test('an alert of a rule that is gone is over, and nobody is told', async (t) => {

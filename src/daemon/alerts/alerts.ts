@@ -87,7 +87,7 @@ export class Alerts {
     if (this.#failing.length === 0 && store.position() !== undefined) {
       await db.write(() => store.setPosition(undefined));
     }
-    outbox.start();
+    await outbox.start();
     if (rules.length > 0) await this.#look();
   }
 

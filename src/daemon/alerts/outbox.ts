@@ -67,7 +67,17 @@ export class Outbox {
   }
 
   /** Tells whoever has not been told, also what an earlier daemon left. */
-  start(): void {
+  async start(): Promise<void> {
+    const { db, store, log } = this.#parts;
+    for (const target of store.waitedFor()) {
+      if (this.#targets.has(target)) continue;
+      const why = 'it is no target any more';
+      let count = 0;
+      await db.write(() => {
+        count = store.giveUp(target, why);
+      });
+      log.error('notices of alerts were given up', { target, count, why });
+    }
     for (const name of this.#targets.keys()) this.wake(name);
   }
 

@@ -47,6 +47,8 @@ export class AlertStore {
   readonly #notices;
   readonly #waiting;
   readonly #untold;
+  readonly #targets;
+  readonly #giveUp;
   readonly #forgetNotices;
   readonly #forget;
   readonly #position;
@@ -81,6 +83,12 @@ export class AlertStore {
     this.#untold = db.prepare(
       `SELECT target, count(*) AS notices FROM alert_notices
        WHERE status = 'WAITING' AND alert_id IN (${old}) GROUP BY target`,
+    );
+    this.#targets = db.prepare(
+      `SELECT DISTINCT target FROM alert_notices WHERE status = 'WAITING'`,
+    );
+    this.#giveUp = db.prepare(
+      `UPDATE alert_notices SET status = 'GIVEN_UP', problem = ? WHERE status = 'WAITING' AND target = ? RETURNING 1`,
     );
     this.#forgetNotices = db.prepare(`DELETE FROM alert_notices WHERE alert_id IN (${old})`);
     this.#forget = db.prepare(`DELETE FROM alerts WHERE id IN (${old})`);
@@ -126,6 +134,16 @@ export class AlertStore {
 
   setNotice({ alertId, turn, target, status, tries, problem }: Notice): void {
     this.#setNotice.run(status, tries, problem, alertId, turn, target);
+  }
+
+  /** Targets that something is still to be told. */
+  waitedFor(): string[] {
+    return this.#targets.all().map(({ target }) => String(target));
+  }
+
+  /** Gives up all that a target has not been told; answers how much that was. */
+  giveUp(target: string, problem: string): number {
+    return this.#giveUp.all(problem, target).length;
   }
 
   noticesOf(alertId: string): Notice[] {
