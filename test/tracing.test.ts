@@ -1,6 +1,7 @@
 // Traces of a real daemon, by the example that comes along, as a collector gets them.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -12,6 +13,7 @@ import { JobService } from '../src/gen/joblet/jobs_pb.ts';
 import { wire } from './grpc-fixture.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { finish, shell } from './job-calls.ts';
+import { MAIN } from './rnx.ts';
 
 const skip = cannotRun();
 const EXAMPLE = path.join(import.meta.dirname, '../examples/monitoring/tracing.mjs');
@@ -133,6 +135,22 @@ test('a job is one trace from the call of its client to the end of its command',
     assert.ok(startNs >= lastNs && endNs >= startNs, `${name} follows the part before it`);
     lastNs = endNs;
   }
+});
+
+test('rnx hands on the trace that it was called in', { skip }, async () => {
+  const traceId = '2cf7651916cd43dd8448eb211c80319c';
+  const child = spawn(process.execPath, [MAIN, 'job', 'run', 'true'], {
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      RNX_CONFIG: daemon.nodesFile('developer'),
+      TRACEPARENT: `00-${traceId}-b7ad6b7169203331-01`,
+    },
+    stdio: 'ignore',
+  });
+  const [code] = await once(child, 'close');
+  assert.equal(code, 0);
+  const spans = await collector.trace((span) => span.traceId === traceId, [CALL, 'job', 'exec']);
+  assert.equal(spans.get(CALL)?.parentSpanId, 'b7ad6b7169203331');
 });
 
 test('a job that waits is of the trace of its own call, and says where its start failed', {

@@ -42,11 +42,16 @@ export function openSession(
     connect: async () => {
       const { connect, trustNoOthers } = await import('../client/connection.ts');
       trustNoOthers();
-      return connect(await node());
+      return connect(await node(), { traceparent: traceOf(env) });
     },
     deadlineMs: (usual) => {
       const wanted = env['RNX_TIMEOUT'];
       return wanted === undefined || wanted === '' ? usual : parseDuration(wanted);
     },
   };
+}
+
+/** The span that whoever called us works in, as programs hand it on to programs; undefined for none. */
+function traceOf({ TRACEPARENT: text = '' }: Environment): string | undefined {
+  return /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(text) ? text : undefined;
 }

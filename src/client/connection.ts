@@ -35,6 +35,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Fails the call after this time; the daemon is told as well. */
   readonly deadlineMs?: number | undefined;
+  /** The span that the call belongs to, as W3C's `traceparent`. */
+  readonly traceparent?: string | undefined;
 }
 
 export interface Connection {
@@ -64,8 +66,8 @@ export function trustNoOthers(): void {
  * call.
  * @throws JobletError unauthenticated or invalid, for certificates that cannot work
  */
-export function connect(node: Node): Connection {
-  return new Http2Connection(node);
+export function connect(node: Node, always: Pick<CallOptions, 'traceparent'> = {}): Connection {
+  return new Http2Connection(node, always);
 }
 
 /** One socket, and the calls on it. */
@@ -154,13 +156,16 @@ class Link {
 
 class Http2Connection implements Connection {
   readonly #node: Node;
+  /** What holds for each call that does not say otherwise. */
+  readonly #always: Pick<CallOptions, 'traceparent'>;
   /** That of the next call, which may be over, and those before it that have calls still. */
   #link: Link;
   #left: readonly Link[] = [];
   #isClosed = false;
 
-  constructor(node: Node) {
+  constructor(node: Node, always: Pick<CallOptions, 'traceparent'>) {
     this.#node = node;
+    this.#always = always;
     this.#link = new Link(node);
   }
 
@@ -210,7 +215,7 @@ class Http2Connection implements Connection {
       this.#left = [this.#link, ...this.#left].filter(({ isGone }) => !isGone);
       this.#link = new Link(this.#node);
     }
-    return this.#link.call(path, options);
+    return this.#link.call(path, { ...this.#always, ...options });
   }
 }
 
@@ -306,13 +311,14 @@ class Call {
     options: CallOptions,
   ) {
     this.explain = explain;
-    const { deadlineMs, signal } = options;
+    const { deadlineMs, signal, traceparent } = options;
     this.stream = session.request({
       ':method': 'POST',
       ':path': path,
       'content-type': 'application/grpc',
       te: 'trailers',
       ...(deadlineMs === undefined ? {} : { 'grpc-timeout': `${deadlineMs}m` }),
+      ...(traceparent === undefined ? {} : { traceparent }),
     });
     this.stream.on('response', (headers) => {
       if (headers[':status'] !== 200) {
