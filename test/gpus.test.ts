@@ -21,7 +21,7 @@ import type { JobMetricsSample } from '../src/gen/joblet/metrics_pb.ts';
 import { readExposition } from './exposition-reader.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { startProbing } from './inside-probes.ts';
-import { finish, python, shell, start, statusOf } from './job-calls.ts';
+import { finish, printed, python, shell, start, statusOf } from './job-calls.ts';
 import { answerSmi, gpus, smiRuns } from './own-gpus.ts';
 import { cannotMakeTree, makeRuntime } from './runtime-tree.ts';
 import { get } from './web-client.ts';
@@ -433,4 +433,27 @@ test('where GPUs are turned off jobs keep what they have, one that waits for som
   assert.deepEqual([status, gpuIndices], ['RUNNING', [0, 1, 2, 3]]);
   const asked = ask().unary(runJob, idle(1));
   await assert.rejects(asked, /get no GPUs; its operator turns them on \(gpu\.enabled: true\)/);
+});
+
+test('a job that comes for a GPU starts those that wait for none, and is not in their way', {
+  skip,
+}, async () => {
+  const own = await startDaemon({ gpu: { enabled: true }, joblet: { maxTotalMemory: '512MB' } });
+  try {
+    const its = own.as('admin');
+    const go = (gpuCount: number, maxMemory: number, priority = 0) =>
+      start(its, shell('echo ready; exec sleep 600', { gpuCount, maxMemory, priority }));
+    const end = (uuid: string) => its.unary(stopJob, { uuid, force: true });
+    const first = await go(1, 384);
+    const large = await go(1, 256);
+    const plain = await go(0, 64);
+    const greedy = await go(4, 64, 5);
+    // Whoever waited for memory has it, or waited behind one that did; the last one wants four GPUs.
+    await printed(its, plain, 'ready');
+    await end(greedy);
+    await end(first);
+    await printed(its, large, 'ready');
+  } finally {
+    await own.stop();
+  }
 });

@@ -15,7 +15,7 @@ const MAX_DEPTH = 16;
 const MAX_ELEMENTS = 50_000;
 
 /** Whatever it meets, it looks at each byte a bounded number of times. */
-const TOKEN = /<\?[^>]*\?>|<(\/?)([A-Za-z_][\w.:-]*)(?![\w.:-])([^<>]*)>|<.{0,8}|[^<]+/gsy;
+const TOKEN = /<\?[^<>]{0,500}\?>|<(\/?)([A-Za-z_][\w.:-]*)(?![\w.:-])([^<>]*)>|<.{0,8}|[^<]+/gsy;
 
 interface Open {
   readonly name: string;
@@ -32,7 +32,7 @@ export function parseXml(text: string): Element {
     const inner = open.at(-1) ?? root;
     if (!token.startsWith('<')) {
       inner.text += token;
-    } else if (token.startsWith('<?')) {
+    } else if (token.startsWith('<?') && token.endsWith('?>')) {
       // The declaration of the encoding.
     } else if (name === '') {
       throw notXml(`it holds ${JSON.stringify(token)}`);

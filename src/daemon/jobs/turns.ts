@@ -70,8 +70,12 @@ export class Turns {
     const queuedAtMs = isScheduled ? 0 : this.#queue.timeOf(createdAtMs);
     if (isScheduled) this.#due.add(id, spec.startAtMs);
     else this.#queue.join(waitingOf({ id, spec, queuedAtMs }));
-    // There is no room for any other of those that wait, so that it is this one or none.
-    const starts = this.#queue.next() === id;
+    // Mostly it is this one or none; but one that waits for a GPU, or takes it, is out of others' way.
+    let starts = false;
+    for (let next = this.#queue.next(); next !== undefined; next = this.#queue.next()) {
+      if (next === id) starts = true;
+      else this.#startFound(next);
+    }
     const { maxWaitingJobs } = this.#parts.config;
     if (starts || this.#queue.waitingCount + this.#due.size <= maxWaitingJobs) {
       return { queuedAtMs, starts };
@@ -105,9 +109,13 @@ export class Turns {
   /** Starts jobs that wait, in their order, while there is room. */
   startNext(): void {
     for (let id = this.#queue.next(); id !== undefined; id = this.#queue.next()) {
-      const active = this.#active.find(id);
-      if (active !== undefined) void this.#startWaiting(active);
+      this.#startFound(id);
     }
+  }
+
+  #startFound(id: string): void {
+    const active = this.#active.find(id);
+    if (active !== undefined) void this.#startWaiting(active);
   }
 
   /** Tries again to start those whose start could not be recorded. */
