@@ -264,19 +264,22 @@ test('a job is not charged with what the jobs before it used in the same cgroups
   // It also wants more processes than it may have.
   const burn = `
 import os, time
-while time.process_time() < 1: pass
+while time.process_time() < 0.6: pass
 try:
     while os.fork() > 0: pass
 except BlockingIOError: pass
 os._exit(0)
 `;
   const limits = { maxProcesses: 20 };
-  const earlier = await finish(admin(), python(burn, limits));
-  assert.equal(earlier.job.status, 'COMPLETED', earlier.stderr);
+  // Some cgroups stand by for the next jobs; these take them all.
+  for (let jobs = 0; jobs < 4; jobs += 1) {
+    const { job, stderr } = await finish(admin(), python(burn, limits));
+    assert.equal(job.status, 'COMPLETED', stderr);
+  }
   const uuid = await start(admin(), shell('echo ready; exec sleep 600', limits));
   await printed(admin(), uuid, 'ready');
   const sample = await sampleWith(uuid, ({ memory }) => (memory?.current ?? 0n) > 0n);
-  assert.ok((sample.cpu?.usageUsec ?? 0n) < 500_000n, `${sample.cpu?.usageUsec} us`);
+  assert.ok((sample.cpu?.usageUsec ?? 0n) < 300_000n, `${sample.cpu?.usageUsec} us`);
   assert.equal(sample.process?.events, 0n);
   await stop(uuid);
 });

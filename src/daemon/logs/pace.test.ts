@@ -165,7 +165,8 @@ test('who follows a log that does not flood waits for no flood of another', asyn
 
 test('a newcomer waits no longer for it where many look at logs of their own all the time', async () => {
   const { one, leaving } = flooded();
-  reading(one, 100, leaving.signal);
+  // The turn of the first comes in four seconds.
+  reading(one, 100, leaving.signal, 4 * MB);
   await one.pass(300);
   const lively = Array.from({ length: 30 }, (_, number) => one.pace.follow(`lively ${number}`));
   const look = (number: number) =>
