@@ -85,8 +85,9 @@ describe('what stands by', { skip: here.skip }, () => {
     await once(holder, 'spawn');
     assert.deepEqual([holds(Number(holder.pid), secret), holds(ahead, secret)], [true, false]);
     holder.stdin.end();
+    // ps is alone when it looks: a program beside it may not have been executed yet.
     const look =
-      'ls -A /work /tmp /dev/shm; ps -e -o comm= 2>/dev/null | sort; env | grep -c SECRET';
+      'ls -A /work /tmp /dev/shm; ps -e -o comm= >/tmp/ps; sort /tmp/ps; env | grep -c SECRET';
     const { job, stdout } = await run(look, asIs);
     assert.equal(job.initPid, ahead);
     const without = await run(look, { ids: FIRST_ID + 65_536 });
