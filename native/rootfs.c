@@ -52,9 +52,10 @@ static void prepare_bind(struct op *op, int ids) {
   op->fd = clone_host(op_name(op), op->source, op->kind == OP_BIND_RO_TRY, attributes, ids);
 }
 
-// What the job has already, at another place as well. Only a chroot has a use for that.
+// A directory that the job has already, at another place as well. Where a volume lies over the place,
+// the job could have put a link there, to what is not yet as it has to be.
 static void bind_own(int base, const struct plan *plan, struct op *op) {
-  int source = root_open(base, op->source, O_PATH);
+  int source = root_open(base, op->source, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (source < 0) report_and_exit("bind-own", op->source);
   op->fd = mount_clone_all(source);
   if (op->fd < 0 || mount_set(op->fd, 0, -1) != 0) report_and_exit("bind-own", op->source);

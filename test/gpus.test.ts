@@ -128,6 +128,11 @@ print('tried', sorted(name for name in os.listdir('/dev') if name.startswith('nv
   const { job, stdout, stderr } = await finish(api, { ...python(attempt), gpuCount: 1 });
   assert.equal(job.status, 'COMPLETED', stderr);
   assert.equal(stdout, "tried ['nvidia-uvm', 'nvidia-uvm-tools', 'nvidia3', 'nvidiactl']\n");
+  // What is shown as the driver's own words would be what another job has left there.
+  for (const place of ['/nvidia', '/nvidia/proc']) {
+    const covers = api.unary(runJob, idle(1, { volumes: [`left:${place}`] }));
+    await assert.rejects(covers, new RegExp(`no volume can stand at ${place}$`));
+  }
 });
 
 for (const probe of ['privileges.py', 'filesystem.py'] as const) {

@@ -145,6 +145,11 @@ describe('a launch that fails', { skip: here.skip }, () => {
       { mounts: ['bind-own', '/no', '/work'] },
       ['bind-own', '/no', 'ENOENT'],
     ],
+    'a place of its own that is a link': () => [
+      ['true'],
+      { root: ['symlink', '/proc', '/link'], mounts: ['bind-own', '/link', '/work'] },
+      ['bind-own', '/link', 'ENOTDIR'],
+    ],
     'a place of its own below a file': () => [
       ['true'],
       { mounts: ['bind-own', '/dev', '/etc/passwd'] },

@@ -11,8 +11,8 @@ export interface VolumeMount {
 
 const MAX_PATH_BYTES = 1024;
 
-/** What a job must not cover: the kernel's own views, and what they are built on. */
-const CLOSED = ['/', '/proc', '/sys', '/dev', '/run'];
+/** What a job must not cover: the kernel's own views, and what they are built on, of GPUs too. */
+const CLOSED = ['/', '/proc', '/sys', '/dev', '/run', '/nvidia'];
 /** There a job may write by itself, and so below it. */
 const OPEN = ['/dev/shm'];
 
