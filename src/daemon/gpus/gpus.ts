@@ -1,7 +1,7 @@
 // The GPUs of this node: who may have one, what comes with it into a sandbox, and how they do.
 
 import { JobletError, messageOf } from '../../shared/errors.ts';
-import { askCards, type CardState, type GpuUsage } from '../linux/nvidia-smi.ts';
+import type { CardState, GpuUsage, NvidiaSmi } from '../linux/nvidia-smi.ts';
 import type { XidLog } from '../linux/xid-log.ts';
 import type { Log } from '../log.ts';
 import { describeWish, type GivenGpu, type GpuWish, unfitness } from './gpu.ts';
@@ -17,7 +17,7 @@ export interface Found {
   /** Why they cannot; else empty. */
   readonly problem: string;
   /** The program that says how the GPUs do. */
-  readonly smi: string | undefined;
+  readonly smi: Pick<NvidiaSmi, 'cards'> | undefined;
   /** What each can do, as `9.0`, by its id. */
   readonly capabilities: ReadonlyMap<string, string>;
   /** Undefined where there is no card that could have errors. */
@@ -179,11 +179,11 @@ export class Gpus {
     };
   }
 
-  #ask(smi: string): Promise<readonly CardState[]> {
+  #ask(smi: Pick<NvidiaSmi, 'cards'>): Promise<readonly CardState[]> {
     if (this.#asked !== undefined && performance.now() < this.#asked.untilMs) {
       return this.#asked.cards;
     }
-    const asked: Asked = { cards: askCards(smi, ASK_MS), untilMs: Number.POSITIVE_INFINITY };
+    const asked: Asked = { cards: smi.cards(ASK_MS), untilMs: Number.POSITIVE_INFINITY };
     const answered = () => {
       asked.untilMs = performance.now() + FRESH_MS;
     };

@@ -11,7 +11,7 @@ import {
   readCards,
   readDriver,
 } from '../linux/nvidia.ts';
-import { askCapabilities, askCards, type CardState } from '../linux/nvidia-smi.ts';
+import { type CardState, NvidiaSmi } from '../linux/nvidia-smi.ts';
 import { XidLog } from '../linux/xid-log.ts';
 import type { Log } from '../log.ts';
 import { type Gpu, unfitness } from './gpu.ts';
@@ -19,8 +19,8 @@ import { type Found, Gpus } from './gpus.ts';
 import { GpuPool } from './pool.ts';
 import type { Equipment } from './sandbox.ts';
 
-/** A driver that nobody uses has its cards to wake up first, some seconds each. */
-const FIRST_ASK_MS = 60_000;
+/** A driver that nobody uses has its cards to wake up first; the daemon's start waits for that. */
+const FIRST_ASK_MS = 15_000;
 
 export async function openGpus(config: Config, log: Log): Promise<Gpus> {
   const found = await findGpus(config);
@@ -44,13 +44,14 @@ export async function findGpus(config: Pick<Config, 'gpu' | 'filesystem'>): Prom
   };
   if (!isEnabled) return none;
   const lacks = (problem: string): Found => ({ ...none, problem });
-  const smi = findSmi();
-  if (smi === undefined) return lacks('nvidia-smi is not there; install NVIDIA’s driver');
+  const program = findSmi();
+  if (program === undefined) return lacks('nvidia-smi is not there; install NVIDIA’s driver');
+  const smi = new NvidiaSmi(program);
   const known: Found = { ...none, smi };
   let states: readonly CardState[];
   try {
     // This wakes the driver up, too: only then its cards are to be seen below /proc.
-    states = await askCards(smi, FIRST_ASK_MS);
+    states = await smi.cards(FIRST_ASK_MS);
   } catch (error) {
     return { ...known, problem: messageOf(error) };
   }
@@ -78,7 +79,7 @@ export async function findGpus(config: Pick<Config, 'gpu' | 'filesystem'>): Prom
     pool: new GpuPool(gpus, strategy),
     equipment,
     problem: gpus.length === 0 ? 'there is no GPU that is given whole' : '',
-    capabilities: await askCapabilities(smi, FIRST_ASK_MS),
+    capabilities: await smi.capabilities(FIRST_ASK_MS),
     xids: new XidLog(),
   };
 }

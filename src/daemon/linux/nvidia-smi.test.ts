@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { JobletError } from '../../shared/errors.ts';
-import { askCapabilities, askCards, parseCapabilities, parseCards } from './nvidia-smi.ts';
+import { NvidiaSmi, parseCapabilities, parseCards } from './nvidia-smi.ts';
 
 const RECORDED = readFileSync(
   path.join(import.meta.dirname, '../../../test/recorded/nvidia-smi.xml'),
@@ -121,20 +123,54 @@ test('what a generation can do is read where it is said', () => {
   );
 });
 
-test('a program that hangs is ended in its time, one that fails is quoted, and none is waited for', async (t) => {
+/** A folder with a pipe `held`: who holds it open is alive. */
+function world(t: TestContext): { held: string; program: (text: string) => NvidiaSmi } {
   const directory = mkdtempSync(path.join(tmpdir(), 'joblet-smi-'));
   t.after(() => rmSync(directory, { recursive: true }));
-  const program = (name: string, script: string) => {
-    const file = path.join(directory, name);
-    writeFileSync(file, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
-    return file;
+  const held = path.join(directory, 'held');
+  execFileSync('mkfifo', [held]);
+  const program = (text: string) => {
+    const file = path.join(directory, 'nvidia-smi');
+    writeFileSync(file, text, { mode: 0o755 });
+    return new NvidiaSmi(file);
   };
-  await assert.rejects(
-    askCards(program('hangs', 'exec sleep 600'), 50),
-    /hangs: took longer than 50 ms$/,
-  );
-  const fails = program('fails', 'echo "NVML: Driver/library version mismatch" >&2; exit 18');
-  await assert.rejects(askCards(fails, 5000), /fails: NVML: Driver\/library version mismatch$/);
-  assert.deepEqual([...(await askCapabilities(fails, 5000))], []);
-  await assert.rejects(askCards('/nonexistent/nvidia-smi', 5000), /ENOENT/);
+  return { held, program };
+}
+
+test('a program that hangs is ended in its time with what it has started, and one that fails is quoted', async (t) => {
+  const { held, program } = world(t);
+  const hangs = program(`#!/bin/sh\nsleep 600 > ${held}; true\n`);
+  const ended = readFile(held, 'utf8');
+  await assert.rejects(hangs.cards(500), /nvidia-smi: took longer than 500 ms$/);
+  assert.equal(await ended, '');
+  const fails = program('#!/bin/sh\necho "NVML: Driver/library version mismatch"; exit 18\n');
+  await assert.rejects(fails.cards(5000), /nvidia-smi: NVML: Driver\/library version mismatch$/);
+  assert.deepEqual([...(await fails.capabilities(5000))], []);
+  await assert.rejects(program('#!/bin/sh\nkill -9 $$\n').cards(5000), /ended with SIGKILL$/);
+  const endless = program('#!/bin/sh\nexec cat /dev/zero\n');
+  await assert.rejects(endless.cards(60_000), /said more than 16777216 bytes$/);
+  await assert.rejects(new NvidiaSmi('/nonexistent/nvidia-smi').cards(5000), /ENOENT/);
+});
+
+/** Nobody hears of its end while another process traces it, as none does of one that a driver holds in the kernel. */
+const HELD = `#!/usr/bin/env python3
+import ctypes, os, signal
+seized, tell = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    os.closerange(0, 3)
+    PTRACE_SEIZE = 0x4206
+    os.write(tell, b'%d' % ctypes.CDLL(None).ptrace(PTRACE_SEIZE, os.getppid(), 0, 0))
+    open('HELD').read()
+    os._exit(0)
+assert os.read(seized, 9) == b'0'
+signal.pause()
+`;
+
+test('a program that no signal ends is waited for no longer, and no other is started beside it', async (t) => {
+  const { held, program } = world(t);
+  const smi = program(HELD.replace('HELD', held));
+  await assert.rejects(smi.cards(1500), /took longer than 1500 ms$/);
+  await assert.rejects(smi.cards(60_000), /process \d+ hangs$/);
+  await (await open(held, 'w')).close();
 });

@@ -1,46 +1,96 @@
 // nvidia-smi, NVIDIA's own program that says how the cards of a host do: run for a moment, within a
 // time, and read as the word of a stranger.
 
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { Socket } from 'node:net';
 import { JobletError } from '../../shared/errors.ts';
 import { childOf, childrenOf, type Element, parseXml, textOf } from '../../shared/xml.ts';
 import { lastWords } from './programs.ts';
 
-const execute = promisify(execFile);
-
 /** Sixteen cards say some 500 kB. */
 const MAX_BYTES = 16 * 1024 ** 2;
 
-/** Runs it. @throws JobletError unavailable: it failed, or took longer */
-async function ask(program: string, args: readonly string[], timeoutMs: number): Promise<string> {
-  const options = {
-    timeout: timeoutMs,
-    killSignal: 'SIGKILL',
-    maxBuffer: MAX_BYTES,
-    env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
-  } as const;
-  try {
-    return (await execute(program, args, options)).stdout;
-  } catch (error) {
-    const { killed } = error as { killed?: boolean };
-    const why = killed === true ? `took longer than ${timeoutMs} ms` : lastWords(error);
-    throw new JobletError('unavailable', `${program}: ${why}`, { cause: error });
+const env = { PATH: '/usr/bin:/bin', LC_ALL: 'C' };
+
+/**
+ * The program. A card that hangs holds it in the kernel, where no signal ends it: it is waited for no
+ * longer then, and while it is there no other is started, as each would hang beside it.
+ */
+export class NvidiaSmi {
+  readonly #program: string;
+  /** A run that took too long, until all that it has started is gone. */
+  #late: ChildProcess | undefined;
+
+  constructor(program: string) {
+    this.#program = program;
+  }
+
+  /** How all cards do now. @throws JobletError unavailable: it failed, or took longer */
+  async cards(timeoutMs: number): Promise<CardState[]> {
+    return parseCards(await this.#ask(['-q', '-x'], timeoutMs));
+  }
+
+  /** What the generations of the cards can do, by their ids; older programs cannot say it. */
+  async capabilities(timeoutMs: number): Promise<ReadonlyMap<string, string>> {
+    const query = ['--query-gpu=uuid,compute_cap', '--format=csv,noheader'];
+    return parseCapabilities(await this.#ask(query, timeoutMs).catch(() => ''));
+  }
+
+  async #ask(args: readonly string[], timeoutMs: number): Promise<string> {
+    try {
+      if (this.#late !== undefined) throw new Error(`process ${this.#late.pid} hangs`);
+      return await this.#run(args, timeoutMs);
+    } catch (error) {
+      throw new JobletError('unavailable', `${this.#program}: ${lastWords(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  #run(args: readonly string[], timeoutMs: number): Promise<string> {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    // In a group of its own: where a script stands for the program, what it starts is ended with it.
+    const child = spawn(this.#program, args, {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env,
+    });
+    child.once('error', reject);
+    const group = child.pid;
+    if (group === undefined) return promise;
+    const abandon = (message: string) => {
+      reject(new Error(message));
+      this.#late = child;
+      end(child, group);
+    };
+    const timer = setTimeout(abandon, timeoutMs, `took longer than ${timeoutMs} ms`);
+    const said = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name].setEncoding('utf8').on('data', (text: string) => {
+        if (this.#late === child) return;
+        said[name] += text;
+        if (said[name].length > MAX_BYTES) abandon(`said more than ${MAX_BYTES} bytes`);
+      });
+    }
+    child.once('close', (code, signal) => {
+      if (this.#late === child) this.#late = undefined;
+      if (code === 0) resolve(said.stdout);
+      // Some of its errors are told where its answers are.
+      else reject({ stderr: said.stderr || said.stdout, message: `ended with ${code ?? signal}` });
+    });
+    return promise.finally(() => clearTimeout(timer));
   }
 }
 
-/** How all cards do now. @throws JobletError unavailable */
-export async function askCards(program: string, timeoutMs: number): Promise<CardState[]> {
-  return parseCards(await ask(program, ['-q', '-x'], timeoutMs));
-}
-
-/** What the generations of the cards can do, by their ids; older programs cannot say it. */
-export async function askCapabilities(
-  program: string,
-  timeoutMs: number,
-): Promise<ReadonlyMap<string, string>> {
-  const query = ['--query-gpu=uuid,compute_cap', '--format=csv,noheader'];
-  return parseCapabilities(await ask(program, query, timeoutMs).catch(() => ''));
+/** Ends a run, and does not keep this process for what is left of it. */
+function end(child: ChildProcess, group: number): void {
+  try {
+    process.kill(-group, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+  child.unref();
+  for (const pipe of [child.stdout, child.stderr]) if (pipe instanceof Socket) pipe.unref();
 }
 
 /** Reads lines of an id and a version. */
