@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { JobletError } from '../../shared/errors.ts';
+import { JobletError, messageOf } from '../../shared/errors.ts';
 import { readBootId } from './boot.ts';
 
 const FORWARDING = {
@@ -24,6 +24,10 @@ const INT32_MAX = 2 ** 31 - 1;
 
 /** Longest message of a program that is passed on. */
 const MAX_WORDS_CHARS = 500;
+
+/** What `ip` says of what is not there. */
+const GONE =
+  /^(ip failed \(\d+\): )?(RTNETLINK answers: No such (process|device)|Cannot find device .*|Command failed -:\d+)$/;
 
 export interface HostDevice {
   readonly name: string;
@@ -88,6 +92,20 @@ export class HostNetwork {
   /** Commands of `ip`, one a line, each of which must succeed. */
   async changeLinks(lines: readonly string[]): Promise<void> {
     await runProgram('ip', ['-batch', '-'], `${lines.join('\n')}\n`);
+  }
+
+  /** The same of what is to go: all of it goes, and what was gone already is no failure. */
+  async dropLinks(lines: readonly string[]): Promise<void> {
+    try {
+      await runProgram('ip', ['-force', '-batch', '-'], `${lines.join('\n')}\n`);
+    } catch (error) {
+      if (
+        !messageOf(error)
+          .split('\n')
+          .every((line) => GONE.test(line))
+      )
+        throw error;
+    }
   }
 
   /** Lets devices pass so many bytes a second, and brings them up. */

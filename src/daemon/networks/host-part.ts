@@ -74,7 +74,7 @@ export class HostPart {
     this.#parts.resolver.close(network.name);
     if (this.#prepared === undefined) return;
     await this.#apply();
-    await this.#parts.host.changeLinks(this.#routesOf(network, 'del'));
+    await this.#parts.host.dropLinks(this.#routesOf(network, 'del'));
   }
 
   /** Puts the rules as they are now in force. Whoever asks while others wait for it shares theirs. */
@@ -119,7 +119,7 @@ export class HostPart {
     await this.#prepared.catch(() => {});
     try {
       await host.changeRules(replacing(this.#table) + replacing(this.#limits));
-      await host.changeLinks([
+      await host.dropLinks([
         ...catalogue.all().flatMap((network) => this.#routesOf(network, 'del')),
         ...this.#devices().map((name) => `link del ${name}`),
       ]);
