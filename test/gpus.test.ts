@@ -417,15 +417,33 @@ test('an nvidia-smi that fails costs a sample what it says of GPUs and no more, 
   const { gpu, gpuAllocation, process } = await lastSample(uuid, second.as('admin'));
   assert.deepEqual([gpu, gpuAllocation, process?.current], [[], [0, 1, 2, 3], 2n]);
   await named;
+});
+
+test('a job that waits for GPUs goes on waiting where the driver fails as the daemon starts, and plain ones run', {
+  skip,
+}, async () => {
+  const { jobUuid } = await second.as('admin').unary(runJob, idle(1));
+  await second.kill();
+  answerSmi({ text: 'Failed to initialize NVML: Driver Not Loaded' });
+  await second.restart();
   answerSmi();
+  const { status, waitsFor } = await statusOf(second.as('admin'), jobUuid);
+  assert.equal(status, 'PENDING');
+  assert.match(waitsFor, /^it is next; jobs of this node can have no GPU now: .*no XML/);
+  const plain = await finish(second.as('admin'), shell('echo plain'));
+  assert.equal(plain.stdout, 'plain\n');
+  const more = second.as('admin').unary(runJob, idle(1));
+  await assert.rejects(more, /jobs of this node can have no GPU: .*no XML/);
 });
 
 test('where GPUs are turned off jobs keep what they have, one that waits for some fails, and more are refused', {
   skip,
 }, async () => {
   const ask = () => second.as('admin');
-  const { jobs } = await ask().unary(queryJobs, { statuses: ['RUNNING'] });
-  const waiting = (await ask().unary(runJob, idle(1))).jobUuid;
+  const { jobs } = await ask().unary(queryJobs, { statuses: ['PENDING', 'RUNNING'] });
+  const [waiting = '', running = ''] = ['PENDING', 'RUNNING'].map(
+    (status) => jobs.find((job) => job.status === status)?.uuid,
+  );
   await second.kill();
   const file = path.join(second.directory, 'joblet-config.yml');
   const config = JSON.parse(readFileSync(file, 'utf8'));
@@ -434,7 +452,7 @@ test('where GPUs are turned off jobs keep what they have, one that waits for som
   const failed = await ask().unary(waitJob, { uuid: waiting });
   assert.deepEqual([failed.status, failed.reason], ['FAILED', 'NOT_STARTED']);
   assert.match(failed.message, /could not be started: gpu: 1 GPU: ENODEV; .*rnx gpu list/);
-  const { status, gpuIndices } = await statusOf(ask(), jobs[0]?.uuid ?? '');
+  const { status, gpuIndices } = await statusOf(ask(), running);
   assert.deepEqual([status, gpuIndices], ['RUNNING', [0, 1, 2, 3]]);
   const asked = ask().unary(runJob, idle(1));
   await assert.rejects(asked, /get no GPUs; its operator turns them on \(gpu\.enabled: true\)/);

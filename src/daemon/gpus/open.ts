@@ -43,28 +43,32 @@ export async function findGpus(config: Pick<Config, 'gpu' | 'filesystem'>): Prom
     xids: undefined,
   };
   if (!isEnabled) return none;
-  const lacks = (problem: string): Found => ({ ...none, problem });
+  const lacks = (problem: string, smi?: NvidiaSmi): Found => ({
+    ...none,
+    pool: new GpuPool([], strategy, problem),
+    smi,
+    problem,
+  });
   const program = findSmi();
   if (program === undefined) return lacks('nvidia-smi is not there; install NVIDIA’s driver');
   const smi = new NvidiaSmi(program);
-  const known: Found = { ...none, smi };
   let states: readonly CardState[];
   try {
     // This wakes the driver up, too: only then its cards are to be seen below /proc.
     states = await smi.cards(FIRST_ASK_MS);
   } catch (error) {
-    return { ...known, problem: messageOf(error) };
+    return lacks(messageOf(error), smi);
   }
   const driver = readDriver();
   if (driver === undefined) return lacks('the driver nvidia is not loaded');
   const { uvmMajor } = driver;
   if (uvmMajor === undefined) {
-    return { ...known, problem: 'the module nvidia-uvm is not loaded; run modprobe nvidia-uvm' };
+    return lacks('the module nvidia-uvm is not loaded; run modprobe nvidia-uvm', smi);
   }
   const files = findDriverFiles(driver.version);
   if (files === undefined) {
     const problem = `there is no libcuda.so.1 of version ${driver.version}, that of the driver which is loaded`;
-    return { ...known, problem };
+    return lacks(problem, smi);
   }
   const cards = readCards();
   const gpus = usable(cards, states);
@@ -74,11 +78,13 @@ export async function findGpus(config: Pick<Config, 'gpu' | 'filesystem'>): Prom
     cards,
     cuda: cudaOf(config),
   };
+  const problem = gpus.length === 0 ? 'there is no GPU that is given whole' : '';
   return {
-    ...known,
-    pool: new GpuPool(gpus, strategy),
+    isEnabled,
+    pool: new GpuPool(gpus, strategy, problem),
     equipment,
-    problem: gpus.length === 0 ? 'there is no GPU that is given whole' : '',
+    problem,
+    smi,
     capabilities: await smi.capabilities(FIRST_ASK_MS),
     xids: new XidLog(),
   };

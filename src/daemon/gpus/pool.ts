@@ -7,12 +7,14 @@ import { describeWish, type GivenGpu, type Gpu, type GpuWish, type Strategy } fr
 export class GpuPool {
   readonly gpus: readonly Gpu[];
   readonly #strategy: Strategy;
+  readonly #problem: string;
   readonly #given = new Map<string, readonly GivenGpu[]>();
 
-  /** `gpus` by their numbers. */
-  constructor(gpus: readonly Gpu[], strategy: Strategy) {
+  /** `gpus` by their numbers; `problem` is why it is not known which there are, else empty. */
+  constructor(gpus: readonly Gpu[], strategy: Strategy, problem = '') {
     this.gpus = gpus;
     this.#strategy = strategy;
+    this.#problem = problem;
   }
 
   /** Whether there would be so many if all were free. */
@@ -22,9 +24,11 @@ export class GpuPool {
 
   /**
    * Why a job has to wait; undefined when it is its turn: what it asked for is free, or is not there
-   * at all any more, and then it fails at once rather than hold up others.
+   * at all any more, and then it fails at once rather than hold up others. What a driver that does not
+   * answer may have again is not gone.
    */
   shortage(wish: GpuWish): string | undefined {
+    if (this.#problem !== '') return `jobs of this node can have no GPU now: ${this.#problem}`;
     if (!this.has(wish) || this.#choose(wish) !== undefined) return undefined;
     const free = this.#free().length;
     return `the next one needs ${describeWish(wish)}, and ${free} of ${this.gpus.length} are free`;
