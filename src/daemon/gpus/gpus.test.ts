@@ -45,3 +45,26 @@ test('where there is nobody to ask, there are no GPUs, and nothing is known of t
   assert.deepEqual(await gpus.list(), []);
   assert.equal(await gpus.usageOf([{ index: 0, uuid: 'GPU-0' }], 0, () => []), undefined);
 });
+
+test('a job that was given a card which is gone gets none, rather than fewer than it asked for', () => {
+  const card = (index: number) => ({
+    uuid: `GPU-${index}`,
+    bus: `0000:00:0${index}.0`,
+    minor: index,
+    node: 0,
+    information: '',
+  });
+  const gpus = gpusWith({
+    equipment: {
+      driver: { version: '1', params: '', versionText: '', major: 1, uvmMajor: 1 },
+      files: { libraries: [], links: [], programs: [] },
+      cards: [card(0)],
+      cuda: [],
+    },
+  });
+  gpus.pool.retake('one', [{ index: 0, uuid: 'GPU-0' }]);
+  assert.equal(gpus.partOf('one', true)?.environment['NVIDIA_VISIBLE_DEVICES'], 'GPU-0');
+  const both = [0, 1].map((index) => ({ index, uuid: `GPU-${index}` }));
+  gpus.pool.retake('two', both);
+  assert.equal(gpus.partOf('two', true), undefined);
+});

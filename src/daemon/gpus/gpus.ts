@@ -83,16 +83,14 @@ export class Gpus {
     throw new JobletError('exhausted', `${about}: ${message}`, { about, problems });
   }
 
-  /** What a job's GPUs bring into its sandbox; undefined when it has none. */
+  /** What a job's GPUs bring into its sandbox; undefined when it has none, or one of them is not there. */
   partOf(id: string, seesHost: boolean): GpuPart | undefined {
-    const given = this.pool.of(id);
     const { equipment } = this.#found;
-    if (given.length === 0 || equipment === undefined) return undefined;
-    return gpuPart(
-      equipment,
-      given.map(({ uuid }) => uuid),
-      seesHost,
-    );
+    if (equipment === undefined) return undefined;
+    const given = this.pool.of(id);
+    const own = equipment.cards.filter(({ uuid }) => given.some((gpu) => gpu.uuid === uuid));
+    if (own.length === 0 || own.length !== given.length) return undefined;
+    return gpuPart(equipment, own, seesHost);
   }
 
   /**

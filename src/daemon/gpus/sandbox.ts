@@ -44,11 +44,10 @@ const UVM_TOOLS_MINOR = 1;
 
 /** For a job that has these cards. Without a runtime it `seesHost`. */
 export function gpuPart(
-  { driver, files, cards, cuda }: Equipment,
-  uuids: readonly string[],
+  { driver, files, cuda }: Omit<Equipment, 'cards'>,
+  own: readonly Card[],
   seesHost: boolean,
 ): GpuPart {
-  const own = cards.filter(({ uuid }) => uuids.includes(uuid));
   const folders = seesHost ? cuda : [];
   return {
     rootOperations: [
@@ -61,7 +60,7 @@ export function gpuPart(
     ],
     operations: ['bind-own', FACTS, FACTS_PLACE],
     environment: {
-      NVIDIA_VISIBLE_DEVICES: uuids.join(','),
+      NVIDIA_VISIBLE_DEVICES: own.map(({ uuid }) => uuid).join(','),
       // CUDA counts what it can reach, and that is these.
       CUDA_VISIBLE_DEVICES: own.map((_, at) => at).join(','),
       ...(folders[0] && { CUDA_HOME: folders[0].name }),
