@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { silentCard } from '../linux/nvidia-smi.ts';
 import { type Found, Gpus } from './gpus.ts';
 import { GpuPool } from './pool.ts';
 
@@ -15,6 +16,7 @@ function gpusWith(more: Partial<Found>): Gpus {
       equipment: undefined,
       problem: '',
       smi: undefined,
+      numbers: new Map(two.map(({ uuid, index }) => [uuid, index])),
       capabilities: new Map(),
       xids: undefined,
       ...more,
@@ -44,6 +46,33 @@ test('where there is nobody to ask, there are no GPUs, and nothing is known of t
   const gpus = gpusWith({});
   assert.deepEqual(await gpus.list(), []);
   assert.equal(await gpus.usageOf([{ index: 0, uuid: 'GPU-0' }], 0, () => []), undefined);
+});
+
+test('a card that falls off keeps its number and its job, moves no other, and is given to nobody', async () => {
+  const names = ['GPU-1', 'GPU-9'];
+  const smi = { cards: async () => names.map(silentCard) };
+  const gpus = gpusWith({ smi });
+  gpus.pool.take('job', { count: 1, memoryBytes: 0 });
+  const listed = (await gpus.list()).map(({ usage, jobId, problem }) => [
+    usage.index,
+    usage.uuid,
+    jobId,
+    problem.split(/[ ;]/, 4).join(' '),
+  ]);
+  assert.deepEqual(listed, [
+    [0, 'GPU-0', 'job', 'nvidia-smi does not name'],
+    [1, 'GPU-1', '', ''],
+    [2, 'GPU-9', '', 'it was not there'],
+  ]);
+  gpus.pool.release('job');
+  const both = { count: 2, memoryBytes: 0 };
+  assert.match(gpus.pool.shortage(both) ?? '', /needs 2 GPUs, and 1 of 2 are free/);
+  gpus.pool.take('next', { count: 1, memoryBytes: 0 });
+  assert.deepEqual(gpus.pool.of('next'), [{ index: 1, uuid: 'GPU-1' }]);
+  gpus.pool.release('next');
+  names.push('GPU-0');
+  gpus.pool.see(names);
+  assert.equal(gpus.pool.shortage(both), undefined);
 });
 
 test('a job that was given a card which is gone gets none, rather than fewer than it asked for', () => {

@@ -1,7 +1,7 @@
 // The GPUs of this node: who may have one, what comes with it into a sandbox, and how they do.
 
 import { JobletError, messageOf } from '../../shared/errors.ts';
-import type { CardState, GpuUsage, NvidiaSmi } from '../linux/nvidia-smi.ts';
+import { type CardState, type GpuUsage, type NvidiaSmi, silentCard } from '../linux/nvidia-smi.ts';
 import type { XidLog } from '../linux/xid-log.ts';
 import type { Log } from '../log.ts';
 import { describeWish, type GivenGpu, type GpuWish, unfitness } from './gpu.ts';
@@ -18,6 +18,8 @@ export interface Found {
   readonly problem: string;
   /** The program that says how the GPUs do. */
   readonly smi: Pick<NvidiaSmi, 'cards'> | undefined;
+  /** Of each card by its UUID, those too that no job can have: its place in the first answer. */
+  readonly numbers: ReadonlyMap<string, number>;
   /** What each can do, as `9.0`, by its id. */
   readonly capabilities: ReadonlyMap<string, string>;
   /** Undefined where there is no card that could have errors. */
@@ -29,6 +31,9 @@ const ASK_MS = 5000;
 
 /** An answer of this age is as good as a new one: one look at many jobs asks once. */
 const FRESH_MS = 500;
+
+/** What is said of a card that has been there. */
+const LOST = 'nvidia-smi does not name it any more; the log of the kernel says why (dmesg)';
 
 /** A question to nvidia-smi. */
 interface Asked {
@@ -116,16 +121,22 @@ export class Gpus {
    * @throws JobletError unavailable: that cannot be found out now
    */
   async list(): Promise<readonly ListedGpu[]> {
-    const { smi, pool } = this.#found;
+    const { smi, pool, numbers } = this.#found;
     if (smi === undefined) return [];
-    return (await this.#ask(smi)).map((state, index) => {
-      const pids = new Set(state.processes.map(({ pid }) => pid));
+    const states = await this.#ask(smi);
+    const later = states.filter(({ uuid }) => !numbers.has(uuid)).map(({ uuid }) => uuid);
+    const silent = pool.gpus.filter(({ uuid }) => !states.some((state) => state.uuid === uuid));
+    const all = [...states, ...silent.map(({ uuid }) => silentCard(uuid))].map((state) => {
+      const { uuid, processes } = state;
+      const index = numbers.get(uuid) ?? numbers.size + later.indexOf(uuid);
+      const pids = new Set(processes.map(({ pid }) => pid));
       return {
         usage: this.#usage(index, state, 0, pids),
-        jobId: pool.holderOf(state.uuid) ?? '',
-        problem: this.#problemOf(state),
+        jobId: pool.holderOf(uuid) ?? '',
+        problem: states.includes(state) ? this.#problemOf(state) : LOST,
       };
     });
+    return all.toSorted((one, other) => one.usage.index - other.usage.index);
   }
 
   close(): void {
@@ -182,10 +193,11 @@ export class Gpus {
       return this.#asked.cards;
     }
     const asked: Asked = { cards: smi.cards(ASK_MS), untilMs: Number.POSITIVE_INFINITY };
-    const answered = () => {
+    const answered = (cards?: readonly CardState[]) => {
       asked.untilMs = performance.now() + FRESH_MS;
+      if (cards !== undefined) this.pool.see(cards.map(({ uuid }) => uuid));
     };
-    asked.cards.then(answered, answered);
+    asked.cards.then(answered, () => answered());
     this.#asked = asked;
     return asked.cards;
   }

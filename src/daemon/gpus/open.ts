@@ -39,6 +39,7 @@ export async function findGpus(config: Pick<Config, 'gpu' | 'filesystem'>): Prom
     equipment: undefined,
     problem: 'gpu.enabled is false',
     smi: undefined,
+    numbers: new Map(),
     capabilities: new Map(),
     xids: undefined,
   };
@@ -85,6 +86,7 @@ export async function findGpus(config: Pick<Config, 'gpu' | 'filesystem'>): Prom
     equipment,
     problem,
     smi,
+    numbers: new Map(states.map(({ uuid }, index) => [uuid, index])),
     capabilities: await smi.capabilities(FIRST_ASK_MS),
     xids: new XidLog(),
   };

@@ -9,12 +9,19 @@ export class GpuPool {
   readonly #strategy: Strategy;
   readonly #problem: string;
   readonly #given = new Map<string, readonly GivenGpu[]>();
+  /** By their UUIDs. */
+  #lost: readonly string[] = [];
 
   /** `gpus` by their numbers; `problem` is why it is not known which there are, else empty. */
   constructor(gpus: readonly Gpu[], strategy: Strategy, problem = '') {
     this.gpus = gpus;
     this.#strategy = strategy;
     this.#problem = problem;
+  }
+
+  /** Says which cards answer now: who wants one of the others waits for it. */
+  see(uuids: readonly string[]): void {
+    this.#lost = this.gpus.map(({ uuid }) => uuid).filter((uuid) => !uuids.includes(uuid));
   }
 
   /** Whether there would be so many if all were free. */
@@ -70,6 +77,6 @@ export class GpuPool {
 
   #free(): Gpu[] {
     const taken = new Set([...this.#given.values()].flat().map(({ uuid }) => uuid));
-    return this.gpus.filter(({ uuid }) => !taken.has(uuid));
+    return this.gpus.filter(({ uuid }) => !taken.has(uuid) && !this.#lost.includes(uuid));
   }
 }

@@ -175,6 +175,11 @@ export function parseCards(text: string): CardState[] {
     .map((gpu) => cardOf(gpu, driverVersion));
 }
 
+/** One that tells nothing any more. */
+export function silentCard(uuid: string): CardState {
+  return { ...cardOf({ name: 'gpu', children: [], text: '' }, ''), uuid };
+}
+
 function cardOf(gpu: Element, driverVersion: string): CardState {
   const text = (...names: readonly string[]) => textAt(gpu, names);
   const number = (...names: readonly string[]) => numberOf(text(...names));
