@@ -179,29 +179,39 @@ static uint64_t read_cpu_usec(const struct plan *plan) {
   return 0;
 }
 
-// What one of the two files says was read and written, of all disks together.
-static struct disk_bytes {
+struct disk_bytes {
   uint64_t read;
   uint64_t written;
-} read_disk_bytes(const struct plan *plan) {
-  struct disk_bytes sum = {0};
+};
+
+static uint64_t larger(uint64_t one, uint64_t other) {
+  return one > other ? one : other;
+}
+
+// What one of the two files says was read and written, of all disks together. What goes to a loop device v2
+// counts there, and for the disk behind it again if the kernel finds that it was the job's: mostly when it
+// is read, and when much is written for long. So the larger of the two sums is what there was.
+static struct disk_bytes read_disk_bytes(const struct plan *plan) {
+  struct disk_bytes disks = {0}, loops = {0};
   bool is_v1 = plan->io.version == 1;
   const char *file = is_v1 ? "blkio.throttle.io_service_bytes" : "io.stat";
   const char *read_key = is_v1 ? " Read " : " rbytes=";
   const char *write_key = is_v1 ? " Write " : " wbytes=";
   char path[PATH_ROOM], text[8192];
-  if (plan->io.version == 0) return sum;
-  if (read_file(AT_FDCWD, join(path, plan->io.path, file), text, sizeof text) < 0) return sum;
+  if (plan->io.version == 0) return disks;
+  if (read_file(AT_FDCWD, join(path, plan->io.path, file), text, sizeof text) < 0) return disks;
   for (char *line = text, *next; *line != 0; line = next) {
     next = strchrnul(line, '\n');
     if (*next != 0) *next++ = 0;
-    // What v2 counts for a loop device it counts again for the disk behind it.
-    if (!is_v1 && strncmp(line, "7:", 2) == 0) continue;
+    struct disk_bytes *sum = !is_v1 && strncmp(line, "7:", 2) == 0 ? &loops : &disks;
     const char *bytes_read = strstr(line, read_key), *bytes_written = strstr(line, write_key);
-    if (bytes_read != NULL) sum.read += strtoull(bytes_read + strlen(read_key), NULL, 10);
-    if (bytes_written != NULL) sum.written += strtoull(bytes_written + strlen(write_key), NULL, 10);
+    if (bytes_read != NULL) sum->read += strtoull(bytes_read + strlen(read_key), NULL, 10);
+    if (bytes_written != NULL) sum->written += strtoull(bytes_written + strlen(write_key), NULL, 10);
   }
-  return sum;
+  return (struct disk_bytes){
+      .read = larger(disks.read, loops.read),
+      .written = larger(disks.written, loops.written),
+  };
 }
 
 static uint64_t cpu_usec_before;

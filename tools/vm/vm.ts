@@ -16,7 +16,7 @@ import { fetchKernel, type Kernel } from './kernel.ts';
 const DEFAULT_COMMAND = [
   'sh',
   '-c',
-  'node src/daemon/main.ts doctor && exec node --test --test-reporter=spec test/limits.test.ts test/project-quota.test.ts',
+  'node src/daemon/main.ts doctor && node --test --test-name-pattern="to a disk is counted" test/metrics.test.ts && exec node --test --test-reporter=spec test/limits.test.ts test/project-quota.test.ts',
 ];
 
 /** The guest did not run the command to its end. */

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  noTraffic,
   parseBlkio,
   parseInterfaces,
   parseIoStat,
   parseOpenFiles,
   parsePressure,
+  sumOfDisks,
 } from './job-usage.ts';
 
 test('pressure is read with and without the line of all tasks, and is nothing where it is not kept', () => {
@@ -36,6 +38,18 @@ test('traffic with disks is the same in the words of either version', () => {
   const bytes = '8:0 Read 4096\n8:0 Write 8192\n8:0 Discard 512\n8:0 Total 12800\nTotal 12800\n';
   const operations = '8:0 Read 1\n8:0 Write 2\n8:0 Discard 3\nTotal 6\n';
   assert.deepEqual(parseBlkio(bytes, operations), wanted);
+});
+
+test('what goes through a loop device counts once, whether or not v2 counts it for the disk behind it', () => {
+  const wrote = (writeBytes: number) => ({ ...noTraffic, writeBytes });
+  const both = { devices: { '7:0': wrote(100), '7:3': wrote(20), '254:0': wrote(5) } };
+  assert.equal(sumOfDisks(both, 'v2').writeBytes, 120);
+  assert.equal(
+    sumOfDisks({ devices: { ...both.devices, '8:0': wrote(130) } }, 'v2').writeBytes,
+    135,
+  );
+  assert.equal(sumOfDisks(both, 'v1').writeBytes, 125);
+  assert.equal(sumOfDisks({ devices: { '254:0': wrote(5) } }, 'v2').writeBytes, 5);
 });
 
 test('each interface is read by its columns', () => {

@@ -285,15 +285,23 @@ function readCounters(layout: CgroupLayout, name: string): Pick<JobUsage, 'cpu' 
   };
 }
 
-/** The traffic of all disks together. What v2 counts for a loop device it counts again behind it. */
+/**
+ * The traffic of all disks together. What goes to a loop device v2 counts there, and for the disk behind it
+ * again if the kernel finds that it was the job's; so the larger of the two sums is what there was.
+ */
 export function sumOfDisks({ devices }: IoUsage, kind: CgroupLayout['kind']): DeviceUsage {
-  const sum: { -readonly [K in keyof DeviceUsage]: DeviceUsage[K] } = { ...noTraffic };
+  const disks = { ...noTraffic };
+  const loops = { ...noTraffic };
   for (const [device, usage] of Object.entries(devices)) {
-    if (kind === 'v2' && device.startsWith(LOOP_MAJOR)) continue;
+    const sum: Counted = kind === 'v2' && device.startsWith(LOOP_MAJOR) ? loops : disks;
     for (const key of deviceKeys) sum[key] += usage[key];
   }
-  return sum;
+  const larger: Counted = { ...noTraffic };
+  for (const key of deviceKeys) larger[key] = Math.max(disks[key], loops[key]);
+  return larger;
 }
+
+type Counted = { -readonly [K in keyof DeviceUsage]: DeviceUsage[K] };
 
 export const noTraffic: DeviceUsage = {
   readBytes: 0,
