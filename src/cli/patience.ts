@@ -5,7 +5,7 @@ import type { Connection } from '../client/connection.ts';
 import { Unreached } from '../client/connection-error.ts';
 import type { LogChunk, LogRequest } from '../client/messages.ts';
 import { getJobLogs } from '../client/methods.ts';
-import { CallError } from '../client/status.ts';
+import { Away } from '../client/status.ts';
 import type { Output } from './output.ts';
 
 /** So long a daemon may be away. */
@@ -36,7 +36,8 @@ export class Patience {
 
   /** Resolves when it is time for another try. @throws the error, where no other one would do better */
   async bear(error: unknown): Promise<void> {
-    if (!(error instanceof CallError) || error.code !== 'UNAVAILABLE') throw error;
+    // What a daemon says cannot be done is said by one that is there.
+    if (!(error instanceof Away)) throw error;
     if (this.#signal?.aborted === true) throw error;
     // An address where nobody ever was may be wrong.
     if (error instanceof Unreached && !this.#hasMet) throw error;

@@ -2,17 +2,17 @@
 
 import { JobletError, messageOf } from '../shared/errors.ts';
 import type { Node } from './nodes-file.ts';
-import { CallError } from './status.ts';
+import { Away, CallError } from './status.ts';
 
 type Explain = (where: string, node: Node) => JobletError;
 
 /** There is no connection, and there was none: nobody may be there. */
-export class Unreached extends CallError {}
+export class Unreached extends Away {}
 
 const unavailable =
   (text: string): Explain =>
   (where) =>
-    new Unreached('UNAVAILABLE', `${where}: ${text}`);
+    new Unreached(`${where}: ${text}`);
 
 const unauthenticated =
   (text: string): Explain =>
@@ -26,10 +26,7 @@ const wrongCa = unauthenticated(
   "the daemon's certificate is not from our CA; copy the nodes file again from that server",
 );
 const hungUp: Explain = (where) =>
-  new CallError(
-    'UNAVAILABLE',
-    `${where}: the connection was closed; the daemon may have been stopped, try again`,
-  );
+  new Away(`${where}: the connection was closed; the daemon may have been stopped, try again`);
 
 /** By the code of Node's error. */
 const explanations: Readonly<Record<string, Explain>> = {
@@ -95,7 +92,5 @@ export function connectionError(error: unknown, node: Node): JobletError {
   const where = `cannot reach the daemon at ${node.host}:${node.port}`;
   const code = (error as { code?: string } | null)?.code ?? '';
   const explain = Object.hasOwn(explanations, code) ? explanations[code] : undefined;
-  return (
-    explain?.(where, node) ?? new CallError('UNAVAILABLE', `${where}: ${messageOf(error)}`, error)
-  );
+  return explain?.(where, node) ?? new Unreached(`${where}: ${messageOf(error)}`, error);
 }

@@ -12,7 +12,7 @@ import { connectionError } from './connection-error.ts';
 import { Frames, frame } from './framing.ts';
 import type { Method } from './methods.ts';
 import type { Node } from './nodes-file.ts';
-import { CallError, errorOfStatus } from './status.ts';
+import { Away, CallError, errorOfStatus } from './status.ts';
 
 /** The name in every daemon's certificate, wherever it is reached. */
 const SERVER_NAME = 'joblet';
@@ -261,9 +261,7 @@ function beginTls(node: Node, options: tls.ConnectionOptions): tls.TLSSocket {
 function keepAlive(session: ClientHttp2Session): void {
   const timer = setInterval(() => {
     const silence = setTimeout(() => {
-      session.destroy(
-        new CallError('UNAVAILABLE', `the daemon has not answered for ${KEEPALIVE_TIMEOUT_MS} ms`),
-      );
+      session.destroy(new Away(`the daemon has not answered for ${KEEPALIVE_TIMEOUT_MS} ms`));
     }, KEEPALIVE_TIMEOUT_MS);
     session.ping(() => clearTimeout(silence));
   }, KEEPALIVE_MS);

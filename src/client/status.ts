@@ -1,6 +1,6 @@
 // What a call came to: gRPC's numbers and texts, as the one error class of the code base.
 
-import { type ErrorKind, JobletError } from '../shared/errors.ts';
+import { type ErrorKind, JobletError, STOPPING } from '../shared/errors.ts';
 
 /** gRPC's names for its status codes, by number. */
 export const codeNames = [
@@ -55,6 +55,13 @@ export class CallError extends JobletError {
   }
 }
 
+/** The daemon is away, or leaves just now: a call that is made again may find it. */
+export class Away extends CallError {
+  constructor(message: string, cause?: unknown) {
+    super('UNAVAILABLE', message, cause);
+  }
+}
+
 const codeOfKind: Readonly<Record<ErrorKind, CodeName>> = {
   invalid: 'INVALID_ARGUMENT',
   unauthenticated: 'UNAUTHENTICATED',
@@ -78,6 +85,8 @@ export function errorOfStatus(status: string, message: string | undefined): Call
   if (status === '0') return undefined;
   const code = codeNames[Number(status)] ?? 'UNKNOWN';
   const text = percentDecode(message ?? '');
+  // Whatever else cannot be done now is no reason to think that nobody is there.
+  if (code === 'UNAVAILABLE' && text === STOPPING) return new Away(text);
   return new CallError(code, text === '' ? `the daemon answered ${code}` : text);
 }
 

@@ -61,6 +61,9 @@ export function unnamed(field: string, wanted: string): JobletError {
   return invalid([{ field, message: `is empty; give ${wanted}` }]);
 }
 
+/** What a daemon that stops says to those who should come again. */
+export const STOPPING = 'the daemon is stopping; try again soon';
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

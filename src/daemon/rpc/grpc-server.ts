@@ -3,7 +3,7 @@
 import type { DescService } from '@bufbuild/protobuf';
 import { Server } from '@grpc/grpc-js';
 import { Health as HealthService } from '../../gen/grpc/health/v1/health_pb.ts';
-import { JobletError } from '../../shared/errors.ts';
+import { JobletError, STOPPING } from '../../shared/errors.ts';
 import type { Credentials } from '../credentials.ts';
 import { type Clock, systemClock } from '../jobs/due.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
@@ -98,7 +98,7 @@ export class GrpcServer {
    * What has not ended then is cut off.
    */
   async stop(): Promise<void> {
-    const reason = new JobletError('unavailable', 'the daemon is stopping; try again soon');
+    const reason = new JobletError('unavailable', STOPPING);
     this.#health.stop();
     this.#connections.stop(reason);
     await this.#connections.drain(this.#stopMs);

@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { createSecureServer, type Http2SecureServer, type Http2Session } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { JobletError } from '../../shared/errors.ts';
+import { JobletError, STOPPING } from '../../shared/errors.ts';
 import type { Credentials } from '../credentials.ts';
 import { type Admission, admit, withdrawal } from '../rpc/admission.ts';
 import { BodyBudget } from '../rpc/body-budget.ts';
@@ -157,7 +157,7 @@ export class WebPort {
 
   /** Accepts nothing more, ends what would go on, and cuts off what has not ended after a while. */
   async stop(): Promise<void> {
-    const reason = new JobletError('unavailable', 'the daemon is stopping; try again soon');
+    const reason = new JobletError('unavailable', STOPPING);
     this.#stopping = reason;
     const closed = once(this.#server, 'close');
     this.#server.close();
