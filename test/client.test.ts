@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
 import { connect } from '../src/client/connection.ts';
+import { Unreached } from '../src/client/connection-error.ts';
 import { getJobLogs, getJobStatus, runJob, sendJobInput, stopJob } from '../src/client/methods.ts';
 import { Away, CallError } from '../src/client/status.ts';
 import { issue, makeAuthority } from '../src/daemon/certs.ts';
@@ -270,6 +271,35 @@ test('a connection that breaks fails the calls on it, with a way out', async () 
   await assert.rejects(call, (error) => error instanceof Away);
   await closing;
   connection.close();
+});
+
+test('a daemon that was heard is not one that nobody reached, whatever breaks its connection', async (t) => {
+  const answer: FakeAnswer = (call) => call.answer({ payload: Buffer.from('begun') });
+  await withFake([[method.getJobLogs, answer]], async ({ node }) => {
+    const clients: net.Socket[] = [];
+    const between = net.createServer((client) => {
+      clients.push(client);
+      const server = net.connect(node.port, '127.0.0.1');
+      client.on('error', () => {}).pipe(server);
+      server.on('error', () => {}).pipe(client);
+      client.on('close', () => server.destroy());
+    });
+    await once(between.listen(0, '127.0.0.1'), 'listening');
+    const { port } = between.address() as net.AddressInfo;
+    const connection = connect({ ...node, port });
+    t.after(() => {
+      connection.close();
+      between.close();
+    });
+    const chunks = connection.serverStream(getJobLogs, { uuid: 'x' })[Symbol.asyncIterator]();
+    await chunks.next();
+    // What comes now is no TLS.
+    clients[0]?.write('HTTP/1.1 502 Bad Gateway\r\n\r\n');
+    await assert.rejects(
+      chunks.next(),
+      (error) => error instanceof Away && !(error instanceof Unreached),
+    );
+  });
 });
 
 test('a call on a connection that is closed before it stands fails, however far it has come', async () => {

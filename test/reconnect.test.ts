@@ -108,7 +108,7 @@ function running(t: TestContext, config: string, ...args: string[]): Lines {
 
 const AWAY = /^rnx: the daemon is away; waiting for it$/;
 
-test('rnx goes on with a daemon that was started again: with a log, with events, and with a job that it waits for', {
+test('rnx goes on with a daemon that was started again and again: with a log, with events, and with a job that it waits for', {
   skip,
 }, async (t) => {
   const { daemon, api, port } = await connected(t);
@@ -130,8 +130,15 @@ test('rnx goes on with a daemon that was started again: with a log, with events,
   await daemon.kill();
   await Promise.all(said);
   await daemon.restart();
-  await api.clientStream(sendJobInput, [{ uuid, data: Buffer.from('two\n'), end: true }]);
+  await api.clientStream(sendJobInput, [{ uuid, data: Buffer.from('two\n') }]);
   await log.next(/^two$/);
+  // Now it tells them that it stops.
+  const again = log.next(AWAY);
+  await daemon.end();
+  await again;
+  await daemon.restart();
+  await api.clientStream(sendJobInput, [{ uuid, data: Buffer.from('three\n'), end: true }]);
+  await log.next(/^three$/);
   assert.equal(await log.ended, 0);
   const { sequence: started } = JSON.parse(await events.next(/"daemon.start"/));
   const { sequence: ended } = JSON.parse(await events.next(new RegExp(`${uuid}.*"job.ended"`)));

@@ -77,6 +77,8 @@ async function untilEnd(
   if (started.reason === 'NOT_STARTED') return started;
   const uuid = started.jobUuid;
   const patience = new Patience(session.err, signal);
+  // It has started the job.
+  patience.met();
   const waiting = whenBack(patience, () => connection.unary(waitJob, { uuid }, { signal }));
   // The output may fail first; then nobody is left to hear of this.
   waiting.catch(() => {});

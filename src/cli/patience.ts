@@ -12,6 +12,8 @@ import type { Output } from './output.ts';
 const AWAY_MS = 60_000;
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 1000;
+/** A try takes less, waiting and connecting included: who fails after more had met the daemon. */
+const TRY_MS = 15_000;
 
 export class Patience {
   readonly #err: Output;
@@ -19,6 +21,8 @@ export class Patience {
   #hasMet = false;
   /** Since when it is away, by a clock that nobody sets. */
   #awaySinceMs: number | undefined;
+  /** When it was away the last time. */
+  #awayAtMs = Number.NEGATIVE_INFINITY;
   #waitMs = FIRST_WAIT_MS;
 
   /** Says on `err` that it waits. */
@@ -43,6 +47,9 @@ export class Patience {
     if (error instanceof Unreached && !this.#hasMet) throw error;
     this.#hasMet = true;
     const nowMs = performance.now();
+    // What follows something quiet hears nothing of a daemon that is there again.
+    if (nowMs - this.#awayAtMs > TRY_MS) this.met();
+    this.#awayAtMs = nowMs;
     if (this.#awaySinceMs === undefined) {
       this.#awaySinceMs = nowMs;
       await this.#err.write('rnx: the daemon is away; waiting for it\n');

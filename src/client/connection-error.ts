@@ -6,7 +6,7 @@ import { Away, CallError } from './status.ts';
 
 type Explain = (where: string, node: Node) => JobletError;
 
-/** There is no connection, and there was none: nobody may be there. */
+/** There was no connection: nobody may be there. */
 export class Unreached extends Away {}
 
 const unavailable =
@@ -85,8 +85,17 @@ const explanations: Readonly<Record<string, Explain>> = {
   ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR: refusedUs,
 };
 
-/** A failure of the connection as an error for people; errors of our own pass unchanged. */
-export function connectionError(error: unknown, node: Node): JobletError {
+/**
+ * A failure of the connection as an error for people; errors of our own pass unchanged. `wasHeard` says
+ * that the daemon had answered on it before.
+ */
+export function connectionError(error: unknown, node: Node, wasHeard = false): JobletError {
+  const found = explained(error, node);
+  // Whatever broke it, somebody is known to be there.
+  return wasHeard && found instanceof Unreached ? new Away(found.message, found.cause) : found;
+}
+
+function explained(error: unknown, node: Node): JobletError {
   if (error instanceof JobletError) return error;
   if (error === undefined) return hungUp(`the call to ${node.host}:${node.port}`, node);
   const where = `cannot reach the daemon at ${node.host}:${node.port}`;

@@ -86,7 +86,8 @@ class Link {
     this.#explain = (error) => {
       const code = (error as { code?: string } | undefined)?.code;
       const silent = secured && !heard && (error === undefined || code === 'ECONNRESET');
-      return this.#broken ?? connectionError(silent ? { code: 'SILENT_REFUSAL' } : error, node);
+      const found = silent ? { code: 'SILENT_REFUSAL' } : error;
+      return this.#broken ?? connectionError(found, node, heard);
     };
     this.#socket = openSocket(node);
     const late = setTimeout(() => {
