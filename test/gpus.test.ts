@@ -22,7 +22,7 @@ import { readExposition } from './exposition-reader.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { startProbing } from './inside-probes.ts';
 import { finish, printed, python, shell, start, statusOf } from './job-calls.ts';
-import { answerSmi, gpus, smiRuns } from './own-gpus.ts';
+import { answerSmi, gpus, HIDDEN_FOLDER, smiRuns } from './own-gpus.ts';
 import { cannotMakeTree, makeRuntime } from './runtime-tree.ts';
 import { get } from './web-client.ts';
 import { finishWorkflow, startWorkflow, stepOf } from './workflow-calls.ts';
@@ -38,7 +38,7 @@ let second: Daemon;
 before(async () => {
   if (skip !== false) return;
   daemon = await startDaemon({
-    gpu: { enabled: true, cuda_paths: ['/usr/include', '/nonexistent/cuda'] },
+    gpu: { enabled: true, cuda_paths: ['/usr/include', '/nonexistent/cuda', HIDDEN_FOLDER] },
     web: { enabled: true, port: 0 },
     job_metrics: { default_sample_rate: '1s' },
   });
@@ -352,8 +352,12 @@ test('a runtime that has nothing of it gets the driver, and no CUDA of the host'
     '/dev/nvidia3',
     'bin',
   ]);
-  // Who sees the host's programs sees its CUDA.
-  assert.deepEqual(await lines('echo $CUDA_HOME', { gpuCount: 1 }), ['/usr/include']);
+  // Who sees the host's programs sees its CUDA, also where it lies on a mount of its own.
+  const headers =
+    'echo $CUDA_HOME; cd $CUDA_HOME && ls | head -1; cd /nvidia/cuda2 && ls | head -1';
+  const [home, one, other] = await lines(headers, { gpuCount: 1 });
+  assert.equal(home, '/usr/include');
+  assert.ok(one !== undefined && one === other);
 });
 
 test('jobs of a workflow get GPUs, and one that asks for too many is refused with its line', {

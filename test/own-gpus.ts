@@ -21,6 +21,8 @@ const RECORDED = path.join(import.meta.dirname, 'recorded/nvidia-smi.xml');
 const VERSION = '580.159.04';
 const RECORDED_UUID = 'GPU-00000000-0000-4000-8000-000000000000';
 
+export const HIDDEN_FOLDER = '/usr/src';
+
 export interface FakeGpu {
   readonly uuid: string;
   /** Of the device that stands for it: its kind is told by what is read there. */
@@ -164,4 +166,6 @@ function makePrograms(): void {
   const layers = `lowerdir=${local}:/usr/local`;
   execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', layers, '/usr/local']);
   execFileSync('mount', ['--bind', nvidia, '/usr/local/nvidia']);
+  // A folder of the same disk that whoever is shown /usr does not see.
+  execFileSync('mount', ['--bind', '/usr/include', HIDDEN_FOLDER]);
 }

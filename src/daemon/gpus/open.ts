@@ -103,8 +103,8 @@ function usable(cards: readonly Card[], states: readonly CardState[]): Gpu[] {
 }
 
 function cudaOf({ gpu, filesystem }: Pick<Config, 'gpu' | 'filesystem'>): Equipment['cuda'] {
-  return findFolders(gpu.cudaPaths).map((folder) => ({
-    ...folder,
-    isShown: isShownBy(folder, filesystem.allowedMounts),
+  return findFolders(gpu.cudaPaths).map((source) => ({
+    source,
+    isShown: isShownBy(source, filesystem.allowedMounts),
   }));
 }

@@ -1,21 +1,15 @@
 // What a job with GPUs has in its sandbox beside what every job has: the devices, the driver's
 // libraries and programs, and what the driver says in /proc of its cards and no others. Pure.
 
-import {
-  type Card,
-  type Driver,
-  type DriverFiles,
-  FACTS_PLACE,
-  type Folder,
-} from '../linux/nvidia.ts';
+import { type Card, type Driver, type DriverFiles, FACTS_PLACE } from '../linux/nvidia.ts';
 
 /** The driver and all that programs need of it, found once. */
 export interface Equipment {
   readonly driver: Driver & { readonly uvmMajor: number };
   readonly files: DriverFiles;
   readonly cards: readonly Card[];
-  /** Folders of CUDA that a job sees which sees the host's programs. */
-  readonly cuda: readonly (Folder & { readonly isShown: boolean })[];
+  /** Folders of CUDA for a job that sees the host's programs; it sees some with those. */
+  readonly cuda: readonly { readonly source: string; readonly isShown: boolean }[];
 }
 
 /** What a job gets for its GPUs. */
@@ -34,6 +28,7 @@ export interface GpuPart {
 const HOME = '/nvidia';
 const PROGRAMS = `${HOME}/bin`;
 const LIBRARIES = `${HOME}/lib64`;
+const CUDA = `${HOME}/cuda`;
 /** What lies here is seen where the driver's own facts are. */
 const FACTS = `${HOME}/proc`;
 
@@ -48,14 +43,17 @@ export function gpuPart(
   own: readonly Card[],
   seesHost: boolean,
 ): GpuPart {
-  const folders = seesHost ? cuda : [];
+  const folders = (seesHost ? cuda : []).map(({ source, isShown }, at) => ({
+    source,
+    target: isShown ? source : `${CUDA}${at === 0 ? '' : at + 1}`,
+  }));
   return {
     rootOperations: [
       ...deviceOperations(driver, own),
       ...fileOperations(files),
       ...factOperations(driver, own),
-      ...folders.flatMap(({ name, source, isShown }) =>
-        isShown ? [] : ['dir', name, '0755', 'bind-ro', source, name],
+      ...folders.flatMap(({ source, target }) =>
+        source === target ? [] : ['dir', target, '0755', 'bind-ro', source, target],
       ),
     ],
     operations: ['bind-own', FACTS, FACTS_PLACE],
@@ -63,7 +61,7 @@ export function gpuPart(
       NVIDIA_VISIBLE_DEVICES: own.map(({ uuid }) => uuid).join(','),
       // CUDA counts what it can reach, and that is these.
       CUDA_VISIBLE_DEVICES: own.map((_, at) => at).join(','),
-      ...(folders[0] && { CUDA_HOME: folders[0].name }),
+      ...(folders[0] && { CUDA_HOME: folders[0].target }),
     },
     programs: PROGRAMS,
     libraries: LIBRARIES,

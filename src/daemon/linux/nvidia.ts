@@ -161,27 +161,32 @@ function isElf(file: string): boolean {
   }
 }
 
-/** A folder of the host: the path that it has for programs, and where it lies. */
-export interface Folder {
-  readonly name: string;
-  readonly source: string;
-}
-
-/** Those of some folders that are there. */
-export function findFolders(names: readonly string[]): Folder[] {
+/** The real paths of those of some folders that are there. */
+export function findFolders(names: readonly string[]): string[] {
   return names.flatMap((name) => {
-    const source = realpathIfThere(name);
-    return source !== undefined && statSync(source).isDirectory() ? [{ name, source }] : [];
+    const folder = realpathIfThere(name);
+    return folder !== undefined && statSync(folder).isDirectory() ? [folder] : [];
   });
 }
 
-/** Whether a folder is seen by whoever is shown some places of the host, each without what is mounted below it. */
-export function isShownBy({ source }: Folder, places: readonly string[]): boolean {
-  return places.some((place) => {
-    const real = realpathIfThere(place);
-    if (real === undefined || !`${source}/`.startsWith(`${real}/`)) return false;
-    return statSync(real).dev === statSync(source).dev;
-  });
+/** Whether a folder is seen, at its path, by whoever is shown some places of the host, each without what is mounted below it. */
+export function isShownBy(folder: string, places: readonly string[]): boolean {
+  return places.some(
+    (place) =>
+      realpathIfThere(place) === place &&
+      `${folder}/`.startsWith(`${place}/`) &&
+      mountOf(folder) === mountOf(place),
+  );
+}
+
+/** The mount that a path lies on, as the kernel names it. A file system may have several, so its device says less. */
+function mountOf(file: string): string | undefined {
+  const fd = openSync(file, 'r');
+  try {
+    return /^mnt_id:\s*(\d+)$/m.exec(readSmallFile(`/proc/self/fdinfo/${fd}`))?.[1];
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function listed(directory: string): string[] {
