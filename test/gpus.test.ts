@@ -22,7 +22,7 @@ import { readExposition } from './exposition-reader.ts';
 import { cannotRun, type Daemon, startDaemon } from './harness.ts';
 import { startProbing } from './inside-probes.ts';
 import { finish, printed, python, shell, start, statusOf } from './job-calls.ts';
-import { answerSmi, gpus, HIDDEN_FOLDER, smiRuns } from './own-gpus.ts';
+import { answerSmi, bindAgain, gpus, HIDDEN_FOLDER, smiRuns } from './own-gpus.ts';
 import { cannotMakeTree, makeRuntime } from './runtime-tree.ts';
 import { get } from './web-client.ts';
 import { finishWorkflow, startWorkflow, stepOf } from './workflow-calls.ts';
@@ -409,6 +409,24 @@ test('every example of the guide about GPUs works', { skip }, async () => {
   const { jobs } = await api.unary(queryJobs, { statuses: ['PENDING', 'RUNNING'] });
   for (const job of jobs) await kill(job.uuid);
   assert.equal((await finishWorkflow(api, workflow)).workflow?.status, 'COMPLETED');
+});
+
+test('a job gets no GPU by a number that the driver may have given to another, and the next ones wait', {
+  skip,
+}, async () => {
+  const four = await start(api, idle(4));
+  const first = await api.unary(runJob, idle(1));
+  const second = await api.unary(runJob, idle(1));
+  bindAgain(0);
+  await kill(four);
+  const failed = await api.unary(waitJob, { uuid: first.jobUuid });
+  assert.match(failed.message, /could not be started: gpu: 1 GPU: ENODEV/);
+  const next = await statusOf(api, second.jobUuid);
+  assert.equal(next.status, 'PENDING');
+  const why = 'the driver has given its devices new numbers; restart the daemon';
+  assert.equal(next.waitsFor, `it is next; jobs of this node can have no GPU now: ${why}`);
+  const { problem, gpus: all } = await api.unary(listGpus, {});
+  assert.deepEqual([problem, all[1]?.problem], [why, why]);
 });
 
 test('an nvidia-smi that fails costs a sample what it says of GPUs and no more, and is named', {

@@ -19,6 +19,8 @@ import path from 'node:path';
 const MARK = 'JOBLET_TEST_OWN_GPUS';
 const RECORDED = path.join(import.meta.dirname, 'recorded/nvidia-smi.xml');
 const VERSION = '580.159.04';
+const DRIVERS = '/sys/bus/pci/drivers';
+const DRIVER_LINKS = `${DRIVERS}/nvidia`;
 const RECORDED_UUID = 'GPU-00000000-0000-4000-8000-000000000000';
 
 export const HIDDEN_FOLDER = '/usr/src';
@@ -93,6 +95,13 @@ function processText({ pid, mb }: { readonly pid: number; readonly mb: number })
 `;
 }
 
+/** The driver takes a card once more. */
+export function bindAgain(at: number): void {
+  const link = path.join(DRIVER_LINKS, busOf(at));
+  rmSync(link, { force: true });
+  symlinkSync(`../../../../devices/${busOf(at)}`, link);
+}
+
 /** How often nvidia-smi was asked how the GPUs do. */
 export function smiRuns(): number {
   return readFileSync(path.join(home, 'nvidia/runs'), 'utf8').length;
@@ -123,11 +132,15 @@ function makeHost(): void {
   write('runs', '');
 }
 
+function busOf(at: number): string {
+  return `0000:00:0${at + 6}.0`;
+}
+
 function makeProc(): void {
   const driver = path.join(home, 'driver');
   const of = path.join(driver, 'nvidia');
   for (const [at, { uuid, minor }] of gpus.entries()) {
-    const folder = path.join(of, 'gpus', `0000:00:0${at + 6}.0`);
+    const folder = path.join(of, 'gpus', busOf(at));
     mkdirSync(folder, { recursive: true });
     const lines = [`Model: \t\t NVIDIA H100`, `GPU UUID: \t ${uuid}`, `Device Minor: \t ${minor}`];
     writeFileSync(path.join(folder, 'information'), `${lines.join('\n')}\nGPU Excluded:\t No\n`);
@@ -145,6 +158,9 @@ function makeProc(): void {
   writeFileSync(devices, `${characters}\n  1 nvidia-frontend\n  1 nvidia-uvm\n\n${blocks}`);
   execFileSync('mount', ['--bind', driver, '/proc/driver']);
   execFileSync('mount', ['--bind', devices, '/proc/devices']);
+  execFileSync('mount', ['-t', 'tmpfs', 'drivers', DRIVERS]);
+  mkdirSync(DRIVER_LINKS);
+  for (const at of gpus.keys()) bindAgain(at);
 }
 
 /** NVIDIA's folder in /usr/local, beside all that is there. */

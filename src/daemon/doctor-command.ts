@@ -144,9 +144,9 @@ async function examine(config: Config): Promise<Line[]> {
 /** Also where they are off: whoever could turn them on wants to know. */
 async function lookForGpus(config: Config): Promise<GpuFacts> {
   const { gpu } = config;
-  const { pool, problem, xids } = await findGpus({ ...config, gpu: { ...gpu, enabled: true } });
+  const { pool, xids } = await findGpus({ ...config, gpu: { ...gpu, enabled: true } });
   xids?.close();
-  return { isEnabled: gpu.enabled, count: pool.gpus.length, problem };
+  return { isEnabled: gpu.enabled, count: pool.gpus.length, problem: pool.problem };
 }
 
 /** A range that no job of this configuration gets. */

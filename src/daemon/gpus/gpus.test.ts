@@ -14,7 +14,6 @@ function gpusWith(more: Partial<Found>): Gpus {
       isEnabled: true,
       pool: new GpuPool(two, 'first-fit'),
       equipment: undefined,
-      problem: '',
       smi: undefined,
       numbers: new Map(two.map(({ uuid, index }) => [uuid, index])),
       capabilities: new Map(),
@@ -33,7 +32,8 @@ test('who asks for GPUs that are not there hears why, and who asks for none is n
     message: 'gpu_count: asks for 3 GPUs, and this node has 2; rnx gpu list shows them',
   });
   assert.throws(() => gpusWith({}).check(wish(1, 2)), { message: /has 2, 0 of them so big/ });
-  assert.throws(() => gpusWith({ problem: 'nvidia-smi is not there' }).check(wish(1)), {
+  const none = new GpuPool([], 'first-fit', 'nvidia-smi is not there');
+  assert.throws(() => gpusWith({ pool: none }).check(wish(1)), {
     kind: 'wrong-state',
     message: 'jobs of this node can have no GPU: nvidia-smi is not there',
   });
@@ -82,6 +82,7 @@ test('a job that was given a card which is gone gets none, rather than fewer tha
     minor: index,
     node: 0,
     information: '',
+    binding: undefined,
   });
   const gpus = gpusWith({
     equipment: {
@@ -91,9 +92,7 @@ test('a job that was given a card which is gone gets none, rather than fewer tha
       cuda: [],
     },
   });
-  gpus.pool.retake('one', [{ index: 0, uuid: 'GPU-0' }]);
-  assert.equal(gpus.partOf('one', true)?.environment['NVIDIA_VISIBLE_DEVICES'], 'GPU-0');
   const both = [0, 1].map((index) => ({ index, uuid: `GPU-${index}` }));
-  gpus.pool.retake('two', both);
-  assert.equal(gpus.partOf('two', true), undefined);
+  gpus.pool.retake('job', both);
+  assert.deepEqual([gpus.partOf('job', true), gpus.problem], [undefined, '']);
 });

@@ -1,6 +1,7 @@
 // The GPUs of this node: who may have one, what comes with it into a sandbox, and how they do.
 
 import { JobletError, messageOf } from '../../shared/errors.ts';
+import { haveSameNumbers } from '../linux/nvidia.ts';
 import { type CardState, type GpuUsage, type NvidiaSmi, silentCard } from '../linux/nvidia-smi.ts';
 import type { XidLog } from '../linux/xid-log.ts';
 import type { Log } from '../log.ts';
@@ -14,8 +15,6 @@ export interface Found {
   readonly pool: GpuPool;
   /** Undefined where jobs can have no GPU. */
   readonly equipment: Equipment | undefined;
-  /** Why they cannot; else empty. */
-  readonly problem: string;
   /** The program that says how the GPUs do. */
   readonly smi: Pick<NvidiaSmi, 'cards'> | undefined;
   /** Of each card by its UUID, those too that no job can have: its place in the first answer. */
@@ -34,6 +33,9 @@ const FRESH_MS = 500;
 
 /** What is said of a card that has been there. */
 const LOST = 'nvidia-smi does not name it any more; the log of the kernel says why (dmesg)';
+
+/** Under its old number a card may be another one, which another job has. */
+const RENUMBERED = 'the driver has given its devices new numbers; restart the daemon';
 
 /** A question to nvidia-smi. */
 interface Asked {
@@ -59,7 +61,7 @@ export class Gpus {
 
   /** Why jobs can have none; else empty. */
   get problem(): string {
-    return this.#found.problem;
+    return this.#found.isEnabled ? this.pool.problem : 'gpu.enabled is false';
   }
 
   /**
@@ -68,17 +70,16 @@ export class Gpus {
    */
   check(wish: GpuWish | undefined): void {
     if (wish === undefined) return;
-    const { isEnabled, pool, problem } = this.#found;
+    const { isEnabled, pool } = this.#found;
     const about = 'gpu_count';
     if (!isEnabled) {
       const message =
         'jobs of this node get no GPUs; its operator turns them on (gpu.enabled: true) and restarts the daemon';
       throw new JobletError('wrong-state', message, { about });
     }
-    if (problem !== '') {
-      throw new JobletError('wrong-state', `jobs of this node can have no GPU: ${problem}`, {
-        about,
-      });
+    if (pool.problem !== '') {
+      const message = `jobs of this node can have no GPU: ${pool.problem}`;
+      throw new JobletError('wrong-state', message, { about });
     }
     if (pool.has(wish)) return;
     const fit = pool.gpus.filter(({ memoryBytes }) => memoryBytes >= wish.memoryBytes).length;
@@ -95,6 +96,11 @@ export class Gpus {
     const given = this.pool.of(id);
     const own = equipment.cards.filter(({ uuid }) => given.some((gpu) => gpu.uuid === uuid));
     if (own.length === 0 || own.length !== given.length) return undefined;
+    if (!haveSameNumbers(equipment.driver, own)) {
+      this.#log.warn('jobs can have no GPU', { why: RENUMBERED });
+      this.pool.close(RENUMBERED);
+      return undefined;
+    }
     return gpuPart(equipment, own, seesHost);
   }
 
@@ -145,10 +151,9 @@ export class Gpus {
 
   /** Why jobs cannot have a GPU; else empty. */
   #problemOf(state: CardState): string {
-    const { pool, problem } = this.#found;
-    if (pool.gpus.some((gpu) => gpu.uuid === state.uuid)) return '';
-    const own = unfitness(state) || 'it was not there when the daemon was started; restart it';
-    return problem || own;
+    const isKnown = this.pool.gpus.some((gpu) => gpu.uuid === state.uuid);
+    const own = isKnown ? '' : 'it was not there when the daemon was started; restart it';
+    return unfitness(state) || this.problem || own;
   }
 
   /** How all cards do. */

@@ -24,9 +24,8 @@ const FIRST_ASK_MS = 15_000;
 
 export async function openGpus(config: Config, log: Log): Promise<Gpus> {
   const found = await findGpus(config);
-  if (found.isEnabled && found.problem !== '') {
-    log.warn('jobs can have no GPU', { why: found.problem });
-  }
+  const { problem } = found.pool;
+  if (problem !== '') log.warn('jobs can have no GPU', { why: problem });
   return new Gpus(found, log);
 }
 
@@ -37,7 +36,6 @@ export async function findGpus(config: Pick<Config, 'gpu' | 'filesystem'>): Prom
     isEnabled,
     pool: new GpuPool([], strategy),
     equipment: undefined,
-    problem: 'gpu.enabled is false',
     smi: undefined,
     numbers: new Map(),
     capabilities: new Map(),
@@ -48,7 +46,6 @@ export async function findGpus(config: Pick<Config, 'gpu' | 'filesystem'>): Prom
     ...none,
     pool: new GpuPool([], strategy, problem),
     smi,
-    problem,
   });
   const program = findSmi();
   if (program === undefined) return lacks('nvidia-smi is not there; install NVIDIA’s driver');
@@ -84,7 +81,6 @@ export async function findGpus(config: Pick<Config, 'gpu' | 'filesystem'>): Prom
     isEnabled,
     pool: new GpuPool(gpus, strategy, problem),
     equipment,
-    problem,
     smi,
     numbers: new Map(states.map(({ uuid }, index) => [uuid, index])),
     capabilities: await smi.capabilities(FIRST_ASK_MS),

@@ -7,7 +7,7 @@ import { describeWish, type GivenGpu, type Gpu, type GpuWish, type Strategy } fr
 export class GpuPool {
   readonly gpus: readonly Gpu[];
   readonly #strategy: Strategy;
-  readonly #problem: string;
+  #problem: string;
   readonly #given = new Map<string, readonly GivenGpu[]>();
   /** By their UUIDs. */
   #lost: readonly string[] = [];
@@ -16,6 +16,16 @@ export class GpuPool {
   constructor(gpus: readonly Gpu[], strategy: Strategy, problem = '') {
     this.gpus = gpus;
     this.#strategy = strategy;
+    this.#problem = problem;
+  }
+
+  /** Why nobody can have one now; else empty. */
+  get problem(): string {
+    return this.#problem;
+  }
+
+  /** Says that from now on it is not known which there are. */
+  close(problem: string): void {
     this.#problem = problem;
   }
 

@@ -1,7 +1,15 @@
 // NVIDIA's driver as this host has it: which cards it drives, the numbers of its devices, and the
 // files that a program needs to use them. Read, never asked: what the cards do is in nvidia-smi.ts.
 
-import { closeSync, openSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  realpathSync,
+  statSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { readSmallFile } from './job-usage.ts';
@@ -21,6 +29,8 @@ export interface Card {
   readonly node: number;
   /** What the driver says of it: the text of its file. */
   readonly information: string;
+  /** Another one as soon as a driver has taken it anew; undefined where the kernel does not tell. */
+  readonly binding: bigint | undefined;
 }
 
 /** What of the driver is the same for all cards. */
@@ -39,12 +49,38 @@ export interface Driver {
 export function readDriver(): Driver | undefined {
   const versionText = readSmallFile(path.join(PROC, 'version'));
   const version = /^NVRM version:.*?\s(\d+(?:\.\d+)+)\s/m.exec(versionText)?.[1];
-  const devices = readSmallFile('/proc/devices');
-  // Up to version 5xx all were one device with a name of its own.
-  const major = majorOf(devices, 'nvidia') ?? majorOf(devices, 'nvidia-frontend');
+  const { major, uvmMajor } = readMajors();
   if (version === undefined || major === undefined) return undefined;
   const params = readSmallFile(path.join(PROC, 'params'));
-  return { version, versionText, params, major, uvmMajor: majorOf(devices, 'nvidia-uvm') };
+  return { version, versionText, params, major, uvmMajor };
+}
+
+function readMajors(): { readonly [name in 'major' | 'uvmMajor']: number | undefined } {
+  const devices = readSmallFile('/proc/devices');
+  return {
+    // Up to version 5xx all were one device with a name of its own.
+    major: majorOf(devices, 'nvidia') ?? majorOf(devices, 'nvidia-frontend'),
+    uvmMajor: majorOf(devices, 'nvidia-uvm'),
+  };
+}
+
+/**
+ * Whether devices still have the numbers that they were found with. The driver gives others when it is
+ * loaded again or a card is plugged in again. It is not asked itself: one that hangs would hold this up.
+ */
+export function haveSameNumbers(driver: Driver, cards: readonly Card[]): boolean {
+  const { major, uvmMajor } = readMajors();
+  return (
+    major === driver.major &&
+    uvmMajor === driver.uvmMajor &&
+    cards.every(({ bus, binding }) => bindingOf(bus) === binding)
+  );
+}
+
+/** The kernel makes this link when a driver takes a card, and numbers no two links alike. */
+function bindingOf(bus: string): bigint | undefined {
+  const link = `/sys/bus/pci/drivers/nvidia/${bus}`;
+  return lstatSync(link, { throwIfNoEntry: false, bigint: true })?.ino;
 }
 
 /** The number of a character device. */
@@ -66,7 +102,7 @@ export function readCards(): Card[] {
       if (uuid === undefined || !Number.isInteger(minor) || field('GPU Excluded') === 'Yes')
         return [];
       const node = Number(readSmallFile(`/sys/bus/pci/devices/${bus}/numa_node`).trim() || -1);
-      return [{ uuid, bus, minor, node, information }];
+      return [{ uuid, bus, minor, node, information, binding: bindingOf(bus) }];
     });
 }
 
