@@ -416,7 +416,7 @@ test('a job gets no GPU by a number that the driver may have given to another, a
 }, async () => {
   const four = await start(api, idle(4));
   const first = await api.unary(runJob, idle(1));
-  const second = await api.unary(runJob, idle(1));
+  const second = await api.unary(runJob, idle(4));
   bindAgain(0);
   await kill(four);
   const failed = await api.unary(waitJob, { uuid: first.jobUuid });
