@@ -132,7 +132,8 @@ static struct masked proc_masked[] = {
     {.name = "kcore"},       {.name = "keys"},     {.name = "latency_stats"},
     {.name = "sched_debug"}, {.name = "swaps"},    {.name = "sysrq-trigger"},
     {.name = "timer_list"},  {.name = "scsi", .may_come = true},
-    {.name = "driver", .sign = "driver/nvidia"}, // which tells the identities of GPUs
+    // which tells the identities of GPUs
+    {.name = "driver", .sign = "driver/nvidia", .may_come = true},
 };
 
 // debug, tracing, bpf, pstore and the like are mounts of their own on the host: in a fresh sysfs
@@ -194,12 +195,20 @@ static void cover_known(const char *step, int mount, const struct masked *masked
   }
 }
 
+// Whether something of ours is there already, as what a job with GPUs is told of its own.
+static bool is_covered(int mount, const struct masked *masked) {
+  struct stat whole, part;
+  if (fstat(mount, &whole) != 0) return false;
+  if (fstatat(mount, masked->name, &part, AT_SYMLINK_NOFOLLOW) != 0) return false;
+  return part.st_dev != whole.st_dev;
+}
+
 // What has come since then.
 static void cover_new(const char *step, int mount, struct masked *masked, unsigned count) {
   for (unsigned i = 0; i < count; i++) {
     if (masked[i].kind != ABSENT || !masked[i].may_come) continue;
     if (look(mount, &masked[i]) != 0) report_and_exit(step, masked[i].name);
-    if (masked[i].kind != ABSENT) cover(step, mount, &masked[i]);
+    if (masked[i].kind != ABSENT && !is_covered(mount, &masked[i])) cover(step, mount, &masked[i]);
   }
 }
 
