@@ -71,7 +71,7 @@ export const measures = {
   'job-failed': { meaning: 'a job failed', unit: '', most: 0, needs: [], takes: ['jobs'] },
   certificate: {
     meaning: 'certificate of the node runs out',
-    unit: ' days',
+    unit: '',
     most: 0,
     needs: ['below'],
     takes: [],

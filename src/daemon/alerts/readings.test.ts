@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { statfsSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Rule } from '../alert-rules.ts';
@@ -80,6 +81,30 @@ test('a certificate runs out when fewer days are left than the limit', async () 
     near?.text ?? '',
     /^certificate of the node runs out \(ca\) on 20\d\d-\d\d-\d\d, in 13 days; the limit is 14 days$/,
   );
+});
+
+test('what is left of a certificate, and the limit, are said in days or hours, and as they are now', async () => {
+  const { cert } = await makeAuthority(NOW_MS);
+  const endMs = Date.parse(new X509Certificate(cert).validTo);
+  const HOUR_MS = DAY_MS / 24;
+  const said: readonly (readonly [below: number, left: number, text: string])[] = [
+    [HOUR_MS / 2, HOUR_MS / 3, 'in 20m; the limit is 30m'],
+    [36 * HOUR_MS, 35.5 * HOUR_MS, 'in 35h30m; the limit is 36h'],
+    [DAY_MS, 1.5 * DAY_MS, 'in 36h; the limit is 24h'],
+    [3.5 * DAY_MS, 3.25 * DAY_MS, 'in 3 days; the limit is 84h'],
+    [14 * DAY_MS, -1.5 * DAY_MS, '36h ago; the limit is 14 days'],
+    [14 * DAY_MS, -9.5 * DAY_MS, '9 days ago; the limit is 14 days'],
+  ];
+  for (const [below, left, text] of said) {
+    const { readings: found } = await readings({ certificates: () => ({ ca: cert }) });
+    const certs = rule('certs', { when: 'certificate', below });
+    // It was read before, not as long ago as it takes to read it again.
+    await found.look([certs], endMs - left - HOUR_MS / 2);
+    const [now] = await found.look([certs], endMs - left);
+    const on = new Date(endMs).toISOString().slice(0, 10);
+    assert.equal(now?.text, `certificate of the node runs out (ca) on ${on}, ${text}`);
+    assert.equal(now?.isBeyond, left < below);
+  }
 });
 
 test('jobs are looked at one by one, those that a rule means', async () => {

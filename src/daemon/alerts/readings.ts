@@ -2,6 +2,7 @@
 
 import { X509Certificate } from 'node:crypto';
 import { messageOf } from '../../shared/errors.ts';
+import { formatDuration } from '../../shared/units.ts';
 import { type Measure, means, measures, type Rule } from '../alert-rules.ts';
 import { diskUseOf } from '../linux/disk.ts';
 import type { HostUsage } from '../linux/host-usage.ts';
@@ -50,7 +51,10 @@ interface Value {
 
 type BriefJobs = Awaited<ReturnType<Samples['brief']>>;
 
+const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
+/** What is shorter is said in hours and minutes. */
+const SOME_DAYS_MS = 3 * DAY_MS;
 /** Certificates are looked at so often. */
 const CERTIFICATES_MS = 3_600_000;
 
@@ -58,7 +62,10 @@ export class Readings {
   readonly #parts: ReadingParts;
   #host: HostUsage | undefined;
   #jobs: { readonly atMs: number; readonly all: BriefJobs } | undefined;
-  #certificates: { readonly atMs: number; readonly values: readonly Value[] } | undefined;
+  /** When each of them runs out. */
+  #certificates:
+    | { readonly atMs: number; readonly ends: readonly (readonly [string, number])[] }
+    | undefined;
   /** Rules that could not be looked at, which was said. */
   readonly #blind = new Set<string>();
 
@@ -125,7 +132,7 @@ export class Readings {
             return { subject: id, known, jobId: id, value };
           });
       case 'certificate':
-        return this.#daysLeft(nowMs);
+        return this.#timesLeft(nowMs);
       case 'job-failed':
         return [];
     }
@@ -161,15 +168,16 @@ export class Readings {
     });
   }
 
-  #daysLeft(nowMs: number): readonly Value[] {
-    const last = this.#certificates;
-    if (last !== undefined && Math.abs(nowMs - last.atMs) < CERTIFICATES_MS) return last.values;
-    const values = Object.entries(this.#parts.certificates()).map(([subject, pem]) => {
-      const endMs = Date.parse(new X509Certificate(pem).validTo);
-      return { subject, value: (endMs - nowMs) / DAY_MS };
-    });
-    this.#certificates = { atMs: nowMs, values };
-    return values;
+  /** The milliseconds that certificates have left. */
+  #timesLeft(nowMs: number): Value[] {
+    let seen = this.#certificates;
+    if (seen === undefined || Math.abs(nowMs - seen.atMs) >= CERTIFICATES_MS) {
+      const ends = Object.entries(this.#parts.certificates()).map(
+        ([subject, pem]) => [subject, Date.parse(new X509Certificate(pem).validTo)] as const,
+      );
+      seen = this.#certificates = { atMs: nowMs, ends };
+    }
+    return seen.ends.map(([subject, endMs]) => ({ subject, value: endMs - nowMs }));
   }
 }
 
@@ -195,10 +203,22 @@ function toReading(
   const of = subject === '' ? meaning : `${meaning} (${known})`;
   const { above = Number.POSITIVE_INFINITY, below } = rule;
   if (below !== undefined) {
-    const on = new Date(nowMs + value * DAY_MS).toISOString().slice(0, 10);
-    const text = `${of} on ${on}, in ${Math.floor(value)}${unit}; the limit is ${Number((below / DAY_MS).toFixed(1))}${unit}`;
-    return { rule, subject, jobId, isBeyond: value * DAY_MS < below, text };
+    const on = new Date(nowMs + value).toISOString().slice(0, 10);
+    const when = value < 0 ? `${timeText(-value)} ago` : `in ${timeText(value)}`;
+    const text = `${of} on ${on}, ${when}; the limit is ${limitText(below)}`;
+    return { rule, subject, jobId, isBeyond: value < below, text };
   }
   const text = `${of}: ${Number(value.toFixed(1))}${unit}, the limit is ${above}${unit}`;
   return { rule, subject, jobId, isBeyond: value > above, text };
+}
+
+/** A time as people say it: whole days, or minutes where they count. */
+function timeText(ms: number): string {
+  if (ms >= SOME_DAYS_MS) return `${Math.floor(ms / DAY_MS)} days`;
+  return formatDuration(Math.floor(ms / MINUTE_MS) * MINUTE_MS);
+}
+
+/** A limit as exactly as it was set. */
+function limitText(ms: number): string {
+  return ms >= SOME_DAYS_MS && ms % DAY_MS === 0 ? timeText(ms) : formatDuration(ms);
 }
