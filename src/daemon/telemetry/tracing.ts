@@ -1,6 +1,7 @@
 // OpenTelemetry, where somebody has loaded an SDK of it into this process. Else nothing of it is loaded,
 // no span is made, and none of our code is another for it.
 
+import { inspect } from 'node:util';
 import type { Log } from '../log.ts';
 
 /** What there is of OpenTelemetry without an SDK: names that an SDK gives their meaning. */
@@ -9,8 +10,11 @@ export type Tracing = typeof import('@opentelemetry/api');
 /** Under this name an SDK of any version 1.x makes itself known to the whole process. */
 const REGISTERED = Symbol.for('opentelemetry.js.api.1');
 
-/** Trouble of an SDK is said so often at most: spans are sent every few seconds. */
+/** Trouble of an SDK of one kind is said so often at most: spans are sent every few seconds. */
 const SILENCE_MS = 3_600_000;
+/** So many kinds of it within that time. */
+const MOST_KINDS = 20;
+const MOST_CHARS = 500;
 
 /** So long a daemon that stops waits for its last spans to be taken. */
 const LAST_SPANS_MS = 2000;
@@ -42,9 +46,11 @@ export async function findTracing(log: Pick<Log, 'warn'>): Promise<Tracing | und
 export async function endTracing(): Promise<boolean> {
   const provider = findRegistered()?.trace?.getDelegate?.();
   if (provider?.shutdown === undefined) return true;
+  // Also one that throws instead of failing later is no reason for a stop that fails.
+  const shutDown = async () => provider.shutdown?.();
   const late = Promise.withResolvers<false>();
   const limit = setTimeout(() => late.resolve(false), LAST_SPANS_MS);
-  const sent = provider.shutdown().then(
+  const sent = shutDown().then(
     () => true,
     () => true,
   );
@@ -56,12 +62,17 @@ export async function endTracing(): Promise<boolean> {
 }
 
 function toLog(log: Pick<Log, 'warn'>) {
-  let saidAtMs = Number.NEGATIVE_INFINITY;
-  const say = (text: string) => {
+  /** When each kind was said the last time. */
+  const saidAtMs = new Map<string, number>();
+  const say = (text: string, ...more: readonly unknown[]) => {
     const nowMs = performance.now();
-    if (nowMs - saidAtMs < SILENCE_MS) return;
-    saidAtMs = nowMs;
-    log.warn('spans are not sent as they should be', { why: reasonIn(text) });
+    for (const [kind, atMs] of saidAtMs) if (nowMs - atMs >= SILENCE_MS) saidAtMs.delete(kind);
+    const why = [reasonIn(text), ...more.map(textOf)].join(' ').slice(0, MOST_CHARS);
+    // Numbers make no kind: they count, or they are a port.
+    const kind = why.replaceAll(/\d+/g, '0');
+    if (saidAtMs.has(kind) || saidAtMs.size >= MOST_KINDS) return;
+    saidAtMs.set(kind, nowMs);
+    log.warn('spans are not sent as they should be', { why });
   };
   const ignore = () => {};
   return { error: say, warn: say, info: ignore, debug: ignore, verbose: ignore };
@@ -75,6 +86,12 @@ function reasonIn(text: string): string {
   } catch {
     return text;
   }
+}
+
+/** What an SDK says beside its text. */
+function textOf(value: unknown): string {
+  if (value instanceof Error) return value.message;
+  return typeof value === 'string' ? reasonIn(value) : inspect(value, { breakLength: Infinity });
 }
 
 /** Who makes our spans. */
