@@ -65,7 +65,7 @@ async function run(values: LogValues, jobs: readonly string[], session: Session)
   const stopped = new AbortController();
   process.once('SIGINT', () => stopped.abort());
   const patience = new Patience(err, stopped.signal);
-  let position = request.position;
+  let position = Number(request.position);
   const show = async (uuid: string, printer: Printer) => {
     const { signal } = stopped;
     const wanted = { ...request, uuid };
@@ -75,7 +75,7 @@ async function run(values: LogValues, jobs: readonly string[], session: Session)
     try {
       for await (const chunk of chunks) {
         await printer.print(chunk);
-        position = chunk.position + BigInt(chunk.payload.length);
+        position = printer.behind(chunk);
       }
     } finally {
       await printer.end();
@@ -96,7 +96,7 @@ async function run(values: LogValues, jobs: readonly string[], session: Session)
   } catch (error) {
     if (!stopped.signal.aborted) {
       // Not where nobody reads any more what is shown.
-      if (error instanceof JobletError && others.length === 0 && position > 0n) {
+      if (error instanceof JobletError && others.length === 0 && position > 0) {
         await err.write(`--position ${position} goes on behind what was shown\n`);
       }
       throw error;
@@ -110,7 +110,7 @@ interface FromPosition {
   readonly position: bigint;
 }
 
-type Printer = Pick<LogPrinter, 'print' | 'end'>;
+type Printer = Pick<LogPrinter, 'print' | 'end' | 'behind'>;
 
 /** Of a whole id its first part, which people tell jobs apart by. */
 function shortId(uuid: string): string {

@@ -3,7 +3,8 @@
 // another job writes meanwhile does not end up within it.
 
 import type { LogChunk } from '../client/messages.ts';
-import { gapText, type LogStyle, placeOf, timeOf } from './log-printer.ts';
+import { LogPlaces } from './log-places.ts';
+import { gapText, type LogStyle, timeOf } from './log-printer.ts';
 import type { Output } from './output.ts';
 import { jsonLine, visible } from './print.ts';
 import { TerminalText } from './terminal-text.ts';
@@ -87,6 +88,7 @@ export class LabelledLog {
   readonly #isExact: boolean;
   readonly #prefix: string;
   readonly #begun = new Map<string, Begun>();
+  readonly #places = new LogPlaces();
 
   /** Jobs that are shown side by side share a page. */
   constructor(page: Page, err: Output, style: LabelStyle) {
@@ -105,19 +107,24 @@ export class LabelledLog {
     if (chunk.stream === 'gap') return this.#gap(chunk);
     const begun = this.#begun.get(chunk.stream) ?? { text: new TerminalText(), rest: '', time: '' };
     this.#begun.set(chunk.stream, begun);
-    if (this.#style.json) return this.#json(chunk, begun.text.decode(chunk.payload));
+    if (this.#style.json) return this.#json(chunk, begun.text);
     if (chunk.apart) {
       await this.#page.close();
       await this.#page.write(`${this.#prefix}--\n`);
     }
     if (begun.rest === '') begun.time = timeOf(chunk);
-    const lines = (begun.rest + this.#textOf(chunk.payload, begun.text)).split('\n');
+    const lines = (begun.rest + this.#textOf(chunk, begun.text)).split('\n');
     begun.rest = lines.pop() ?? '';
     for (const line of lines) {
       await this.#line(begun, line, '\n');
       begun.time = timeOf(chunk);
     }
     if (begun.rest.length > MOST_HELD_CHARS) await this.#flush(begun);
+  }
+
+  /** Where to go on behind a piece that was printed. */
+  behind(chunk: LogChunk): number {
+    return this.#places.behind(chunk);
   }
 
   /** Prints what never got a line end. */
@@ -130,18 +137,21 @@ export class LabelledLog {
     if (this.#prefix !== '') await this.#page.close();
   }
 
-  async #json(chunk: LogChunk, data: string): Promise<void> {
+  async #json(chunk: LogChunk, text: TerminalText): Promise<void> {
     const { uuid } = this.#style;
     const { stream } = chunk;
+    const data = text.decode(chunk.payload);
+    const place = this.#places.take(chunk, text.heldBytes);
     if (data === '') return;
-    await this.#page.write(jsonLine({ uuid, ...placeOf(chunk), stream, data }));
+    await this.#page.write(jsonLine({ uuid, timestamp: timeOf(chunk), ...place, stream, data }));
   }
 
   async #gap(chunk: LogChunk): Promise<void> {
     const { uuid, json, label } = this.#style;
     if (json) {
       const gap = { bytes: Number(chunk.droppedBytes), reason: chunk.gapReason };
-      await this.#page.write(jsonLine({ uuid, ...placeOf(chunk), gap }));
+      const place = this.#places.take(chunk, 0);
+      await this.#page.write(jsonLine({ uuid, timestamp: timeOf(chunk), ...place, gap }));
       return;
     }
     // What comes behind the gap is no part of a line that began before it.
@@ -162,7 +172,10 @@ export class LabelledLog {
     return this.#page.print(begun, line, end, `${this.#prefix}${stamp}`, this.#isExact);
   }
 
-  #textOf(payload: Uint8Array, text: TerminalText): string {
-    return this.#isExact ? Buffer.from(payload).toString('latin1') : text.push(payload);
+  #textOf(chunk: LogChunk, text: TerminalText): string {
+    if (this.#isExact) return Buffer.from(chunk.payload).toString('latin1');
+    const shown = text.push(chunk.payload);
+    this.#places.take(chunk, text.heldBytes);
+    return shown;
   }
 }

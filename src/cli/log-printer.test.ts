@@ -85,11 +85,43 @@ test('for programs each piece is a line of JSON, with characters whole', async (
     .split('\n')
     .map((line) => JSON.parse(line));
   assert.deepEqual(lines, [
-    { timestamp: TIME, position: 0, next: 2, stream: 'stdout', data: 'a' },
-    { timestamp: TIME, position: 2, next: 5, stream: 'stderr', data: 'err' },
-    { timestamp: TIME, position: 5, next: 7, stream: 'stdout', data: '€' },
+    { timestamp: TIME, position: 0, next: 1, stream: 'stdout', data: 'a' },
+    { timestamp: TIME, position: 2, next: 1, stream: 'stderr', data: 'err' },
+    { timestamp: TIME, position: 1, next: 7, stream: 'stdout', data: '€' },
   ]);
 });
+
+test('whoever goes on where a piece says gets each character, however the output was cut', async () => {
+  const texts = fc.string({ unit: 'binary' }).map((text) => Buffer.from(text));
+  const outputs = fc.oneof(
+    texts,
+    fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+  );
+  await fc.assert(
+    fc.asyncProperty(outputs, fc.integer({ min: 1, max: 5 }), async (output, pieceBytes) => {
+      const told = async (from: number) => {
+        const pieces: LogChunk[] = [];
+        for (let at = from; at < output.length; at += pieceBytes) {
+          const payload = output.subarray(at, at + pieceBytes);
+          pieces.push(chunk(payload, { position: BigInt(at) }));
+        }
+        const { out } = await printed(pieces, { json: true });
+        const lines = out.toString().split('\n').slice(0, -1);
+        return lines.map((line) => JSON.parse(line) as { next: number; data: string });
+      };
+      const all = await told(0);
+      for (const [at, { next }] of all.entries()) {
+        const [before, behind] = [all.slice(0, at + 1), await told(next)];
+        assert.equal(textOf([...before, ...behind]), textOf(all));
+      }
+    }),
+    { numRuns: 50 },
+  );
+});
+
+function textOf(lines: readonly { readonly data: string }[]): string {
+  return lines.map(({ data }) => data).join('');
+}
 
 test('output that was lost is mentioned beside the output', async () => {
   const gap = chunk('', { stream: 'gap', droppedBytes: 42n, gapReason: 'ENOSPC' });

@@ -2,6 +2,7 @@
 // or as JSON where asked for.
 
 import type { LogChunk } from '../client/messages.ts';
+import { LogPlaces } from './log-places.ts';
 import type { Output } from './output.ts';
 import { jsonLine, visible } from './print.ts';
 import { TerminalText } from './terminal-text.ts';
@@ -25,6 +26,7 @@ export class LogPrinter {
   readonly #err: Output;
   readonly #style: LogStyle;
   readonly #lines = new Map<string, Line>();
+  readonly #places = new LogPlaces();
 
   /** Output goes to `out`; what we have to say about it ourselves goes to `err`. */
   constructor(out: Output, err: Output, style: LogStyle) {
@@ -38,9 +40,16 @@ export class LogPrinter {
     if (chunk.stream === 'gap') return this.#gap(chunk);
     const line = this.#lineOf(chunk.stream);
     if (chunk.apart && !this.#style.json) line.out.write('--\n');
-    if (this.#style.json) return this.#json(chunk, line.text.decode(chunk.payload));
-    const isExact = this.#style.raw || !line.out.terminal;
-    return line.out.write(isExact ? chunk.payload : line.text.push(chunk.payload));
+    if (this.#style.json) return this.#json(chunk, line.text);
+    if (this.#style.raw || !line.out.terminal) return line.out.write(chunk.payload);
+    const text = line.text.push(chunk.payload);
+    this.#places.take(chunk, line.text.heldBytes);
+    return line.out.write(text);
+  }
+
+  /** Where to go on behind a piece that was printed. */
+  behind(chunk: LogChunk): number {
+    return this.#places.behind(chunk);
   }
 
   /** Prints what was held back of characters that never were whole. */
@@ -62,24 +71,22 @@ export class LogPrinter {
     return line;
   }
 
-  #json(chunk: LogChunk, data: string): Promise<void> | undefined {
+  #json(chunk: LogChunk, text: TerminalText): Promise<void> | undefined {
+    const data = text.decode(chunk.payload);
+    const place = this.#places.take(chunk, text.heldBytes);
     if (data === '') return undefined;
-    return this.#out.write(jsonLine({ ...placeOf(chunk), stream: chunk.stream, data }));
+    const timestamp = timeOf(chunk);
+    return this.#out.write(jsonLine({ timestamp, ...place, stream: chunk.stream, data }));
   }
 
   #gap(chunk: LogChunk): Promise<void> | undefined {
     if (this.#style.json) {
       const gap = { bytes: Number(chunk.droppedBytes), reason: chunk.gapReason };
-      return this.#out.write(jsonLine({ ...placeOf(chunk), gap }));
+      const place = this.#places.take(chunk, 0);
+      return this.#out.write(jsonLine({ timestamp: timeOf(chunk), ...place, gap }));
     }
     return this.#err.write(`rnx: ${gapText(chunk)}\n`);
   }
-}
-
-/** When a piece came, how much of the output was there before it, and where to go on behind it. */
-export function placeOf(chunk: LogChunk) {
-  const position = Number(chunk.position);
-  return { timestamp: timeOf(chunk), position, next: position + chunk.payload.length };
 }
 
 /** What is said of output that is missing. */

@@ -11,14 +11,24 @@ const ESCAPE = 0x1b;
  */
 const special = /[^\P{Cc}\t\n]|\p{Bidi_Control}/u;
 
+const AS_IT_IS = { ignoreBOM: true } as const;
+
 /** Turns the pieces of one stream into harmless text; characters may be cut between pieces. */
 export class TerminalText {
-  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  readonly #decoder = new TextDecoder('utf-8', AS_IT_IS);
   /** The last character was a carriage return: a newline after it belongs to it. */
   #returned = false;
+  /** What came of a character that is not whole yet. */
+  #begun: Uint8Array = new Uint8Array();
+
+  /** So many bytes were held back at the end of the last piece. */
+  get heldBytes(): number {
+    return this.#begun.length;
+  }
 
   /** The text of the next piece as it is, for where nothing acts on it. */
   decode(piece: Uint8Array): string {
+    this.#begun = begunIn(this.#begun, piece);
     return this.#decoder.decode(piece, { stream: true });
   }
 
@@ -42,6 +52,22 @@ export class TerminalText {
     }
     return result;
   }
+}
+
+const MOST_BEGUN_BYTES = 3;
+
+/** What a decoder holds back at the end of a piece, behind what it had held back before. */
+function begunIn(held: Uint8Array, piece: Uint8Array): Uint8Array {
+  const last = piece.at(-1);
+  if (last === undefined) return held;
+  if (last < 0x80) return new Uint8Array();
+  const end = Buffer.concat([held, piece.subarray(-MOST_BEGUN_BYTES)]);
+  for (let bytes = Math.min(end.length, MOST_BEGUN_BYTES); bytes > 0; bytes -= 1) {
+    const begun = end.subarray(-bytes);
+    // Another decoder knows what may become a character still.
+    if (new TextDecoder('utf-8', AS_IT_IS).decode(begun, { stream: true }) === '') return begun;
+  }
+  return new Uint8Array();
 }
 
 function harmless(character: string): string {
