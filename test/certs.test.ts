@@ -205,12 +205,21 @@ test('each change of the configuration is said once, however its file is written
   // The daemon has watched for longer, so it has looked when this is told.
   const watcher = watch(directory);
   const seen = on(watcher, 'change');
+  /** Resolves when all that was done before is heard of. */
+  const heard = async (mark: string) => {
+    writeFileSync(file(mark), '');
+    for (;;) {
+      const { value = [] } = await seen.next();
+      if (value[1] === mark) return;
+    }
+  };
   try {
     writeFileSync(file('joblet-config.yml'), `${good}logging: { level: WARN }\n`);
-    await seen.next();
+    await heard('written');
+    assert.equal(reloads.count, 1);
     // Heard of as well, and nothing new.
     chmodSync(file('joblet-config.yml'), 0o600);
-    await seen.next();
+    await heard('changed-mode');
     assert.equal(reloads.count, 1);
   } finally {
     watcher.close();

@@ -48,11 +48,12 @@ describe('a job on a network', { skip: around.skip }, () => {
     await around.daemon.as('operator').unary(createNetwork, wish);
     const run = () => finish(api(), python(TIME_BOTH_WAYS, { network: 'slow' }));
     await assertSpeeds(4 * MB, async () => speedsOf([(await run()).stdout]));
-    const both = await Promise.all([run(), run()]);
-    for (const speed of speedsOf(both.map(({ stdout }) => stdout))) {
-      // They do not begin at the same time.
-      assert.ok(speed <= 1.1 * 4 * MB && speed >= 0.5 * 4 * MB, `${speed}`);
-    }
+    const both = async () => {
+      const ended = await Promise.all([run(), run()]);
+      return speedsOf(ended.map(({ stdout }) => stdout));
+    };
+    // They do not begin at the same time.
+    await assertSpeeds(4 * MB, both, 0.5);
     await around.daemon.as('admin').unary(removeNetwork, { name: 'slow' });
   });
 });
@@ -69,15 +70,19 @@ function speedsOf(outputs: readonly string[]): number[] {
 }
 
 /** A machine that has other things to do makes slower, and never faster: one of three times it is as fast. */
-async function assertSpeeds(most: number, measure: () => Promise<readonly number[]>) {
+async function assertSpeeds(
+  most: number,
+  measure: () => Promise<readonly number[]>,
+  leastShare = 0.9,
+) {
   let best: readonly number[] = [];
   const measured: string[] = [];
-  const isReached = () => best.length > 0 && best.every((speed) => speed >= 0.9 * most);
+  const isReached = () => best.length > 0 && best.every((speed) => speed >= leastShare * most);
   for (let times = 0; times < 3 && !isReached(); times += 1) {
     const speeds = await measure();
     for (const speed of speeds) assert.ok(speed <= 1.1 * most, `${speeds} of ${most}`);
     measured.push(speeds.map((speed) => (speed / most).toFixed(3)).join());
     best = speeds.map((speed, way) => Math.max(speed, best[way] ?? 0));
   }
-  for (const speed of best) assert.ok(speed >= 0.9 * most, measured.join(' '));
+  for (const speed of best) assert.ok(speed >= leastShare * most, measured.join(' '));
 }
