@@ -351,7 +351,8 @@ export class Jobs {
   gpusOf({ id, spec }: Pick<Job, 'id' | 'spec'>): readonly GivenGpu[] {
     if (spec.gpus === undefined) return NO_GPUS;
     const { gpus, store } = this.#parts;
-    return this.#active.has(id) ? gpus.pool.of(id) : (store.sandboxOf(id)?.gpus ?? []);
+    const own = gpus.pool.of(id);
+    return own.length > 0 ? own : (store.sandboxOf(id)?.gpus ?? NO_GPUS);
   }
 
   /** Where a PENDING job stands; undefined when it does not wait for its turn. */
