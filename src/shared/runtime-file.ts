@@ -102,8 +102,17 @@ const MAX_ARGUMENTS = 256;
 
 const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** What every job has of its own: nothing of a runtime is seen there. */
-export const ownPlaces = ['/proc', '/sys', '/dev', '/run', '/work', '/tmp', '/volumes'] as const;
+/** What every job has of its own, or one with GPUs: nothing of a runtime is seen there. */
+export const ownPlaces = [
+  '/proc',
+  '/sys',
+  '/dev',
+  '/run',
+  '/work',
+  '/tmp',
+  '/volumes',
+  '/nvidia',
+] as const;
 
 const line = text(MAX_TEXT_CHARS).refine((value) => !/\p{Cc}/u.test(value), {
   error: 'must be one line without control characters',
