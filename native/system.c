@@ -51,7 +51,7 @@ static void make_node(const struct op *dev, const char *name, unsigned major, un
 void system_make_dev(int base, const struct plan *plan, struct op *op) {
   uid_t owner = plan->ids_first;
   op->bytes = 64 << 10;
-  op->inodes = 64;
+  op->inodes = 128; // some twenty are every job's, one is that of each GPU
   op->mode = 0755;
   op->fd = mount_tmpfs("dev", plan, op, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
   for (unsigned i = 0; i < LENGTH(nodes); i++) {

@@ -27,8 +27,8 @@ export type GivenGpu = Pick<Gpu, 'index' | 'uuid'>;
 /** Which of several GPUs that are free a job is given. */
 export type Strategy = Config['gpu']['strategy'];
 
-/** The most that anybody can ask for. */
-export const MAX_GPUS = 256;
+/** The most that a job can ask for; hosts with more than 16 are rare. */
+export const MAX_GPUS = 64;
 
 /** Why a card cannot be given as a whole to a job; empty when it can. */
 export function unfitness({

@@ -204,7 +204,7 @@ const refused: readonly (readonly [Wish, string, RegExp])[] = [
   [{ volumes: ['data', 'a/b'] }, 'volumes[1]', /the name must start with/],
   [{ volumes: ['a:/data', 'b:/data/b'] }, 'volumes', /\/data\/b lies within \/data/],
   [{ gpuCount: -1 }, 'gpu_count', /cannot be negative/],
-  [{ gpuCount: 257 }, 'gpu_count', /is at most 256/],
+  [{ gpuCount: 65 }, 'gpu_count', /is at most 64/],
   [{ gpuCount: 1, gpuMemoryMb: -1 }, 'gpu_memory_mb', /cannot be negative/],
   [{ gpuMemoryMb: 1 }, 'gpu_memory_mb', /say with gpu_count how many/],
   [{ workflowUuid: 'x' }, 'workflow_uuid', /set by the server/],
