@@ -128,7 +128,9 @@ struct masked {
 
 // Each costs a start some 10 us of processor time.
 static struct masked proc_masked[] = {
-    {.name = "acpi"},        {.name = "cmdline"}, // which names the host's disks, and more
+    {.name = "acpi"},
+    // which name the host's disks, and more
+    {.name = "cmdline"},     {.name = "bootconfig"},
     {.name = "kcore"},       {.name = "keys"},     {.name = "latency_stats"},
     {.name = "sched_debug"}, {.name = "swaps"},    {.name = "sysrq-trigger"},
     {.name = "timer_list"},  {.name = "scsi", .may_come = true},

@@ -6,7 +6,7 @@ import stat
 
 from finding import check, done, facts, read, refused, text, write
 
-MASKED = 'kcore keys timer_list sched_debug sysrq-trigger acpi scsi kmsg latency_stats cmdline swaps'.split()
+MASKED = 'kcore keys timer_list sched_debug sysrq-trigger acpi scsi kmsg latency_stats cmdline bootconfig swaps'.split()
 HIDDEN = '/sys/firmware /sys/kernel/debug /sys/kernel/tracing /sys/fs/bpf /sys/kernel/security'.split()
 POWERFUL = '''
     /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/kernel/hostname
