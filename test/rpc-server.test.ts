@@ -413,6 +413,7 @@ test('a server stops within its time although a client takes nothing and a handl
   const endless = outcomeOf(callUnary(client, JobService, 'stopJob', {}));
   await sight('endless began').promise;
   await other.server.stop();
-  assert.match(await endless, /^(UNAVAILABLE|CANCELLED) /);
+  // Its time may be over before the answer has left, and then the stream is cut off.
+  assert.match(await endless, /^(UNAVAILABLE|CANCELLED|INTERNAL Received RST_STREAM) ?/);
   client.close();
 });
