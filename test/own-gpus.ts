@@ -56,7 +56,6 @@ const SMI = `#!/bin/sh
 here=/usr/local/nvidia
 case $1 in
 -q)
-  printf . >> $here/runs
   exec cat $here/answer.xml ;;
 --query-gpu=uuid,compute_cap)
   sed -n 's:.*<uuid>\\(.*\\)</uuid>:\\1, 9.0:p' $here/answer.xml ;;
@@ -102,11 +101,6 @@ export function bindAgain(at: number): void {
   symlinkSync(`../../../../devices/${busOf(at)}`, link);
 }
 
-/** How often nvidia-smi was asked how the GPUs do. */
-export function smiRuns(): number {
-  return readFileSync(path.join(home, 'nvidia/runs'), 'utf8').length;
-}
-
 function write(name: string, text: string): void {
   writeFileSync(path.join(home, 'nvidia', name), text);
 }
@@ -129,7 +123,6 @@ function makeHost(): void {
   makeProc();
   makePrograms();
   answerSmi();
-  write('runs', '');
 }
 
 function busOf(at: number): string {

@@ -48,6 +48,24 @@ test('where there is nobody to ask, there are no GPUs, and nothing is known of t
   assert.equal(await gpus.usageOf([{ index: 0, uuid: 'GPU-0' }], 0, () => []), undefined);
 });
 
+test('one look at the GPUs is for all jobs that are sampled then', async () => {
+  const answers: (() => void)[] = [];
+  const smi = {
+    cards: async () => {
+      await new Promise<void>((resolve) => answers.push(resolve));
+      return ['GPU-0', 'GPU-1'].map(silentCard);
+    },
+  };
+  const gpus = gpusWith({ smi });
+  const samples = [0, 1].map((index) =>
+    gpus.usageOf([{ index, uuid: `GPU-${index}` }], 0, () => []),
+  );
+  assert.equal(answers.length, 1);
+  answers[0]?.();
+  const uuids = (await Promise.all(samples)).map((usages) => usages?.map(({ uuid }) => uuid));
+  assert.deepEqual(uuids, [['GPU-0'], ['GPU-1']]);
+});
+
 test('a card that falls off keeps its number and its job, moves no other, and is given to nobody', async () => {
   const names = ['GPU-1', 'GPU-9'];
   const smi = { cards: async () => names.map(silentCard) };
