@@ -62,6 +62,8 @@ function idle(gpuCount: number, more: JobRequest = {}): JobRequest {
   return { command: '/usr/bin/sleep', args: ['600'], gpuCount, ...more };
 }
 
+const ONCE = { idempotencyKey: 'all' };
+
 const kill = (uuid: string) => api.unary(stopJob, { uuid, force: true });
 
 /** The last sample that there is of a job, which is looked at for it. */
@@ -465,7 +467,7 @@ test('a job whose daemon dies as it is to start has its GPUs, and one that canno
   assert.match(next.waitsFor, /needs 2 GPUs, and 1 of 4 are free/);
   await ask.unary(stopJob, { uuid, force: true });
   assert.equal((await ask.unary(waitJob, { uuid: next.jobUuid })).reason, 'NOT_STARTED');
-  const all = (await ask.unary(runJob, idle(4))).jobUuid;
+  const all = (await ask.unary(runJob, idle(4, ONCE))).jobUuid;
   assert.deepEqual((await statusOf(ask, all)).gpuIndices, [0, 1, 2, 3]);
 });
 
@@ -504,6 +506,8 @@ test('where GPUs are turned off jobs keep what they have, one that waits for som
   assert.match(failed.message, /could not be started: gpu: 1 GPU: ENODEV; .*rnx gpu list/);
   const { status, gpuIndices } = await statusOf(ask(), running);
   assert.deepEqual([status, gpuIndices], ['RUNNING', [0, 1, 2, 3]]);
+  // Who asks once more for what he has got hears that he has it.
+  assert.equal((await ask().unary(runJob, idle(4, ONCE))).jobUuid, running);
   const asked = ask().unary(runJob, idle(1));
   await assert.rejects(asked, /get no GPUs; its operator turns them on \(gpu\.enabled: true\)/);
 });

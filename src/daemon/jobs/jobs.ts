@@ -73,12 +73,13 @@ export class Jobs {
    */
   async runOnce(
     key: JobKey,
-    spec: JobSpec,
+    uploadId: string,
     who: Identity,
+    read: () => JobSpec,
   ): Promise<{ readonly job: Job; readonly isNew: boolean }> {
-    const { id, isNew } = await this.#keys.once(key, who, () => this.run(spec, who, key));
+    const { id, isNew } = await this.#keys.once(key, who, async () => this.run(read(), who, key));
     // What was sent ahead for it once more, nobody will use.
-    if (!isNew) await this.#parts.uploads.drop(spec.uploadId, who);
+    if (!isNew) await this.#parts.uploads.drop(uploadId, who);
     return { job: this.get(id), isNew };
   }
 

@@ -232,10 +232,10 @@ export async function startJob(
 ): Promise<{ readonly job: Job; readonly isNew: boolean }> {
   const { jobs } = parts;
   const { identity } = call;
-  const spec = toSpec(parts, request, call);
-  const text = request.idempotencyKey;
-  if (text === '') return { job: await jobs.run(spec, identity), isNew: true };
-  return jobs.runOnce({ text, digests: digestsOf(request) }, spec, identity);
+  const read = () => toSpec(parts, request, call);
+  const { idempotencyKey: text, uploadId } = request;
+  if (text === '') return { job: await jobs.run(read(), identity), isNew: true };
+  return jobs.runOnce({ text, digests: digestsOf(request) }, uploadId, identity, read);
 }
 
 /** More time than the operator allows is for operators. */
