@@ -18,7 +18,7 @@ const TEXT_MB = 64;
 const TIMES = 16;
 const FOLLOWERS = 20;
 const STAMPS = 200;
-const MOST_ROUNDS = 9;
+const MOST_ROUNDS = 25;
 const WARM_UPS = 10;
 
 const PIPE = 'the same program piped to cat > file, 1 GB';
