@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { LogChunk } from '../client/messages.ts';
 import { LabelledLog, type LabelStyle, Page } from './labelled-log.ts';
+import { chunk, CHUNK_TIME as TIME } from './log-chunk-fake.ts';
 import { fakeOutput } from './output-fake.ts';
 
-const TIME = '2025-11-21T08:00:00.123Z';
 const style: LabelStyle = {
   raw: false,
   json: false,
@@ -14,19 +14,6 @@ const style: LabelStyle = {
   label: '',
   color: 0,
 };
-
-function chunk(payload: string | Buffer, more: Partial<LogChunk> = {}): LogChunk {
-  return {
-    payload: Buffer.from(payload as string),
-    position: 0n,
-    stream: 'stdout',
-    timeNs: 1_763_712_000_123_456_789n,
-    droppedBytes: 0n,
-    gapReason: '',
-    apart: false,
-    ...more,
-  };
-}
 
 const err = (payload: string) => chunk(payload, { stream: 'stderr' });
 const gap = chunk('', { stream: 'gap', droppedBytes: 42n, gapReason: 'ENOSPC' });

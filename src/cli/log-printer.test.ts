@@ -2,24 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { LogChunk } from '../client/messages.ts';
+import { chunk, CHUNK_TIME as TIME } from './log-chunk-fake.ts';
 import { LogPrinter, type LogStyle } from './log-printer.ts';
 import { fakeOutput } from './output-fake.ts';
 
-const TIME = '2025-11-21T08:00:00.123Z';
 const style: LogStyle = { raw: false, json: false };
-
-function chunk(payload: string | Buffer, more: Partial<LogChunk> = {}): LogChunk {
-  return {
-    payload: Buffer.from(payload as string),
-    position: 0n,
-    stream: 'stdout',
-    timeNs: 1_763_712_000_123_456_789n,
-    droppedBytes: 0n,
-    gapReason: '',
-    apart: false,
-    ...more,
-  };
-}
 
 async function printed(
   chunks: readonly LogChunk[],
